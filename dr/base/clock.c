@@ -1,0 +1,22 @@
+#include "dr/base/clock.h"
+
+#include <time.h>
+
+static int64_t read_clock(clockid_t id)
+{
+    struct timespec ts;
+    DR_ASSERT(clock_gettime(id, &ts) == 0);
+    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+static int64_t real_wall_ns(void)
+{
+    return read_clock(CLOCK_REALTIME);
+}
+
+static int64_t real_boot_ns(void)
+{
+    return read_clock(CLOCK_BOOTTIME);
+}
+
+struct clock_ops dr_clock = { .wall_ns = real_wall_ns, .boot_ns = real_boot_ns };

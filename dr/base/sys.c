@@ -1,0 +1,53 @@
+#include "dr/base/sys.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+/* open(2) is variadic; a table needs one fixed shape. */
+static int real_openat(int dirfd, const char *path, int flags, mode_t mode)
+{
+    return openat(dirfd, path, flags, mode);
+}
+
+/* glibc 2.36 has no wrapper. */
+static int real_openat2(int dirfd, const char *path, const struct open_how *how)
+{
+    return (int)syscall(SYS_openat2, dirfd, path, how, sizeof(*how));
+}
+
+struct sys_ops sys = {
+    .openat = real_openat,
+    .openat2 = real_openat2,
+    .read = read,
+    .pread = pread,
+    .write = write,
+    .pwrite = pwrite,
+    .fsync = fsync,
+    .syncfs = syncfs,
+    .close = close,
+    .ftruncate = ftruncate,
+    .renameat2 = renameat2,
+    .linkat = linkat,
+    .unlinkat = unlinkat,
+    .mkdirat = mkdirat,
+    .symlinkat = symlinkat,
+    .mknodat = mknodat,
+    .fchmodat = fchmodat,
+    .fchownat = fchownat,
+    .utimensat = utimensat,
+    .setxattr = setxattr,
+    .lsetxattr = lsetxattr,
+};
+
+void dr_close_fd(int *fd)
+{
+    if (*fd < 0)
+        return;
+    int saved = errno;
+    sys.close(*fd);
+    *fd = -1;
+    errno = saved;
+}

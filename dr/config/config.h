@@ -1,0 +1,168 @@
+/*
+ * config.h - the one configuration file, read and checked, as plain structs.
+ *
+ * config_load() reads the file whole (YAML of dr/data/yaml.h), tells every mistake at once as
+ * FILE:LINE:COL with the nearest known key, and gives back a tree in which every value has its
+ * type and unit. Names are those of DESIGN chapter 7; beyond that page there are:
+ *
+ *     sites[].fields      name -> text, for ${target.NAME} in plans (bmc: 10.0.0.9)
+ *     providers           where the built-in step types find their servers:
+ *       haproxy  {socket: PATH or HOST:PORT}
+ *       powerdns {url: URL, key: secret, server: localhost}
+ *       service  {start: [argv], stop: [argv], status: [argv]}; default systemctl; the unit's name and
+ *                "${region}" / "${unit}" are put into the argv
+ *     secrets             NAME -> {file: PATH} or {env: NAME}
+ *     coordination.lease  {driver: file, path: DIR, hold: 20s, take: 30s}
+ *     health[].interval, .timeout, .resolver ("127.0.0.1:5300"), .times
+ *
+ * Everything here is owned by the struct config and lives until config_free().
+ */
+#ifndef DR_CONFIG_CONFIG_H
+#define DR_CONFIG_CONFIG_H
+
+#include "dr/base/err.h"
+#include "dr/base/text.h"
+#include "dr/data/diag.h"
+
+struct config_place { /* where a value was written, for messages of others */
+    int line, col;
+};
+
+struct config_pair {
+    char *name;
+    char *value;
+    struct config_place at;
+};
+
+struct config_site {
+    char *name; /* default: the region */
+    char *region;
+    char *host;
+    char *reach; /* "local" (default) or "ssh" */
+    char *address;
+    struct config_pair *fields;
+    size_t field_count;
+    struct config_place at;
+};
+
+struct config_source {
+    char *name;
+    char *site;     /* or NULL */
+    char *path;     /* absolute */
+    char *class;    /* "data" (default) or "config" */
+    char *sentinel; /* path of the sentinel below path, or NULL */
+    struct text_list exclude;
+    struct config_place at;
+};
+
+struct config_bucket {
+    char *name;
+    char *url;
+    char *region;
+    struct config_place at;
+};
+
+struct config_probe {
+    char *name;
+    char *kind; /* "http" "tcp" "exec" */
+    char *url;
+    char *resolver; /* "ADDRESS:PORT" of the name server to ask, or NULL: the system's */
+    int expect;     /* HTTP status, default 200 */
+    int64_t interval_ms, timeout_ms;
+    int times; /* passes in a row that mean "recovered" */
+    struct config_place at;
+};
+
+struct config_policy { /* one of full_backup, incremental_backup, config_snapshot */
+    bool given;
+    int64_t frequency_ms, retention_ms;
+    struct text_list storage_locations;
+};
+
+struct config_objective {
+    char *plan; /* '-' and '_' are equal: stored with '_' */
+    int64_t ms;
+    struct config_place at;
+};
+
+struct config_person {
+    char *name;
+    char *role;
+};
+
+struct config_secret {
+    char *name;
+    char *file; /* or NULL */
+    char *env;  /* or NULL */
+};
+
+struct config_trust {
+    char *source;
+    struct text_list keys; /* "ed25519:BASE64" */
+};
+
+struct config {
+    char *path; /* absolute, of the file */
+    char *strategy_type;
+    char *primary_region;
+    struct text_list
+        regions; /* primary, then secondaries by priority; else those of sites and buckets */
+    struct config_policy full, incremental, snapshot;
+    struct config_objective *rto, *rpo;
+    size_t rto_count, rpo_count;
+    struct config_site *sites;
+    size_t site_count;
+    struct config_source *sources;
+    size_t source_count;
+    struct config_bucket *buckets;
+    size_t bucket_count;
+    struct config_probe *probes;
+    size_t probe_count;
+    struct config_person *people; /* incident_response.contact_information */
+    size_t person_count;
+    struct config_place people_at;
+    struct config_secret *secrets;
+    size_t secret_count;
+    struct config_trust *trusts;
+    size_t trust_count;
+    struct {
+        char *driver; /* "file" */
+        char *path;   /* default STATE_DIR/leases */
+        int64_t hold_ms, take_ms;
+    } lease;
+    struct {
+        char *haproxy_socket;                                /* or NULL */
+        char *powerdns_url, *powerdns_key, *powerdns_server; /* key: name of a secret */
+        struct text_list service_start, service_stop, service_status;
+    } providers;
+    char *state_dir; /* absolute; default /var/lib/drctl */
+};
+
+/*
+ * Read and check the file. Findings go to d in every case (warnings too). DR_E_CONFIG when there was
+ * an error: ret is not set. DR_E_NOTFOUND and others when it cannot be read at all. The caller frees.
+ */
+enum dr_rc config_load(const char *path, struct diag *d, struct config **ret, struct dr_err *err)
+    DR_MUST_USE;
+void config_free(struct config *c);
+DR_DEFINE_CLEANUP(struct config, config_free)
+
+/* NULL when there is none of that name. Borrowed. */
+const struct config_site *config_site(const struct config *c, const char *name_or_region);
+const struct config_source *config_source(const struct config *c, const char *name);
+const struct config_bucket *config_bucket(const struct config *c, const char *name);
+const char *config_site_field(const struct config_site *site, const char *field);
+bool config_is_region(const struct config *c, const char *name);
+
+/* The secret's value (trailing newline removed). The caller frees (and wipes) it. */
+enum dr_rc config_secret(const struct config *c, const char *name, char **ret, struct dr_err *err)
+    DR_MUST_USE;
+
+/* -1 when there is none. plan: '-' and '_' are equal. */
+int64_t config_rto_ms(const struct config *c, const char *plan);
+int64_t config_rpo_ms(const struct config *c, const char *plan);
+
+/* The names of all regions that are known (sites, strategy, buckets), for lint. */
+void config_known_regions(const struct config *c, struct text_list *ret);
+
+#endif

@@ -1,0 +1,7 @@
+/*
+ * main.c - where drctl and backupd begin.
+ */
+int main(void)
+{
+    return 2;
+}
