@@ -1,0 +1,113 @@
+/*
+ * work.h - the jobs of the backup engine: backup, restore, verify, compare, list, export.
+ *
+ * Each is one call that runs to its end. Progress goes to a callback, called at least each
+ * 100 ms of work and at the end; it returns false to cancel (DR_E_CANCELLED). Things that went
+ * wrong without stopping the job (a file that vanished, an attribute that could not be set, a
+ * damaged object that another bucket replaced) are warnings: one line each, made for people.
+ */
+#ifndef BACKUP_WORK_WORK_H
+#define BACKUP_WORK_WORK_H
+
+#include "backup/work/repo.h"
+
+struct work_progress {
+    const char *doing;           /* "reading", "restoring", "verifying" */
+    uint64_t bytes, bytes_total; /* total 0: not known yet */
+    uint64_t entries, entries_total;
+};
+
+struct work_hooks {
+    bool (*progress)(void *arg, const struct work_progress *p); /* or NULL */
+    void (*warning)(void *arg, const char *line);               /* or NULL */
+    void *arg;
+};
+
+/* -- backup -------------------------------------------------------------------------------- */
+
+struct backup_result {
+    char id[SNAPSHOT_ID_MAX];
+    uint64_t files, entries, bytes;
+    uint64_t stored;          /* bytes put into each bucket */
+    size_t warnings;          /* files skipped or changed while read: exit 8 */
+    size_t copies;            /* buckets that hold it durably */
+    size_t wanted;            /* W: with fewer copies the exit is 9, with 0 it is a failure */
+    struct text_list missing; /* buckets that do not hold it: "us: no space left on device" */
+    int64_t start_ns, end_ns;
+};
+void backup_result_fini(struct backup_result *r);
+
+/* One snapshot of one source into every bucket. kind: "full". epoch: of the lease, 0 without
+ * one. */
+enum dr_rc backup_run(struct repo *r, const struct config_source *source, const char *kind,
+                      int64_t epoch, const struct work_hooks *hooks, struct backup_result *ret,
+                      struct dr_err *err) DR_MUST_USE;
+
+/* -- restore ------------------------------------------------------------------------------- */
+
+struct restore_options {
+    const char *to;   /* the source's root becomes this directory: absent or empty, or our own
+                         unfinished restore of the same snapshot */
+    const char *path; /* only this path below the source's root, or NULL */
+};
+
+struct restore_result {
+    uint64_t files, entries, bytes;
+    size_t warnings; /* attributes not kept (not root), objects healed by another bucket: exit 8 */
+};
+
+enum dr_rc restore_run(struct repo *r, const struct snapshot_info *snapshot,
+                       const struct restore_options *options, const struct work_hooks *hooks,
+                       struct restore_result *ret, struct dr_err *err) DR_MUST_USE;
+
+/* Is 'to' a finished restore of this snapshot? 1 yes, 0 no, -1 cannot tell (err set). */
+int restore_is_done(const char *to, const char *snapshot_id, struct dr_err *err);
+
+/* Remove an unfinished or finished restore at 'to' (and nothing that is not one): refuses when
+ * the directory carries no mark of ours. */
+enum dr_rc restore_undo(const char *to, const char *snapshot_id, struct dr_err *err) DR_MUST_USE;
+
+/* -- verify -------------------------------------------------------------------------------- */
+
+struct verify_result {
+    size_t objects; /* looked at, in all buckets */
+    size_t damaged; /* named by warnings */
+    size_t missing; /* likewise */
+    size_t lost;    /* good in no bucket: a snapshot cannot be restored */
+    uint64_t bytes; /* read */
+};
+
+/* Every object of every good snapshot is in every bucket (head), and with data: is right (read,
+ * digest of the object and of each piece). With data the snapshots found whole are marked as
+ * proved. */
+enum dr_rc verify_run(struct repo *r, const char *source, bool data, const struct work_hooks *hooks,
+                      struct verify_result *ret, struct dr_err *err) DR_MUST_USE;
+
+/* -- compare: data.check ------------------------------------------------------------------- */
+
+struct compare_result {
+    uint64_t files, bytes; /* compared */
+    uint64_t differ;       /* changed, missing or surplus; the first 20 are told as warnings */
+};
+
+/* Is the tree at dir what the snapshot holds (names, types, sizes, contents by SHA-256)? */
+enum dr_rc compare_run(struct repo *r, const struct snapshot_info *snapshot, const char *dir,
+                       const struct work_hooks *hooks, struct compare_result *ret,
+                       struct dr_err *err) DR_MUST_USE;
+
+/* -- look ---------------------------------------------------------------------------------- */
+
+/* "ls": one line an entry (mode, owner, size, time, path; made printable unless json) below
+ * path (NULL: all), to standard output. */
+enum dr_rc list_run(struct repo *r, const struct snapshot_info *snapshot, const char *path,
+                    bool json, struct dr_err *err) DR_MUST_USE;
+
+/* "cat": the content of one file to fd. */
+enum dr_rc cat_run(struct repo *r, const struct snapshot_info *snapshot, const char *path, int fd,
+                   struct dr_err *err) DR_MUST_USE;
+
+/* "export": one tar.zst to fd; each path once, as restored. */
+enum dr_rc export_run(struct repo *r, const struct snapshot_info *snapshot, int fd,
+                      const struct work_hooks *hooks, struct dr_err *err) DR_MUST_USE;
+
+#endif
