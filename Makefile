@@ -1,39 +1,49 @@
 # make            build build/drctl and build/backupd
-# make deps       install what building and testing need (apt; lists it first)
+# make deps       install what building and testing need (apt, without questions; lists it first)
 # make test       every test: unit, sweeps, golden files, end to end, demo, README
-# make check      layers, format, lint, gcc and clang with -Werror, sanitizers
+# make check      layers, format, lint, man page, gcc and clang with -Werror, sanitizers
 # make demo       lose a region, get the data back: under a minute, on loopback
 # make install    PREFIX=/usr/local DESTDIR=
 # make format     clang-format in place
 # make clean      remove build/
 # make help       this text
-# MODE=debug|release|asan|tsan picks the objects' folder; V=1 shows commands.
+# MODE=release|debug|asan|tsan picks the objects' folder; CC, CPPFLAGS, CFLAGS, LDFLAGS are yours;
+# V=1 shows commands.
 
 MODE    ?= release
 CC      ?= cc
 PREFIX  ?= /usr/local
-O       := build/$(MODE)
+O       ?= build/$(MODE)
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
         -Wformat=2 -Wundef -Wvla -Wwrite-strings -Wpointer-arith -Wcast-qual -Wnull-dereference
 
-FLAGS_debug   := -O1 -g
-FLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
-FLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-FLAGS_tsan    := -O1 -g -fsanitize=thread
-LDFLAGS_release := -pie -Wl,-z,relro,-z,now
+OPT_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+OPT_debug   := -O1 -g
+OPT_asan    := -O1 -g -fno-omit-frame-pointer
+OPT_tsan    := -O1 -g
+SAN_asan    := -fsanitize=address,undefined -fno-sanitize-recover=all
+SAN_tsan    := -fsanitize=thread
+PIE_release := -fPIE
+LINK_release := -pie -Wl,-z,relro,-z,now
 
-CFLAGS  ?= $(FLAGS_$(MODE))
-LDFLAGS ?= $(LDFLAGS_$(MODE))
-ALL_C   := -std=gnu17 -D_GNU_SOURCE -I. $(WARN) $(WERROR) $(CPPFLAGS) $(CFLAGS) -MMD -MP -pthread
+CFLAGS  ?= $(OPT_$(MODE))
+LDFLAGS ?= $(LINK_release)
+ALL_C   := -std=gnu17 -D_GNU_SOURCE -I. -pthread $(WARN) $(WERROR) -fPIE $(SAN_$(MODE)) \
+           $(CPPFLAGS) $(CFLAGS)
 LIBS    := -lyaml -lzstd -lcrypto -lxxhash -ljansson -luv -lcurl -lresolv -lacl
 
-LIB_SRC  := $(wildcard dr/*/*.c backup/*/*.c plugins/*.c)
-SUPPORT  := $(wildcard tests/support/*.c)
-UNIT_SRC := $(wildcard tests/test_*.c)
+LIB_SRC  := $(sort $(wildcard dr/*/*.c backup/*/*.c plugins/*.c))
+SUPPORT  := $(sort $(wildcard tests/support/*.c))
+UNIT_SRC := $(sort $(wildcard tests/test_*.c))
 UNITS    := $(UNIT_SRC:tests/%.c=$(O)/%)
-SOURCES  := $(wildcard dr/*.[ch] dr/*/*.[ch] backup/*/*.[ch] plugins/*.[ch] tests/*.[ch] tests/*/*.[ch])
-SHELLS   := $(wildcard tests/*.sh tests/*/*.sh .ci/run)
+THREADED := $(patsubst tests/%.c,$(O)/%,$(shell grep -l 'Runs under TSan' $(UNIT_SRC) 2>/dev/null))
+SCRIPTS  := $(sort $(wildcard tests/*.sh))
+SOURCES  := $(sort $(wildcard dr/*.[ch] dr/*/*.[ch] backup/*/*.[ch] plugins/*.[ch] tests/*.[ch] \
+              tests/*/*.[ch]))
+SHELLS   := $(sort $(wildcard tests/*.sh tests/*/*.sh) .ci/run)
+MANS     := $(wildcard *.[1-8])
+DEPS     := bash tests/tools/deps.sh
 
 obj = $(patsubst %.c,$(O)/%.o,$(1))
 
@@ -55,7 +65,7 @@ build/backupd: build/drctl
 $(O)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(say) CC $<
-	$(Q)$(CC) $(ALL_C) -c $< -o $@
+	$(Q)$(CC) $(ALL_C) -MMD -MP -c $< -o $@
 
 $(O)/libdr.a: $(call obj,$(LIB_SRC))
 	$(say) AR $@
@@ -63,25 +73,41 @@ $(O)/libdr.a: $(call obj,$(LIB_SRC))
 
 $(O)/drctl: $(call obj,dr/main.c) $(O)/libdr.a
 	$(say) LINK $@
-	$(Q)$(CC) $(ALL_C) $(LDFLAGS) $^ $(LIBS) -o $@
+	$(Q)$(CC) $(ALL_C) $^ $(LDFLAGS) $(LIBS) -o $@
 
 $(O)/test_%: $(O)/tests/test_%.o $(call obj,$(SUPPORT)) $(O)/libdr.a
 	$(say) LINK $@
-	$(Q)$(CC) $(ALL_C) $(LDFLAGS) $^ $(LIBS) -larchive -lcmocka -o $@
+	$(Q)$(CC) $(ALL_C) $^ $(LDFLAGS) $(LIBS) -larchive -lcmocka -o $@
 
 units: $(UNITS)
 
-unit: $(UNITS)
-	@for t in $(UNITS); do printf '  TEST  %s\n' "$$t"; $$t >$$t.log 2>&1 || { cat $$t.log; exit 1; }; done
+# -- for people --------------------------------------------------------------------------------
 
-layers:
-	@awk -f tests/layers.awk dr/ARCHITECTURE.md $(SOURCES)
+deps:
+	@$(DEPS) build demo test check
+
+test:
+	@$(DEPS) build demo test
+	@$(MAKE) --no-print-directory all units
+	@DRCTL=$(CURDIR)/build/drctl OBJECTS=$(CURDIR)/$(O) bash tests/tools/run.sh $(UNITS) $(SCRIPTS)
+
+demo:
+	@$(DEPS) build demo
+	@$(MAKE) --no-print-directory all
+	@DRCTL=$(CURDIR)/build/drctl bash tests/demo/run.sh
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \
+	    $(DESTDIR)$(PREFIX)/share/drctl/runbooks $(DESTDIR)$(PREFIX)/share/doc/drctl
+	install -m 755 build/drctl $(DESTDIR)$(PREFIX)/bin/drctl
+	ln -sfn drctl $(DESTDIR)$(PREFIX)/bin/backupd
+	install -m 644 drctl.1 $(DESTDIR)$(PREFIX)/share/man/man1/drctl.1
+	install -m 644 runbooks/*.yaml $(DESTDIR)$(PREFIX)/share/drctl/runbooks/
+	install -m 644 README.md LICENSE backup/FORMAT.md dr/journal/JOURNAL.md conf/dr.yaml \
+	    $(DESTDIR)$(PREFIX)/share/doc/drctl/
 
 format:
 	@clang-format -i --style=file $(SOURCES)
-
-format-check:
-	@clang-format --dry-run -Werror --style=file $(SOURCES)
 
 help:
 	@sed -n 's/^# //p;/^$$/q' Makefile
@@ -89,6 +115,35 @@ help:
 clean:
 	rm -rf build
 
-.PHONY: all units unit layers format format-check help clean
+# -- what CI asks ------------------------------------------------------------------------------
+
+layers:
+	@awk -f tests/tools/layers.awk dr/ARCHITECTURE.md $(SOURCES)
+
+format-check:
+	@clang-format --dry-run -Werror --style=file $(SOURCES)
+
+tidy:
+	@printf '%s\n' $(LIB_SRC) dr/main.c | xargs -P 2 -n 4 bash tests/tools/tidy.sh
+
+shells:
+	@shellcheck -x $(SHELLS)
+
+mans:
+	@mandoc -T lint -W warning $(MANS)
+
+check:
+	@$(DEPS) build demo test check
+	@bash tests/tools/check.sh $(MAKE)
+
+# Run a set of unit tests built in this MODE.
+unit: $(UNITS)
+	@OBJECTS=$(CURDIR)/$(O) bash tests/tools/run.sh $(UNITS)
+
+unit-threaded: $(THREADED)
+	@OBJECTS=$(CURDIR)/$(O) bash tests/tools/run.sh $(THREADED)
+
+.PHONY: all units deps test demo install format help clean layers format-check tidy shells mans \
+        check unit unit-threaded
 .SECONDARY:
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

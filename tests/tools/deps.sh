@@ -1,0 +1,115 @@
+#!/bin/bash
+# deps.sh [--check] [build] [demo] [test] [check]: the Debian packages that each job needs.
+#
+# Without --check it lists what is missing and installs it with apt, without questions, when it is
+# root or sudo needs no password; else it prints the one line to paste and exits 2. Packages such
+# as nginx bring services: none is started and none stays enabled, and no port is open afterwards
+# that was not before. With --check it only tells by its exit code (1) that something is missing.
+set -euo pipefail
+
+build="gcc libc6-dev make pkg-config libyaml-dev libzstd-dev libssl-dev libxxhash-dev libjansson-dev
+ libuv1-dev libcurl4-openssl-dev libacl1-dev"
+demo="nginx-light haproxy pdns-server pdns-backend-sqlite3 sqlite3 python3-minimal python3 zstd"
+test="libcmocka-dev libarchive-dev libarchive-tools zstd curl acl attr libcap2-bin jq procps"
+check="clang clang-format clang-tidy libclang-rt-14-dev shellcheck mandoc git"
+
+only_check=no
+[ "${1:-}" = --check ] && { only_check=yes; shift; }
+wanted=
+for job in "${@:-build}"; do
+    case $job in
+    build) wanted+=" $build" ;;
+    demo) wanted+=" $demo" ;;
+    test) wanted+=" $test" ;;
+    check) wanted+=" $check" ;;
+    *) echo "deps.sh: no job '$job'; there are build, demo, test, check" >&2; exit 2 ;;
+    esac
+done
+
+missing=()
+for package in $wanted; do
+    status=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)
+    [ "$status" = "install ok installed" ] || missing+=("$package")
+done
+mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sed '/^$/d' | sort -u)
+
+[ ${#missing[@]} -gt 0 ] || exit 0
+[ $only_check = no ] || exit 1
+
+echo "To install: ${missing[*]}"
+line="apt-get install -y --no-install-recommends ${missing[*]}"
+if [ "$(id -u)" -ne 0 ]; then
+    if sudo -n true 2>/dev/null; then
+        exec sudo -n bash "$0" "$@"
+    fi
+    echo "This needs root. Paste:"
+    echo "    sudo $line"
+    exit 2
+fi
+
+# What is enabled (systemd and sysv) and what listens, one line each.
+enabled() {
+    find /etc/systemd/system /etc/rc[2345].d \( -path '*.wants/*' -o -path '*.requires/*' \
+        -o -name 'S??*' -o -name '*.service' \) -type l 2>/dev/null | sort || true
+}
+listening() {
+    awk 'FNR > 1 && $4 == "0A" { print $2 }' /proc/net/tcp /proc/net/tcp6 2>/dev/null | sort -u
+}
+
+policy=/usr/sbin/policy-rc.d
+work=$(mktemp -d)
+cleanup() {
+    if [ -e "$work/policy" ]; then
+        cp -p "$work/policy" "$policy"
+    elif [ -e "$work/made-policy" ]; then
+        rm -f "$policy"
+    fi
+    rm -rf "$work"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+enabled >"$work/enabled.before"
+listening >"$work/listening.before"
+if [ -e $policy ]; then
+    cp -p $policy "$work/policy"
+else
+    : >"$work/made-policy"
+fi
+printf '#!/bin/sh\nexit 101\n' >$policy
+chmod 755 $policy
+
+export DEBIAN_FRONTEND=noninteractive
+apt_options=(-y -q --no-install-recommends -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confold)
+if ! apt-get install "${apt_options[@]}" "${missing[@]}" >"$work/log" 2>&1; then
+    # The package lists may be absent or old.
+    apt-get update -q >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+    apt-get install "${apt_options[@]}" "${missing[@]}" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+fi
+
+# Installing enables: take back exactly what was not there before.
+enabled | comm -13 "$work/enabled.before" - >"$work/new"
+while read -r link; do
+    unit=$(basename "$link")
+    case $link in
+    /etc/rc*)
+        name=${unit:3}
+        update-rc.d "$name" disable >/dev/null 2>&1 || true
+        ;;
+    *)
+        if command -v systemctl >/dev/null; then
+            systemctl disable "$unit" >/dev/null 2>&1 || true
+        fi
+        rm -f "$link"
+        ;;
+    esac
+    echo "Not enabled: $unit"
+done <"$work/new"
+
+still=$(enabled | comm -13 "$work/enabled.before" -)
+opened=$(listening | comm -13 "$work/listening.before" -)
+if [ -n "$still$opened" ]; then
+    echo "deps.sh: the installation left something on: $still $opened" >&2
+    exit 1
+fi
+echo "Installed ${#missing[@]} packages; no service was started or enabled, no port opened."
