@@ -124,7 +124,7 @@ format-check:
 	@clang-format --dry-run -Werror --style=file $(SOURCES)
 
 tidy:
-	@printf '%s\n' $(LIB_SRC) dr/main.c | xargs -P 2 -n 4 bash tests/tools/tidy.sh
+	@printf '%s\n' $(LIB_SRC) dr/main.c | xargs -P 2 -n 1 bash tests/tools/tidy.sh
 
 shells:
 	@shellcheck -x $(SHELLS)

@@ -11,7 +11,9 @@
 #include <cmocka.h>
 
 #include "dr/base/fs.h"
+#include "dr/base/mem.h"
 #include "dr/base/sys.h"
+#include "dr/base/text.h"
 #include "tests/support/fault.h"
 
 static const char old_text[] = "old content";
@@ -136,6 +138,68 @@ static void replace_survives_death_at_every_call(void **state)
     }
 }
 
+static char *in_dir(const char *name)
+{
+    return dr_strf("%s/%s", dir, name);
+}
+
+static void read_file_refuses_more_than_its_limit(void **state)
+{
+    (void)state;
+    struct dr_err err = { 0 };
+    DR_FREE char *path = in_dir("file");
+    DR_CLEANUP(buf_fini) struct buf b = { 0 };
+    assert_int_equal(fs_read_file(path, strlen(old_text), &b, &err), DR_OK);
+    assert_string_equal(b.data, old_text);
+    assert_int_equal(fs_read_file(path, strlen(old_text) - 1, &b, &err), DR_E_NOMEM);
+}
+
+static void directories_are_made_with_their_parents(void **state)
+{
+    (void)state;
+    struct dr_err err = { 0 };
+    DR_FREE char *path = in_dir("a/b/c");
+    assert_int_equal(fs_make_dirs(path, 0700, &err), DR_OK);
+    assert_int_equal(fs_make_dirs(path, 0700, &err), DR_OK);
+    DR_FREE char *under_file = in_dir("file/x");
+    assert_int_equal(fs_make_dirs(under_file, 0700, &err), DR_E_EXISTS);
+    assert_true(text_ends(err.msg, "/file': File exists"));
+}
+
+static void removing_a_tree_never_follows_a_link(void **state)
+{
+    (void)state;
+    struct dr_err err = { 0 };
+    DR_FREE char *tree = in_dir("tree");
+    DR_FREE char *deep = in_dir("tree/x/y/z");
+    DR_FREE char *link = in_dir("tree/x/link");
+    DR_FREE char *kept = in_dir("kept");
+    DR_FREE char *kept_file = in_dir("kept/file");
+    assert_int_equal(fs_make_dirs(deep, 0700, &err), DR_OK);
+    assert_int_equal(fs_make_dirs(kept, 0700, &err), DR_OK);
+    assert_int_equal(fs_replace(kept, "file", "x", 1, &err), DR_OK);
+    assert_int_equal(symlink("../../kept", link), 0);
+    assert_int_equal(fs_remove_tree(tree, &err), DR_OK);
+    assert_int_equal(access(tree, F_OK), -1);
+    assert_int_equal(access(kept_file, F_OK), 0);
+    assert_int_equal(fs_remove_tree(tree, &err), DR_OK);
+}
+
+static void short_reads_are_completed(void **state)
+{
+    (void)state;
+    struct dr_err err = { 0 };
+    DR_FREE char *path = in_dir("file");
+    for (unsigned n = 1; n < 6; n++) {
+        DR_CLEANUP(buf_fini) struct buf b = { 0 };
+        fault_arm(FAULT_SHORT, n);
+        enum dr_rc rc = fs_read_file(path, 1000, &b, &err);
+        fault_disarm();
+        assert_int_equal(rc, DR_OK);
+        assert_string_equal(b.data, old_text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -144,6 +208,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(replace_syncs_before_it_renames, make_dir, drop_dir),
         cmocka_unit_test_setup_teardown(replace_survives_every_failing_call, make_dir, drop_dir),
         cmocka_unit_test_setup_teardown(replace_survives_death_at_every_call, make_dir, drop_dir),
+        cmocka_unit_test_setup_teardown(read_file_refuses_more_than_its_limit, make_dir, drop_dir),
+        cmocka_unit_test_setup_teardown(directories_are_made_with_their_parents, make_dir,
+                                        drop_dir),
+        cmocka_unit_test_setup_teardown(removing_a_tree_never_follows_a_link, make_dir, drop_dir),
+        cmocka_unit_test_setup_teardown(short_reads_are_completed, make_dir, drop_dir),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

@@ -118,10 +118,11 @@ enum dr_rc fs_replace(const char *dir, const char *name, const void *data, size_
 static enum dr_rc make_level(const char *path, mode_t mode, struct dr_err *err)
 {
     if (sys.mkdirat(AT_FDCWD, path, mode) < 0) {
+        int why = errno;
         struct stat st;
-        if (errno == EEXIST && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        if (why == EEXIST && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
             return DR_OK;
-        return dr_fail_sys(err, errno, "cannot create directory '%s'", path);
+        return dr_fail_sys(err, why, "cannot create directory '%s'", path);
     }
     DR_FREE char *parent = dr_strdup(path);
     char *slash = strrchr(parent, '/');

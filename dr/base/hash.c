@@ -96,7 +96,7 @@ bool hex_decode(const char *text, size_t text_len, void *out, size_t len)
             return false;
     uint8_t *p = out;
     for (size_t i = 0; i < len; i++)
-        p[i] = (uint8_t)(digit_value(text[2 * i]) << 4 | digit_value(text[2 * i + 1]));
+        p[i] = (uint8_t)(digit_value(text[2 * i]) * 16 + digit_value(text[2 * i + 1]));
     return true;
 }
 

@@ -110,15 +110,17 @@ enum quantity percent_parse(const char *text, double *ret_share)
     const char *at = text;
     int64_t whole;
     double part = 0;
-    double scale = 0.1;
+    int64_t scale = 1;
     if (!take_number(&at, &whole) || whole > 100)
         return QUANTITY_BAD;
     if (*at == '.') {
         at++;
         if (*at < '0' || *at > '9')
             return QUANTITY_BAD;
-        for (; *at >= '0' && *at <= '9'; at++, scale /= 10)
-            part += scale * (*at - '0');
+        for (; *at >= '0' && *at <= '9' && scale < INT64_MAX / 100; at++) {
+            scale *= 10;
+            part += (double)(*at - '0') / (double)scale;
+        }
     }
     if (*at == '\0')
         return QUANTITY_NO_UNIT;

@@ -69,7 +69,7 @@ static bool zone(const char **at, int64_t *ret_s)
     int minutes = digits(at, 2);
     if (minutes < 0 || minutes > 59)
         return false;
-    *ret_s = sign * (hours * 3600 + minutes * 60);
+    *ret_s = (int64_t)sign * (hours * 3600 + minutes * 60);
     return true;
 }
 
