@@ -1,0 +1,62 @@
+#!/bin/bash
+# The house itself: the ladder is checked, the Makefile does what it says, packages are asked for politely.
+set -euo pipefail
+# shellcheck source=tests/support/facts.sh
+. "$(dirname "$0")/support/facts.sh"
+cd "$root"
+
+# -- the ladder ---------------------------------------------------------------------------------
+mkdir -p "$work/dr/base" "$work/dr/data" "$work/dr/attic"
+printf '#include "dr/data/json.h"\n' >"$work/dr/base/bad.h"
+printf '#include "dr/base/err.h"\n' >"$work/dr/data/good.h"
+printf '#include "dr/base/err.h"\n' >"$work/dr/attic/lost.h"
+ladder() {
+    (cd "$work" && awk -f "$root/tests/tools/layers.awk" "$root/dr/ARCHITECTURE.md" "$@")
+}
+run ladder dr/base/bad.h
+fact "an include that climbs the ladder is an error" test $rc -eq 1
+fact "and is named with its line" has "$out" 'dr/base/bad.h:1: include "dr/data/json.h"'
+run ladder dr/attic/lost.h
+fact "a folder that the ladder does not list is an error" test $rc -eq 1
+run ladder dr/data/good.h
+fact "an include that goes down is fine" test $rc -eq 0
+
+# -- the Makefile ---------------------------------------------------------------------------------
+run make -s help
+for target in deps test check demo install format help; do
+    fact "make help knows $target" has "$out" "make $target"
+done
+run make -n CC=my-cc CPPFLAGS=-DMINE CFLAGS=-O0 LDFLAGS=-Wl,-mine O="$work/o" "$work/o/drctl"
+fact "CC, CPPFLAGS and CFLAGS are honoured" has "$out" "my-cc -std=gnu17"
+fact "CPPFLAGS reach the compiler" has "$out" "-DMINE -O0"
+fact "LDFLAGS reach the linker" has "$out" "-Wl,-mine"
+werror() { grep -q -- '-Werror' <<<"$out"; }
+absent() { ! "$@"; }
+fact "-Werror is for make check alone" absent werror
+
+run make -s install DESTDIR="$work/root" PREFIX=/usr
+fact "make install works into DESTDIR" test $rc -eq 0
+run "$work/root/usr/bin/drctl" --version
+fact "the installed drctl runs" test $rc -eq 0
+fact "backupd is its second name" test "$(readlink "$work/root/usr/bin/backupd")" = drctl
+fact "the man page is installed" test -s "$work/root/usr/share/man/man1/drctl.1"
+fact "the runbooks are installed" test -s "$work/root/usr/share/drctl/runbooks/hello_failover.yaml"
+
+# -- packages --------------------------------------------------------------------------------------
+run bash tests/tools/deps.sh --check build demo test
+fact "what the tests need is here" test $rc -eq 0
+run bash tests/tools/deps.sh nonsense
+fact "an unknown job is a usage error" test $rc -eq 2
+
+# An ordinary user without sudo: one line to paste, exit code 2, nothing installed.
+mkdir "$work/bin"
+printf '#!/bin/sh\nexit 1\n' >"$work/bin/dpkg-query"
+printf '#!/bin/sh\nexit 1\n' >"$work/bin/sudo"
+printf '#!/bin/sh\necho 1000\n' >"$work/bin/id"
+chmod +x "$work"/bin/*
+run env PATH="$work/bin:$PATH" bash tests/tools/deps.sh build
+fact "without root make deps exits 2" test $rc -eq 2
+fact "it lists what it would install" has "$out" "To install: "
+fact "and prints the one line to paste" has "$out" "sudo apt-get install -y --no-install-recommends gcc"
+
+facts_end
