@@ -1,0 +1,21 @@
+/*
+ * dir.h - the driver for a bucket that is a directory: "file:///DIR".
+ *
+ * An object NAME is the regular file DIR/NAME. It is written to DIR/.put-XXXX, synced, and
+ * renamed without replacing, so that a reader sees all of it or nothing, and what lists is
+ * durable. Names that begin with a dot are no objects: a leftover of a dead writer never lists,
+ * and the next writer removes it (a living writer holds an flock on its file).
+ */
+#ifndef BACKUP_STORE_DIR_H
+#define BACKUP_STORE_DIR_H
+
+#include "backup/store/store.h"
+
+/*
+ * Open the directory at path, which must exist. name, region, url are of the configuration and
+ * copied. Errors come with a hint. The caller closes with store_close().
+ */
+enum dr_rc dir_open(const char *name, const char *region, const char *path, struct store **ret,
+                    struct dr_err *err) DR_MUST_USE;
+
+#endif

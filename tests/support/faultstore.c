@@ -1,0 +1,155 @@
+#include "tests/support/faultstore.h"
+
+#include <string.h>
+
+#include "dr/base/mem.h"
+
+struct faultstore {
+    struct store base;
+    struct store *inner;
+    unsigned calls[FAULTSTORE_OPS];
+    uint64_t got, put;
+    enum faultstore_op op; /* of the planned failure */
+    unsigned countdown;    /* 0: none is planned */
+    bool on;               /* every call after the planned one fails too */
+    bool failing;
+    enum dr_rc rc;
+    const char *flip_prefix;
+    uint64_t flip_offset;
+};
+
+static enum dr_rc turn(struct faultstore *f, enum faultstore_op op, const char *name,
+                       struct dr_err *err)
+{
+    f->calls[op]++;
+    if (f->op != op && f->op != FAULTSTORE_ANY)
+        return DR_OK;
+    bool hit = f->failing;
+    if (f->countdown > 0 && --f->countdown == 0) {
+        hit = true;
+        f->failing = f->on;
+    }
+    if (!hit)
+        return DR_OK;
+    return dr_fail(err, f->rc, "bucket '%s': '%s': failed on purpose", f->base.name, name);
+}
+
+static enum dr_rc fault_get(struct store *s, const char *name, uint64_t offset, size_t len,
+                            void *out, struct dr_err *err)
+{
+    struct faultstore *f = (struct faultstore *)s;
+    DR_TRY(turn(f, FAULTSTORE_GET, name, err));
+    DR_TRY(f->inner->ops->get(f->inner, name, offset, len, out, err));
+    f->got += len;
+    bool inside = f->flip_offset >= offset && f->flip_offset - offset < len;
+    if (f->flip_prefix != NULL && text_starts(name, f->flip_prefix) && inside)
+        ((uint8_t *)out)[f->flip_offset - offset] ^= 0x5A;
+    return DR_OK;
+}
+
+static enum dr_rc fault_put(struct store *s, const char *name, const void *data, size_t len,
+                            struct dr_err *err)
+{
+    struct faultstore *f = (struct faultstore *)s;
+    DR_TRY(turn(f, FAULTSTORE_PUT, name, err));
+    DR_TRY(f->inner->ops->put(f->inner, name, data, len, err));
+    f->put += len;
+    return DR_OK;
+}
+
+static enum dr_rc fault_head(struct store *s, const char *name, uint64_t *ret_size,
+                             struct dr_err *err)
+{
+    struct faultstore *f = (struct faultstore *)s;
+    DR_TRY(turn(f, FAULTSTORE_HEAD, name, err));
+    return f->inner->ops->head(f->inner, name, ret_size, err);
+}
+
+static enum dr_rc fault_list(struct store *s, const char *prefix, struct text_list *ret,
+                             struct dr_err *err)
+{
+    struct faultstore *f = (struct faultstore *)s;
+    DR_TRY(turn(f, FAULTSTORE_LIST, prefix, err));
+    return f->inner->ops->list(f->inner, prefix, ret, err);
+}
+
+static enum dr_rc fault_remove(struct store *s, const char *name, struct dr_err *err)
+{
+    struct faultstore *f = (struct faultstore *)s;
+    DR_TRY(turn(f, FAULTSTORE_REMOVE, name, err));
+    return f->inner->ops->remove(f->inner, name, err);
+}
+
+static void fault_close(struct store *s)
+{
+    struct faultstore *f = (struct faultstore *)s;
+    store_close(f->inner);
+    free(s->name);
+    free(s->region);
+    free(s->url);
+    free(f);
+}
+
+static const struct store_ops fault_ops = {
+    .get = fault_get,
+    .put = fault_put,
+    .head = fault_head,
+    .list = fault_list,
+    .remove = fault_remove,
+    .close = fault_close,
+};
+
+struct store *faultstore_new(struct store *inner)
+{
+    struct faultstore *f = dr_alloc(1, sizeof(*f));
+    f->base.ops = &fault_ops;
+    f->base.name = dr_strdup(inner->name);
+    f->base.region = dr_strdup(inner->region);
+    f->base.url = dr_strdup(inner->url);
+    f->inner = inner;
+    return &f->base;
+}
+
+static void plan(struct store *s, enum faultstore_op op, unsigned nth, enum dr_rc rc)
+{
+    struct faultstore *f = (struct faultstore *)s;
+    f->op = op;
+    f->countdown = nth;
+    f->failing = false;
+    f->on = false;
+    f->rc = rc;
+}
+
+void faultstore_fail(struct store *s, enum faultstore_op op, unsigned nth, enum dr_rc rc)
+{
+    plan(s, op, nth, rc);
+}
+
+void faultstore_fail_from(struct store *s, enum faultstore_op op, unsigned nth, enum dr_rc rc)
+{
+    plan(s, op, nth, rc);
+    ((struct faultstore *)s)->on = true;
+}
+
+void faultstore_flip(struct store *s, const char *prefix, uint64_t offset)
+{
+    struct faultstore *f = (struct faultstore *)s;
+    f->flip_prefix = prefix;
+    f->flip_offset = offset;
+}
+
+unsigned faultstore_calls(const struct store *s, enum faultstore_op op)
+{
+    DR_ASSERT(op < FAULTSTORE_OPS);
+    return ((const struct faultstore *)s)->calls[op];
+}
+
+uint64_t faultstore_bytes_got(const struct store *s)
+{
+    return ((const struct faultstore *)s)->got;
+}
+
+uint64_t faultstore_bytes_put(const struct store *s)
+{
+    return ((const struct faultstore *)s)->put;
+}
