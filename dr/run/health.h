@@ -11,9 +11,9 @@
  * A torn line is skipped. At HEALTH_FILE_MAX bytes the file becomes NAME.1.jsonl and the older one
  * goes, so that a probe never holds more than twice that.
  *
- * Three answers: pass (the service said what was expected), fail (it was reached and said
- * something else, or it certainly was not there), unknown (we could not ask: our own name server,
- * our own machine). Unknown is never good and never bad.
+ * Three answers: pass (the service said what was expected), fail (it said something else, or nothing
+ * within the timeout, or nobody was there), unknown (we could not even ask: no socket, no such
+ * program, a bad setting). Unknown is never good and never bad.
  *
  * The reader draws facts from the lines and nothing from silence: an outage begins between the
  * last pass and the first fail after it, and is over with the first of `times` passes in a row
@@ -56,7 +56,7 @@ struct health_mark {
 };
 
 struct health_facts {
-    char probe[64];
+    char probe[72];
     int64_t interval_ms;
     int times;                     /* passes in a row that mean "recovered" */
     struct health_mark last_good;  /* the last pass before first_bad; else the newest pass */
@@ -65,7 +65,7 @@ struct health_facts {
     struct health_mark first_good; /* the first of `times` passes in a row after last_bad */
     struct health_mark newest;     /* the newest line of any result */
     int passes;                    /* in a row, up to now */
-    int64_t gap_ms;                /* longest time from one pass to the next line after it */
+    int64_t gap_ms;                /* longest time between two passes next to each other */
     bool stale;                    /* no line for HEALTH_STALE intervals: nobody looks now */
     char bad_why[HEALTH_WHY_MAX];  /* the probe's own words at first_bad */
 };
