@@ -120,10 +120,12 @@ struct lease_fence {
 
 /*
  * Shut region out of the lease for good. Waits until the holder cannot believe any more (the
- * record unchanged for TAKE + margin; no wait when nobody holds it, when a keeper does, or when the holder
- * belongs to another region), then takes it with epoch + 1 for 'by' and marks the region. A holder that still renews:
- * DR_E_BUSY after the deadline. Already fenced: DR_OK. ret: the record as it is now; the caller finis.
- * DR_OK is the proof "lease_expired".
+ * record unchanged for TAKE + margin; no wait when nobody holds it, when a keeper does, or when
+ * the holder belongs to another region), then takes it with epoch + 1 for 'by' and marks the
+ * region; a holder of another region stays. A holder that still renews: DR_E_BUSY after the
+ * deadline. A lease that nobody ever held: DR_E_NOTFOUND, as taking it proves nothing. Fenced
+ * already: DR_OK. ret: the record as it is now; the caller finis. DR_OK is the proof
+ * "lease_expired".
  */
 enum dr_rc lease_fence(const struct lease_place *p, const struct lease_fence *f,
                        struct lease_record *ret, struct dr_err *err) DR_MUST_USE;

@@ -1,0 +1,311 @@
+/*
+ * test_journal.c - what a journal promises: whole records, one chain, nothing silently lost.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "dr/base/fs.h"
+#include "dr/base/mem.h"
+#include "dr/base/sys.h"
+#include "dr/journal/journal.h"
+#include "tests/support/fault.h"
+
+static char dir[64];
+
+static int setup(void **state)
+{
+    (void)state;
+    (void)snprintf(dir, sizeof(dir), "/tmp/dr-journal-XXXXXX");
+    return mkdtemp(dir) == NULL;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    struct dr_err err = { 0 };
+    return fs_remove_tree(dir, &err) != DR_OK;
+}
+
+static json_t *body(int i)
+{
+    json_t *o = json_object();
+    json_put_int(o, "i", i);
+    json_put_text(o, "why", "a \"quoted\" line\nwith a break");
+    json_put(o, "share", json_real(0.95));
+    return o;
+}
+
+static void write_three(void)
+{
+    struct dr_err err = { 0 };
+    DR_CLEANUP(journal_close_ptr) struct journal *j = NULL;
+    assert_int_equal(journal_create(dir, "R-1", &j, &err), DR_OK);
+    for (int i = 1; i <= 3; i++)
+        assert_int_equal(journal_append(j, "note", body(i), &err), DR_OK);
+}
+
+static char *journal_path(void)
+{
+    return dr_strf("%s/runs/R-1/journal.jsonl", dir);
+}
+
+static void put_file(const char *bytes, size_t len)
+{
+    DR_FREE char *path = journal_path();
+    FILE *f = fopen(path, "we");
+    assert_non_null(f);
+    assert_int_equal(fwrite(bytes, 1, len, f), len);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void get_file(struct buf *out)
+{
+    struct dr_err err = { 0 };
+    DR_FREE char *path = journal_path();
+    assert_int_equal(fs_read_file(path, 1 << 20, out, &err), DR_OK);
+}
+
+static void records_come_back_as_written(void **state)
+{
+    (void)state;
+    struct dr_err err = { 0 };
+    write_three();
+    DR_CLEANUP(journal_records_fini) struct journal_records all = { 0 };
+    assert_int_equal(journal_load(dir, "R-1", &all, &err), DR_OK);
+    assert_int_equal(all.count, 3);
+    for (size_t i = 0; i < 3; i++) {
+        DR_JSON json_t *back = journal_unpack(all.items[i].body);
+        DR_JSON json_t *wrote = body((int)i + 1);
+        assert_true(json_equal(back, wrote));
+        assert_int_equal(all.items[i].n, i + 1);
+    }
+    DR_FREE char *object = journal_object("R-1", &all.items[1]);
+    assert_true(text_starts(object, "runs/r-1/000002-"));
+    assert_true(text_ends(object, all.items[1].hash));
+}
+
+static void a_flip_of_any_byte_is_a_broken_chain(void **state)
+{
+    (void)state;
+    write_three();
+    DR_CLEANUP(buf_fini) struct buf good = { 0 };
+    get_file(&good);
+    for (size_t at = 0; at < good.len; at++)
+        for (unsigned bit = 0; bit < 8; bit += 3) {
+            struct dr_err err = { 0 };
+            struct journal_records all = { 0 };
+            size_t whole = 0;
+            good.data[at] = (char)(good.data[at] ^ (1 << bit));
+            assert_int_equal(journal_parse(good.data, good.len, &all, &whole, &err), DR_E_CORRUPT);
+            assert_int_equal(all.count, 0);
+            good.data[at] = (char)(good.data[at] ^ (1 << bit));
+        }
+}
+
+static void a_broken_chain_is_not_opened_and_not_touched(void **state)
+{
+    (void)state;
+    struct dr_err err = { 0 };
+    write_three();
+    DR_CLEANUP(buf_fini) struct buf bytes = { 0 };
+    DR_CLEANUP(buf_fini) struct buf after = { 0 };
+    get_file(&bytes);
+    bytes.data[20] ^= 1;
+    put_file(bytes.data, bytes.len - 5); /* an incomplete tail on top */
+    DR_CLEANUP(journal_close_ptr) struct journal *j = NULL;
+    assert_int_equal(journal_open(dir, "R-1", &j, &err), DR_E_CORRUPT);
+    assert_non_null(strstr(err.msg, "record 1"));
+    get_file(&after);
+    assert_int_equal(after.len, bytes.len - 5);
+    assert_memory_equal(after.data, bytes.data, after.len);
+}
+
+static void a_missing_or_swapped_record_is_a_broken_chain(void **state)
+{
+    (void)state;
+    write_three();
+    DR_CLEANUP(buf_fini) struct buf good = { 0 };
+    get_file(&good);
+    size_t first = (size_t)(strchr(good.data, '\n') - good.data) + 1;
+    struct dr_err err = { 0 };
+    struct journal_records all = { 0 };
+    size_t whole = 0;
+    assert_int_equal(journal_parse(good.data + first, good.len - first, &all, &whole, &err),
+                     DR_E_CORRUPT);
+    DR_FREE char *twice = dr_alloc(1, good.len + first);
+    memcpy(twice, good.data, first);
+    memcpy(twice + first, good.data, good.len);
+    assert_int_equal(journal_parse(twice, good.len + first, &all, &whole, &err), DR_E_CORRUPT);
+}
+
+static void every_torn_tail_is_cut_and_the_run_goes_on(void **state)
+{
+    (void)state;
+    write_three();
+    DR_CLEANUP(buf_fini) struct buf good = { 0 };
+    get_file(&good);
+    size_t second = 0;
+    for (int i = 0; i < 2; i++)
+        second = (size_t)(strchr(good.data + second, '\n') - good.data) + 1;
+    for (size_t len = second; len < good.len; len += 7) {
+        struct dr_err err = { 0 };
+        put_file(good.data, len);
+        DR_CLEANUP(journal_close_ptr) struct journal *j = NULL;
+        assert_int_equal(journal_open(dir, "R-1", &j, &err), DR_OK);
+        assert_int_equal(journal_all(j)->count, 2);
+        assert_int_equal(journal_append(j, "note", body(9), &err), DR_OK);
+        DR_CLEANUP(journal_records_fini) struct journal_records all = { 0 };
+        assert_int_equal(journal_load(dir, "R-1", &all, &err), DR_OK);
+        assert_int_equal(all.count, 3);
+    }
+}
+
+static void one_writer_at_a_time(void **state)
+{
+    (void)state;
+    struct dr_err err = { 0 };
+    write_three();
+    assert_false(journal_is_live(dir, "R-1"));
+    DR_CLEANUP(journal_close_ptr) struct journal *a = NULL;
+    DR_CLEANUP(journal_close_ptr) struct journal *b = NULL;
+    assert_int_equal(journal_open(dir, "R-1", &a, &err), DR_OK);
+    assert_true(journal_is_live(dir, "R-1"));
+    assert_int_equal(journal_open(dir, "R-1", &b, &err), DR_E_BUSY);
+    assert_int_equal(journal_create(dir, "R-1", &b, &err), DR_E_EXISTS);
+}
+
+static void runs_are_listed_by_number(void **state)
+{
+    (void)state;
+    struct dr_err err = { 0 };
+    static const char *const ids[] = { "R-10", "R-2", "R-1" };
+    for (size_t i = 0; i < DR_ARRAY_LEN(ids); i++) {
+        DR_CLEANUP(journal_close_ptr) struct journal *j = NULL;
+        assert_int_equal(journal_create(dir, ids[i], &j, &err), DR_OK);
+    }
+    DR_CLEANUP(text_list_fini) struct text_list runs = { 0 };
+    assert_int_equal(journal_runs(dir, &runs, &err), DR_OK);
+    DR_FREE char *joined = text_list_join(&runs, " ");
+    assert_string_equal(joined, "R-1 R-2 R-10");
+}
+
+static void names_that_are_no_run_are_refused(void **state)
+{
+    (void)state;
+    static const char *const bad[] = { "..", "R-", "R-1/../../x", "r-1", "R-1x", "" };
+    for (size_t i = 0; i < DR_ARRAY_LEN(bad); i++) {
+        struct dr_err err = { 0 };
+        DR_CLEANUP(journal_close_ptr) struct journal *j = NULL;
+        assert_int_equal(journal_create(dir, bad[i], &j, &err), DR_E_USAGE);
+    }
+}
+
+static void words_for_a_runner_arrive_once_and_in_order(void **state)
+{
+    (void)state;
+    struct dr_err err = { 0 };
+    write_three();
+    for (int i = 0; i < 3; i++) {
+        json_t *o = json_object();
+        json_put_int(o, "i", i);
+        assert_int_equal(journal_tell(dir, "R-1", o, &err), DR_OK);
+    }
+    for (int i = 0; i < 3; i++) {
+        DR_JSON json_t *o = NULL;
+        assert_int_equal(journal_hear(dir, "R-1", &o, &err), DR_OK);
+        assert_int_equal(json_integer_value(json_object_get(o, "i")), i);
+    }
+    DR_JSON json_t *none = NULL;
+    assert_int_equal(journal_hear(dir, "R-1", &none, &err), DR_OK);
+    assert_null(none);
+}
+
+/* Create a run and write three records; the exit code is the number that were acknowledged. */
+static int append_three(void)
+{
+    struct dr_err err = { 0 };
+    DR_CLEANUP(journal_close_ptr) struct journal *j = NULL;
+    enum dr_rc rc = journal_create(dir, "R-1", &j, &err);
+    int done = 0;
+    for (int i = 1; rc == DR_OK && i <= 3; i++) {
+        rc = journal_append(j, "note", body(i), &err);
+        done += rc == DR_OK;
+    }
+    return done;
+}
+
+static int run_with_fault(enum fault_kind kind, unsigned n, bool *ret_fired)
+{
+    int pipe_fds[2];
+    assert_int_equal(pipe(pipe_fds), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        fault_arm(kind, n);
+        int done = append_three();
+        bool fired = fault_disarm();
+        char word[2] = { (char)done, (char)fired };
+        _exit(write(pipe_fds[1], word, 2) == 2 ? 0 : 1);
+    }
+    (void)close(pipe_fds[1]);
+    char word[2] = { 0, 1 }; /* died: nothing is known to be acknowledged */
+    int status = 0;
+    ssize_t got = read(pipe_fds[0], word, 2);
+    assert_true(got == 2 || got == 0);
+    (void)close(pipe_fds[0]);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    *ret_fired = word[1] != 0;
+    return word[0];
+}
+
+static void acknowledged_records_survive_every_fault_and_death(void **state)
+{
+    (void)state;
+    for (int kind = FAULT_ERRNO; kind <= FAULT_DIE_AFTER; kind++) {
+        bool fired = true;
+        for (unsigned n = 1; fired && n < 200; n++) {
+            struct dr_err err = { 0 };
+            assert_int_equal(fs_remove_tree(dir, &err), DR_OK);
+            assert_int_equal(mkdir(dir, 0700), 0);
+            int done = run_with_fault((enum fault_kind)kind, n, &fired);
+            DR_CLEANUP(journal_close_ptr) struct journal *j = NULL;
+            enum dr_rc rc = journal_open(dir, "R-1", &j, &err);
+            if (rc == DR_E_NOTFOUND) {
+                assert_int_equal(done, 0);
+                continue;
+            }
+            assert_int_equal(rc, DR_OK);
+            assert_true((int)journal_all(j)->count >= done);
+            assert_int_equal(journal_append(j, "note", body(7), &err), DR_OK);
+        }
+        assert_false(fired);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(records_come_back_as_written, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_flip_of_any_byte_is_a_broken_chain, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_broken_chain_is_not_opened_and_not_touched, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_missing_or_swapped_record_is_a_broken_chain, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(every_torn_tail_is_cut_and_the_run_goes_on, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(one_writer_at_a_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(runs_are_listed_by_number, setup, teardown),
+        cmocka_unit_test_setup_teardown(names_that_are_no_run_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(words_for_a_runner_arrive_once_and_in_order, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(acknowledged_records_survive_every_fault_and_death, setup,
+                                        teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,343 @@
+/*
+ * test_lease.c - one writer: who may hold a lease, for how long, and who never again.
+ *
+ * Time is a fake clock that moves only when somebody waits.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "dr/base/clock.h"
+#include "dr/base/fs.h"
+#include "dr/base/mem.h"
+#include "dr/lease/lease.h"
+#include "tests/support/fault.h"
+
+static char dir[64];
+static int64_t now_ms;
+static struct clock_ops real_clock;
+static struct lease *renewing; /* renewed each time somebody waits: a living holder */
+
+static int64_t fake_ns(void)
+{
+    return now_ms * 1000000;
+}
+
+static void fake_pause(int64_t ms)
+{
+    struct dr_err err = { 0 };
+    now_ms += ms;
+    if (renewing != NULL)
+        assert_int_equal(lease_renew(renewing, &err), DR_OK);
+}
+
+static struct lease_place place;
+
+static int setup(void **state)
+{
+    (void)state;
+    (void)snprintf(dir, sizeof(dir), "/tmp/dr-lease-XXXXXX");
+    real_clock = dr_clock;
+    dr_clock = (struct clock_ops){ .wall_ns = fake_ns, .boot_ns = fake_ns };
+    now_ms = 1000000;
+    renewing = NULL;
+    place = (struct lease_place){
+        .path = dir, .hold_ms = 20000, .take_ms = 30000, .pause = fake_pause
+    };
+    return mkdtemp(dir) == NULL;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    struct dr_err err = { 0 };
+    dr_clock = real_clock;
+    return fs_remove_tree(dir, &err) != DR_OK;
+}
+
+static struct lease *acquire(const char *who, const char *region)
+{
+    struct dr_err err = { 0 };
+    struct lease_wish wish = { .key = "writer/app", .holder = who, .region = region };
+    struct lease *l = NULL;
+    assert_int_equal(lease_acquire(&place, &wish, &l, &err), DR_OK);
+    return l;
+}
+
+static enum dr_rc try_acquire(const char *who, const char *region, struct dr_err *err)
+{
+    struct lease_wish wish = { .key = "writer/app", .holder = who, .region = region };
+    DR_CLEANUP(lease_free_ptr) struct lease *l = NULL;
+    *err = (struct dr_err){ 0 };
+    return lease_acquire(&place, &wish, &l, err);
+}
+
+static struct lease_fence fence_of(const char *region)
+{
+    return (struct lease_fence){ .key = "writer/app",
+                                 .region = region,
+                                 .margin_ms = 15000,
+                                 .by = "R-31",
+                                 .deadline_ms = now_ms + 120000 };
+}
+
+static void a_free_lease_is_taken_and_epochs_only_grow(void **state)
+{
+    (void)state;
+    struct dr_err err = { 0 };
+    for (int64_t epoch = 1; epoch <= 3; epoch++) {
+        DR_CLEANUP(lease_free_ptr) struct lease *l = acquire("a", "us");
+        assert_int_equal(l->epoch, epoch);
+        assert_int_equal(lease_left_ms(l), 20000);
+        assert_int_equal(lease_release(l, &err), DR_OK);
+        assert_true(lease_left_ms(l) <= 0);
+    }
+}
+
+static void a_living_holder_is_left_alone(void **state)
+{
+    (void)state;
+    struct dr_err err = { 0 };
+    DR_CLEANUP(lease_free_ptr) struct lease *a = acquire("a", "us");
+    renewing = a;
+    assert_int_equal(try_acquire("b", "eu", &err), DR_E_BUSY);
+    assert_non_null(strstr(err.msg, "held by a"));
+    assert_true(lease_left_ms(a) > 0);
+}
+
+static void a_dead_holder_is_taken_after_take_and_then_refused(void **state)
+{
+    (void)state;
+    struct dr_err err = { 0 };
+    DR_CLEANUP(lease_free_ptr) struct lease *a = acquire("a", "us");
+    int64_t begin = now_ms;
+    DR_CLEANUP(lease_free_ptr) struct lease *b = acquire("b", "eu");
+    assert_true(now_ms - begin >= 30000);
+    assert_int_equal(b->epoch, a->epoch + 1);
+    assert_true(lease_left_ms(a) <= 0); /* it stopped believing before b began */
+    assert_int_equal(lease_renew(a, &err), DR_E_REFUSED);
+    assert_int_equal(lease_release(a, &err), DR_OK); /* and harms nobody */
+    assert_int_equal(lease_renew(b, &err), DR_OK);
+}
+
+static void a_holder_that_slept_past_hold_does_not_wake_into_its_lease(void **state)
+{
+    (void)state;
+    struct dr_err err = { 0 };
+    DR_CLEANUP(lease_free_ptr) struct lease *a = acquire("a", "us");
+    now_ms += 20000;
+    assert_int_equal(lease_renew(a, &err), DR_E_REFUSED);
+}
+
+static void two_processes_of_one_name_are_two(void **state)
+{
+    (void)state;
+    struct dr_err err = { 0 };
+    DR_CLEANUP(lease_free_ptr) struct lease *a = acquire("a", "us");
+    DR_CLEANUP(lease_free_ptr) struct lease *b = acquire("a", "us");
+    assert_int_equal(lease_renew(a, &err), DR_E_REFUSED);
+    assert_int_equal(lease_renew(b, &err), DR_OK);
+}
+
+static void a_fenced_region_is_refused_for_good(void **state)
+{
+    (void)state;
+    struct dr_err err = { 0 };
+    DR_CLEANUP(lease_free_ptr) struct lease *old = acquire("old", "us");
+    struct lease_fence f = fence_of("us");
+    struct lease_record r = { 0 };
+    int64_t begin = now_ms;
+    assert_int_equal(lease_fence(&place, &f, &r, &err), DR_OK);
+    assert_true(now_ms - begin >= 45000);
+    assert_int_equal(r.epoch, 2);
+    assert_string_equal(r.holder, "R-31");
+    assert_int_equal(lease_holders(&r), 1);
+    lease_record_fini(&r);
+
+    assert_int_equal(lease_renew(old, &err), DR_E_REFUSED);
+    assert_int_equal(try_acquire("old", "us", &err), DR_E_REFUSED);
+    assert_non_null(strstr(err.msg, "'us' is fenced"));
+    assert_non_null(strstr(err.msg, "R-31"));
+    now_ms += 10000000;
+    assert_int_equal(try_acquire("old", "us", &err), DR_E_REFUSED);
+    assert_int_equal(try_acquire("eu", "eu", &err), DR_E_BUSY); /* not granted yet */
+
+    begin = now_ms;
+    f.deadline_ms = now_ms;
+    assert_int_equal(lease_fence(&place, &f, &r, &err), DR_OK); /* again: nothing to do */
+    assert_int_equal(now_ms, begin);
+    lease_record_fini(&r);
+}
+
+static void a_writer_that_still_renews_cannot_be_fenced_by_waiting(void **state)
+{
+    (void)state;
+    struct dr_err err = { 0 };
+    DR_CLEANUP(lease_free_ptr) struct lease *old = acquire("old", "us");
+    renewing = old;
+    struct lease_fence f = fence_of("us");
+    struct lease_record r = { 0 };
+    assert_int_equal(lease_fence(&place, &f, &r, &err), DR_E_BUSY);
+    assert_non_null(strstr(err.msg, "still renewed by old"));
+    assert_int_equal(lease_renew(old, &err), DR_OK);
+}
+
+static void a_lease_that_nobody_held_proves_nothing(void **state)
+{
+    (void)state;
+    struct dr_err err = { 0 };
+    struct lease_fence f = fence_of("us");
+    struct lease_record r = { 0 };
+    assert_int_equal(lease_fence(&place, &f, &r, &err), DR_E_NOTFOUND);
+}
+
+static void a_grant_lets_the_target_in_at_once_and_nobody_else(void **state)
+{
+    (void)state;
+    struct dr_err err = { 0 };
+    DR_CLEANUP(lease_free_ptr) struct lease *old = acquire("old", "us");
+    struct lease_fence f = fence_of("us");
+    struct lease_record r = { 0 };
+    int64_t granted = 0;
+    assert_int_equal(lease_grant(&place, "writer/app", "eu", &granted, &err), DR_E_BUSY);
+    assert_int_equal(lease_fence(&place, &f, &r, &err), DR_OK);
+    lease_record_fini(&r);
+    assert_int_equal(lease_grant(&place, "writer/app", "us", &granted, &err), DR_E_REFUSED);
+    assert_int_equal(lease_grant(&place, "writer/app", "eu", &granted, &err), DR_OK);
+    assert_int_equal(granted, 3);
+    assert_int_equal(lease_grant(&place, "writer/app", "eu", &granted, &err), DR_OK);
+    assert_int_equal(granted, 3);
+    assert_int_equal(try_acquire("ap", "ap", &err), DR_E_BUSY);
+    assert_int_equal(try_acquire("old", "us", &err), DR_E_REFUSED);
+    int64_t begin = now_ms;
+    DR_CLEANUP(lease_free_ptr) struct lease *eu = acquire("eu", "eu");
+    assert_int_equal(now_ms, begin);
+    assert_int_equal(eu->epoch, 4);
+    assert_int_equal(lease_grant(&place, "writer/app", "eu", &granted, &err), DR_OK);
+    assert_int_equal(lease_renew(eu, &err), DR_OK);
+}
+
+static void revoke_takes_a_grant_back_and_lift_lets_the_old_region_in(void **state)
+{
+    (void)state;
+    struct dr_err err = { 0 };
+    DR_CLEANUP(lease_free_ptr) struct lease *old = acquire("old", "us");
+    struct lease_fence f = fence_of("us");
+    struct lease_record r = { 0 };
+    int64_t granted = 0;
+    assert_int_equal(lease_fence(&place, &f, &r, &err), DR_OK);
+    lease_record_fini(&r);
+    assert_int_equal(lease_grant(&place, "writer/app", "eu", &granted, &err), DR_OK);
+    DR_CLEANUP(lease_free_ptr) struct lease *eu = acquire("eu", "eu");
+    struct lease_fence back = fence_of("eu");
+    renewing = eu;
+    assert_int_equal(lease_revoke(&place, &back, &err), DR_E_BUSY);
+    renewing = NULL;
+    back.deadline_ms = now_ms + 120000;
+    assert_int_equal(lease_revoke(&place, &back, &err), DR_OK);
+    assert_int_equal(lease_renew(eu, &err), DR_E_REFUSED);
+    assert_int_equal(lease_lift(&place, "writer/app", "us", "R-31", &err), DR_OK);
+    DR_CLEANUP(lease_free_ptr) struct lease *again = acquire("old", "us");
+    assert_true(again->epoch > eu->epoch);
+}
+
+static void fencing_a_region_leaves_the_holder_of_another_alone(void **state)
+{
+    (void)state;
+    struct dr_err err = { 0 };
+    DR_CLEANUP(lease_free_ptr) struct lease *eu = acquire("eu", "eu");
+    struct lease_fence f = fence_of("us");
+    struct lease_record r = { 0 };
+    int64_t begin = now_ms;
+    assert_int_equal(lease_fence(&place, &f, &r, &err), DR_OK);
+    lease_record_fini(&r);
+    assert_int_equal(now_ms, begin);
+    assert_int_equal(lease_renew(eu, &err), DR_OK);
+    assert_int_equal(try_acquire("old", "us", &err), DR_E_REFUSED);
+}
+
+static void keys_keep_their_slashes_and_never_leave_the_directory(void **state)
+{
+    (void)state;
+    struct dr_err err = { 0 };
+    static const char *const keys[] = { "../../etc/x", "run", "writer/app" };
+    for (size_t i = 0; i < DR_ARRAY_LEN(keys); i++) {
+        struct lease_wish wish = { .key = keys[i], .holder = "a" };
+        DR_CLEANUP(lease_free_ptr) struct lease *l = NULL;
+        assert_int_equal(lease_acquire(&place, &wish, &l, &err), DR_OK);
+    }
+    DR_CLEANUP(text_list_fini) struct text_list all = { 0 };
+    assert_int_equal(lease_keys(&place, &all, &err), DR_OK);
+    DR_FREE char *joined = text_list_join(&all, " ");
+    assert_string_equal(joined, "../../etc/x run writer/app");
+}
+
+static void a_damaged_record_is_never_a_free_lease(void **state)
+{
+    (void)state;
+    struct dr_err err = { 0 };
+    DR_CLEANUP(lease_free_ptr) struct lease *a = acquire("a", "us");
+    assert_int_equal(fs_replace(dir, "writer%2Fapp.lease", "{", 1, &err), DR_OK);
+    assert_int_equal(try_acquire("b", "eu", &err), DR_E_CORRUPT);
+}
+
+/* Deaths at any call: the record stays readable, its epoch never falls, and it can be taken. */
+static void epochs_survive_every_fault_and_death(void **state)
+{
+    (void)state;
+    int64_t epoch = 0;
+    for (int kind = FAULT_ERRNO; kind <= FAULT_DIE_AFTER; kind++) {
+        bool fired = true;
+        for (unsigned n = 1; fired && n < 200; n++) {
+            pid_t pid = fork();
+            if (pid == 0) {
+                struct dr_err err = { 0 };
+                struct lease_wish wish = { .key = "writer/app", .holder = "child", .region = "eu" };
+                DR_CLEANUP(lease_free_ptr) struct lease *l = NULL;
+                fault_arm((enum fault_kind)kind, n);
+                enum dr_rc rc = lease_acquire(&place, &wish, &l, &err);
+                if (rc == DR_OK)
+                    rc = lease_release(l, &err);
+                _exit(fault_disarm() ? 1 : (rc == DR_OK ? 0 : 2));
+            }
+            int status = 0;
+            assert_int_equal(waitpid(pid, &status, 0), pid);
+            fired = WEXITSTATUS(status) != 0;
+            DR_CLEANUP(lease_free_ptr) struct lease *l = acquire("after", "eu");
+            struct dr_err err = { 0 };
+            assert_true(l->epoch > epoch);
+            epoch = l->epoch;
+            assert_int_equal(lease_release(l, &err), DR_OK);
+        }
+        assert_false(fired);
+    }
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_free_lease_is_taken_and_epochs_only_grow),
+        TEST(a_living_holder_is_left_alone),
+        TEST(a_dead_holder_is_taken_after_take_and_then_refused),
+        TEST(a_holder_that_slept_past_hold_does_not_wake_into_its_lease),
+        TEST(two_processes_of_one_name_are_two),
+        TEST(a_fenced_region_is_refused_for_good),
+        TEST(a_writer_that_still_renews_cannot_be_fenced_by_waiting),
+        TEST(a_lease_that_nobody_held_proves_nothing),
+        TEST(a_grant_lets_the_target_in_at_once_and_nobody_else),
+        TEST(revoke_takes_a_grant_back_and_lift_lets_the_old_region_in),
+        TEST(fencing_a_region_leaves_the_holder_of_another_alone),
+        TEST(keys_keep_their_slashes_and_never_leave_the_directory),
+        TEST(a_damaged_record_is_never_a_free_lease),
+        TEST(epochs_survive_every_fault_and_death),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
