@@ -9,6 +9,7 @@
  *     providers           where the built-in step types find their servers:
  *       haproxy  {socket: PATH or HOST:PORT}
  *       powerdns {url: URL, key: secret, server: localhost}
+ *       dns      {resolvers: ["ADDRESS:PORT"]}; whom dns.check and dns.ttl ask unless the plan says
  *       service  {start: [argv], stop: [argv], status: [argv]}; default systemctl; the unit's name and
  *                "${region}" / "${unit}" are put into the argv
  *     secrets             NAME -> {file: PATH} or {env: NAME}
@@ -133,6 +134,7 @@ struct config {
     struct {
         char *haproxy_socket;                                /* or NULL */
         char *powerdns_url, *powerdns_key, *powerdns_server; /* key: name of a secret */
+        struct text_list dns_resolvers; /* "ADDRESS:PORT"; empty: the system's */
         struct text_list service_start, service_stop, service_status;
     } providers;
     char *state_dir; /* absolute; default /var/lib/drctl */
