@@ -1,0 +1,361 @@
+/*
+ * check.c - what one key of the configuration cannot know alone.
+ *
+ * A region is known when the strategy or a site names it; where neither does, the buckets name
+ * their own. That is strict on purpose: a bucket in a region with a typing error would stay
+ * in use when that region is declared lost.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "dr/base/mem.h"
+#include "dr/config/load.h"
+
+/* ---- words that must be defined --------------------------------------------------------------- */
+
+static void add_names(struct text_list *list, const char *name)
+{
+    if (name != NULL && !text_list_has(list, name))
+        text_list_add(list, name);
+}
+
+static void hint_known(struct reader *r, const char *word, const struct text_list *known,
+                       const char *otherwise)
+{
+    if (reader_hint_near(r, word, (const char *const *)known->items, known->count))
+        return;
+    DR_FREE char *all = text_list_join(known, ", ");
+    if (known->count == 0)
+        diag_hint(r->d, "%s", otherwise);
+    else
+        diag_hint(r->d, "known: %s; %s", all, otherwise);
+}
+
+/* Regions that the strategy and the sites declare. */
+static void declared_regions(const struct loaded *l, struct text_list *ret)
+{
+    add_names(ret, l->config.primary_region);
+    for (size_t i = 0; i < l->secondary_count; i++)
+        add_names(ret, l->secondaries[i].name);
+    for (size_t i = 0; i < l->config.site_count; i++)
+        add_names(ret, l->config.sites[i].region);
+}
+
+static void check_region(struct reader *r, struct yaml_node *node, const struct loaded *l)
+{
+    DR_CLEANUP(text_list_fini) struct text_list known = { 0 };
+    declared_regions(l, &known);
+    if (known.count == 0 || text_list_has(&known, node->text))
+        return;
+    reader_error(r, node, "unknown-region", "no region '%s' in the strategy or the sites",
+                 node->text);
+    hint_known(r, node->text, &known, "a further one is declared by a site: {region: NAME}");
+}
+
+static void check_site(struct reader *r, struct yaml_node *node, const struct loaded *l)
+{
+    DR_CLEANUP(text_list_fini) struct text_list known = { 0 };
+    for (size_t i = 0; i < l->config.site_count; i++) {
+        add_names(&known, l->config.sites[i].name);
+        add_names(&known, l->config.sites[i].region);
+    }
+    declared_regions(l, &known);
+    if (text_list_has(&known, node->text))
+        return;
+    reader_error(r, node, "unknown-site", "no site '%s'", node->text);
+    hint_known(r, node->text, &known, "declare it under sites: {region: NAME}");
+}
+
+static void check_secret(struct reader *r, struct yaml_node *node, const struct loaded *l)
+{
+    DR_CLEANUP(text_list_fini) struct text_list known = { 0 };
+    for (size_t i = 0; i < l->config.secret_count; i++)
+        add_names(&known, l->config.secrets[i].name);
+    if (text_list_has(&known, node->text))
+        return;
+    reader_error(r, node, "unknown-secret", "no secret '%s'", node->text);
+    hint_known(r, node->text, &known, "define it under secrets: NAME: {file: /...}");
+}
+
+static void check_location(struct reader *r, struct yaml_node *root, struct yaml_node *node,
+                           const struct loaded *l)
+{
+    if (yaml_get(root, "buckets", NULL) == NULL)
+        return; /* it has become one */
+    DR_CLEANUP(text_list_fini) struct text_list known = { 0 };
+    for (size_t i = 0; i < l->config.bucket_count; i++) {
+        const struct config_bucket *b = &l->config.buckets[i];
+        add_names(&known, b->name);
+        if ((b->url != NULL && strcmp(b->url, node->text) == 0) ||
+            (b->region != NULL && strcmp(b->region, node->text) == 0))
+            return;
+    }
+    if (text_list_has(&known, node->text))
+        return;
+    reader_error(r, node, "unknown-bucket", "no bucket '%s'", node->text);
+    hint_known(r, node->text, &known, "a storage location is the name of a bucket");
+}
+
+static void check_refs(struct reader *r, struct yaml_node *root, const struct loaded *l)
+{
+    for (size_t i = 0; i < r->ref_count; i++) {
+        struct yaml_node *node = r->refs[i].node;
+        if (node->reported)
+            continue;
+        switch (r->refs[i].kind) {
+        case KEY_REGION:
+            check_region(r, node, l);
+            break;
+        case KEY_SITE:
+            check_site(r, node, l);
+            break;
+        case KEY_SECRET:
+            check_secret(r, node, l);
+            break;
+        default:
+            check_location(r, root, node, l);
+        }
+    }
+}
+
+/* ---- buckets ----------------------------------------------------------------------------------- */
+
+static const char *const schemes[] = { "file", "s3", "exec" };
+
+bool config_check_url(struct reader *r, struct yaml_node *node)
+{
+    const char *url = node->text;
+    size_t len = strcspn(url, ":");
+    DR_FREE char *scheme = dr_memdup(url, len);
+    bool known = false;
+    for (size_t i = 0; i < DR_ARRAY_LEN(schemes); i++)
+        known = known || (strcmp(schemes[i], scheme) == 0 && url[len] == ':');
+    if (!known) {
+        reader_error(r, node, "url", "'%s' is not the url of a bucket", url);
+        if (url[0] == '/')
+            diag_hint(r->d, "write \"file://%s\"", url);
+        else if (url[len] != ':' || !reader_hint_near(r, scheme, schemes, DR_ARRAY_LEN(schemes)))
+            diag_hint(r->d, "write \"file:///DIRECTORY\"");
+        return false;
+    }
+    if (strcmp(scheme, "file") != 0) {
+        reader_error(r, node, "not-available", "%s: buckets are not available in this version",
+                     scheme);
+        diag_hint(r->d, "a directory is: \"file:///DIRECTORY\"");
+        return false;
+    }
+    if (!text_starts(url, "file:///") || strlen(url) < sizeof("file:///")) {
+        reader_error(r, node, "url", "'%s' does not name a directory from the root", url);
+        diag_hint(r->d, "write \"file:///DIRECTORY\", with three slashes");
+        return false;
+    }
+    return true;
+}
+
+/* Is 'inner' the directory 'outer' or below it? */
+static bool lies_in(const char *inner, const char *outer)
+{
+    size_t len = strlen(outer);
+    while (len > 1 && outer[len - 1] == '/')
+        len--;
+    return strncmp(inner, outer, len) == 0 && (inner[len] == '/' || inner[len] == '\0');
+}
+
+static void check_bucket(struct reader *r, struct yaml_node *list, size_t index,
+                         const struct loaded *l)
+{
+    const struct config *c = &l->config;
+    const struct config_bucket *b = &c->buckets[index];
+    struct yaml_node *url = reader_value(list->items[index], "url");
+    if (url == NULL || b->url == NULL || !text_starts(b->url, "file://"))
+        return;
+    for (size_t i = 0; i < index; i++)
+        if (c->buckets[i].url != NULL && strcmp(c->buckets[i].url, b->url) == 0) {
+            reader_error(r, url, "same-bucket", "bucket '%s' is the same place as '%s'",
+                         b->name != NULL ? b->name : "", c->buckets[i].name);
+            diag_hint(r->d, "two copies in one place are one copy");
+            return;
+        }
+    for (size_t i = 0; i < c->source_count; i++)
+        if (c->sources[i].path != NULL && lies_in(b->url + 7, c->sources[i].path)) {
+            reader_error(r, url, "bucket-in-source", "bucket '%s' lies inside of source '%s'",
+                         b->name != NULL ? b->name : "",
+                         c->sources[i].name != NULL ? c->sources[i].name : "");
+            diag_hint(r->d, "each backup would hold all backups before it: put it elsewhere");
+            return;
+        }
+}
+
+static void check_buckets(struct reader *r, struct yaml_node *root, const struct loaded *l)
+{
+    struct yaml_node *list = reader_value(root, "buckets");
+    if (list == NULL || list->kind != YAML_LIST)
+        return;
+    for (size_t i = 0; i < list->count && i < l->config.bucket_count; i++)
+        if (list->items[i]->kind == YAML_MAP)
+            check_bucket(r, list, i, l);
+}
+
+/* ---- buckets of a file that names only storage locations ------------------------------------------ */
+
+/* The longest known region whose name occurs in the location, or NULL. */
+static const char *region_in(const struct loaded *l, const char *location)
+{
+    const char *best = NULL;
+    for (size_t i = 0; i < l->config.regions.count; i++) {
+        const char *region = l->config.regions.items[i];
+        if (strstr(location, region) != NULL && (best == NULL || strlen(region) > strlen(best)))
+            best = region;
+    }
+    return best;
+}
+
+/* A name of the allowed letters that no other bucket has. The caller frees. */
+static char *bucket_name(const struct config *c, const char *location)
+{
+    char base[48];
+    size_t len = 0;
+    size_t skip = strlen(location) > 40 ? strlen(location) - 40 : 0;
+    for (const char *p = location + skip; *p != '\0'; p++) {
+        char lower = *p >= 'A' && *p <= 'Z' ? (char)(*p - 'A' + 'a') : *p;
+        bool fine = (lower >= 'a' && lower <= 'z') || (lower >= '0' && lower <= '9');
+        if (fine)
+            base[len++] = lower;
+        else if (len > 0 && base[len - 1] != '-')
+            base[len++] = '-';
+    }
+    while (len > 0 && base[len - 1] == '-')
+        len--;
+    base[len] = '\0';
+    char *name = dr_strdup(len > 0 ? base : "bucket");
+    for (int n = 2; config_bucket(c, name) != NULL; n++) {
+        free(name);
+        name = dr_strf("%s-%d", len > 0 ? base : "bucket", n);
+    }
+    return name;
+}
+
+static void bucket_from(struct reader *r, struct yaml_node *node, struct loaded *l)
+{
+    struct config *c = &l->config;
+    const char *text = node->text;
+    char *url = text[0] == '/' ? dr_strf("file://%s", text) : dr_strdup(text);
+    for (size_t i = 0; i < c->bucket_count; i++)
+        if (strcmp(c->buckets[i].url, url) == 0) { /* named by two policies */
+            free(url);
+            return;
+        }
+    const char *region = region_in(l, text);
+    const char *guess = c->primary_region != NULL ? c->primary_region : "local";
+    char *name = bucket_name(c, region != NULL ? region : text);
+    bool usable = text_starts(url, "file:///") && url[8] != '\0';
+    reader_warning(
+        r, node, "no-buckets", "storage location '%s' becomes bucket '%s' in region %s%s", text,
+        name, region != NULL ? region : guess, usable ? "" : ", which this version cannot open");
+    diag_hint(r->d, "buckets: [{name: %s, url: \"%s\", region: %s}]", name,
+              usable ? url : "file:///DIRECTORY", region != NULL ? region : guess);
+    c->buckets = dr_realloc(c->buckets, c->bucket_count + 1, sizeof(*c->buckets));
+    c->buckets[c->bucket_count++] = (struct config_bucket){
+        name, url, dr_strdup(region != NULL ? region : guess), { node->line, node->col }
+    };
+}
+
+void config_buckets_from_locations(struct reader *r, struct yaml_node *root, struct loaded *l)
+{
+    for (size_t i = 0; i < r->ref_count; i++)
+        if (r->refs[i].kind == KEY_LIST && !r->refs[i].node->reported)
+            bucket_from(r, r->refs[i].node, l);
+    if (l->config.bucket_count > 0)
+        return;
+    reader_warning(r, root, "no-buckets", "no buckets: there is no place for a backup");
+    diag_hint(r->d, "buckets: [{name: NAME, url: \"file:///DIRECTORY\", region: REGION}]");
+}
+
+/* ---- blocks against each other ---------------------------------------------------------------------- */
+
+static void check_strategy(struct reader *r, const struct loaded *l)
+{
+    const struct config *c = &l->config;
+    for (size_t i = 0; i < l->secondary_count; i++) {
+        const struct secondary *s = &l->secondaries[i];
+        if (s->name != NULL && c->primary_region != NULL &&
+            strcmp(s->name, c->primary_region) == 0) {
+            diag_error(r->d, s->at.line, s->at.col, "duplicate-region",
+                       "'%s' is the primary region and cannot be its own standby", s->name);
+            continue;
+        }
+        for (size_t k = 0; k < i; k++)
+            if (s->priority != INT32_MAX && s->priority == l->secondaries[k].priority) {
+                diag_warning(r->d, s->at.line, s->at.col, "same-priority",
+                             "two standbys have priority %d: the one written first is tried first",
+                             s->priority);
+                break;
+            }
+    }
+}
+
+/* With sites at all, a region of the strategy without one is most likely a typing error. */
+static void check_sites(struct reader *r, struct yaml_node *root, const struct loaded *l)
+{
+    const struct config *c = &l->config;
+    struct yaml_node *list = reader_value(root, "sites");
+    if (list == NULL || c->site_count == 0)
+        return;
+    DR_CLEANUP(text_list_fini) struct text_list known = { 0 };
+    for (size_t i = 0; i < c->site_count; i++)
+        add_names(&known, c->sites[i].region);
+    for (size_t i = 0; i < c->regions.count; i++) {
+        const char *region = c->regions.items[i];
+        if (text_list_has(&known, region))
+            continue;
+        reader_warning(r, list, "region-without-site", "region '%s' of the strategy has no site",
+                       region);
+        diag_hint(r->d, "add {region: %s}", region);
+    }
+}
+
+static void check_trust(struct reader *r, struct yaml_node *root, const struct loaded *l)
+{
+    struct yaml_node *map = reader_value(root, "trusted_writers");
+    if (map == NULL || map->kind != YAML_MAP)
+        return;
+    DR_CLEANUP(text_list_fini) struct text_list known = { 0 };
+    for (size_t i = 0; i < l->config.source_count; i++)
+        add_names(&known, l->config.sources[i].name);
+    for (size_t i = 0; i < map->count; i++) {
+        struct yaml_node *name = map->keys[i];
+        if (name->reported || text_list_has(&known, name->text))
+            continue;
+        reader_error(r, name, "unknown-source", "no source '%s'", name->text);
+        hint_known(r, name->text, &known, "declare it under sources");
+    }
+}
+
+static void check_lease(struct reader *r, struct yaml_node *root, const struct loaded *l)
+{
+    const struct config *c = &l->config;
+    struct yaml_node *node = reader_value(root, "coordination");
+    if (node == NULL || node->kind != YAML_MAP || c->lease.take_ms > c->lease.hold_ms)
+        return;
+    node = reader_value(node, "lease");
+    if (node == NULL || node->kind != YAML_MAP)
+        return;
+    struct yaml_node *take = reader_value(node, "take");
+    reader_error(r, take != NULL ? take : node, "lease-times",
+                 "'take' has to be longer than 'hold', or two holders could write at once");
+    diag_hint(r->d, "hold: 20s, take: 30s");
+}
+
+void config_check(struct reader *r, struct yaml_node *root, struct loaded *l)
+{
+    check_refs(r, root, l);
+    check_buckets(r, root, l);
+    check_strategy(r, l);
+    check_sites(r, root, l);
+    check_trust(r, root, l);
+    check_lease(r, root, l);
+    if (yaml_get(root, "sources", NULL) == NULL) {
+        reader_warning(r, root, "no-sources", "no sources: nothing would be backed up");
+        diag_hint(r->d, "sources: [{name: NAME, path: /DIRECTORY}]");
+    }
+}
