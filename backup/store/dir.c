@@ -82,7 +82,7 @@ static enum dr_rc dir_get(struct store *s, const char *name, uint64_t offset, si
     if (offset > size || len > size - offset)
         return dr_fail(err, DR_E_CORRUPT,
                        "bucket '%s': object '%s' is truncated: it has %llu bytes, %llu are needed",
-                       s->name, name, (unsigned long long)size, (unsigned long long)(offset + len));
+                       s->name, name, (unsigned long long)size, (unsigned long long)offset + len);
     enum dr_rc rc = fs_pread_all(fd, name, out, len, (off_t)offset, err);
     return rc == DR_OK ? DR_OK : dr_context(err, "bucket '%s'", s->name);
 }

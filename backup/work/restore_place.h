@@ -1,0 +1,84 @@
+/*
+ * restore_place.h - puts entries into the target, and nowhere else.
+ *
+ * The names come out of a snapshot, which may have been made to harm: each directory is opened
+ * below the target with openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS), and the last part of a
+ * name is one that the caller checked (place_check_path) and is never followed. What goes wrong
+ * with an attribute that an ordinary user cannot set (owner, device, set-id bit, trusted and
+ * security attributes) is counted, not fatal; place_tell() makes one line of each kind.
+ *
+ * Order of a file: bytes, owner, attributes, mode, capability, times. Directories are made with
+ * mode 0700 and get their attributes last, deepest first.
+ */
+#ifndef BACKUP_WORK_RESTORE_PLACE_H
+#define BACKUP_WORK_RESTORE_PLACE_H
+
+#include <sys/stat.h>
+#include <time.h>
+
+#include "dr/base/err.h"
+#include "dr/base/text.h"
+
+struct place;
+
+struct place_xattr {
+    const char *name; /* "user.x", "security.capability" */
+    const void *value;
+    size_t len;
+};
+
+/* What an entry looks like beside its bytes. Borrowed for each call. */
+struct place_entry {
+    const char *path; /* below the target, no slash in front; "" is the target itself */
+    mode_t mode;      /* permission bits, set-id bits and sticky */
+    uid_t uid;
+    gid_t gid;
+    struct timespec mtime;
+    const char *acl_access;  /* text, or NULL */
+    const char *acl_default; /* likewise; directories */
+    const struct place_xattr *xattrs;
+    size_t xattr_count;
+};
+
+/* dir_path: exists. resuming: entries of an earlier attempt may be there. trusting: what the
+ * times of files there say is true (same boot). The caller frees. */
+enum dr_rc place_new(const char *dir_path, bool resuming, bool trusting, struct place **ret,
+                     struct dr_err *err) DR_MUST_USE;
+void place_free(struct place *p);
+DR_DEFINE_CLEANUP(struct place, place_free)
+
+/* A path of a snapshot: relative, no empty, "." or ".." part, no part over 255 bytes. The empty
+ * path is the root itself and fine. DR_E_REFUSED names it. */
+enum dr_rc place_check_path(const char *path, size_t len, struct dr_err *err) DR_MUST_USE;
+
+/* Make a directory (mode 0700 for now); its parent exists. */
+enum dr_rc place_dir(struct place *p, const char *path, struct dr_err *err) DR_MUST_USE;
+
+/* Is the file there already, whole, by an earlier attempt? */
+bool place_is_whole(struct place *p, const struct place_entry *e, uint64_t size);
+
+/* A new empty file, open for writing; ret_fd is the caller's. Then bytes by sys.pwrite(), then: */
+enum dr_rc place_file_begin(struct place *p, const struct place_entry *e, int *ret_fd,
+                            struct dr_err *err) DR_MUST_USE;
+/* Set size and attributes. The descriptor is the caller's to close. */
+enum dr_rc place_file_end(struct place *p, const struct place_entry *e, int fd, uint64_t size,
+                          struct dr_err *err) DR_MUST_USE;
+
+enum dr_rc place_symlink(struct place *p, const struct place_entry *e, const char *target,
+                         struct dr_err *err) DR_MUST_USE;
+/* type: S_IFIFO, S_IFCHR or S_IFBLK. */
+enum dr_rc place_special(struct place *p, const struct place_entry *e, mode_t type, dev_t dev,
+                         struct dr_err *err) DR_MUST_USE;
+/* first: path of an entry that was placed before. */
+enum dr_rc place_hardlink(struct place *p, const char *path, const char *first, struct dr_err *err)
+    DR_MUST_USE;
+enum dr_rc place_dir_end(struct place *p, const struct place_entry *e, struct dr_err *err)
+    DR_MUST_USE;
+
+/* Everything is on the medium. */
+enum dr_rc place_sync(struct place *p, struct dr_err *err) DR_MUST_USE;
+
+/* One line for each kind of attribute that could not be kept; appended to ret. */
+void place_tell(const struct place *p, struct text_list *ret);
+
+#endif
