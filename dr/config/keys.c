@@ -13,7 +13,7 @@
 #define AT(type, field) .to = offsetof(struct type, field)
 #define ROWS(list, n)   .to = offsetof(struct loaded, list), .count_to = offsetof(struct loaded, n)
 
-enum { PORT_MAX = 65535, MANY = 1000000 };
+enum { MANY = 1000000 };
 
 /* ---- disaster_recovery: strategy, policy ----------------------------------------------------- */
 
@@ -429,8 +429,20 @@ static bool url_fits(const char *kind, const char *url)
     if (strcmp(kind, "http") == 0)
         return text_starts(url, "http://") || text_starts(url, "https://");
     if (strcmp(kind, "tcp") == 0)
-        return text_starts(url, "tcp://") && strrchr(url + 6, ':') != NULL;
+        return strrchr(text_starts(url, "tcp://") ? url + strlen("tcp://") : url, ':') != NULL;
     return url[0] == '/';
+}
+
+/* Name servers are asked by address: there is nobody yet who could resolve a name. */
+static void check_port(struct reader *r, struct yaml_node *node)
+{
+    if (node->reported || node->kind != YAML_SCALAR)
+        return;
+    const char *colon = strrchr(node->text, ':');
+    if (colon != NULL && strspn(colon + 1, "0123456789") == strlen(colon + 1) && colon[1] != '\0')
+        return;
+    reader_error(r, node, "address", "'%s' has no port", node->text);
+    diag_hint(r->d, "write ADDRESS:PORT, such as 192.0.2.53:53");
 }
 
 static void finish_probe(struct reader *r, struct yaml_node *map, void *out)
@@ -446,10 +458,8 @@ static void finish_probe(struct reader *r, struct yaml_node *map, void *out)
                         "an absolute path");
     }
     struct yaml_node *resolver = reader_value(map, "resolver");
-    if (resolver != NULL && probe->resolver != NULL && strrchr(probe->resolver, ':') == NULL) {
-        reader_error(r, resolver, "address", "'%s' has no port", resolver->text);
-        diag_hint(r->d, "write %s:53", resolver->text);
-    }
+    if (resolver != NULL && probe->resolver != NULL)
+        check_port(r, resolver);
 }
 
 static const char *const kinds[] = { "http", "tcp", "exec", NULL };
@@ -546,6 +556,21 @@ static const struct config_key powerdns_keys[] = {
 static const struct config_block powerdns = { "'powerdns'", powerdns_keys, .at = KEY_NOWHERE,
                                               .finish = finish_powerdns };
 
+static void finish_dns(struct reader *r, struct yaml_node *map, void *out)
+{
+    (void)out;
+    struct yaml_node *list = reader_value(map, "resolvers");
+    for (size_t i = 0; list != NULL && list->kind == YAML_LIST && i < list->count; i++)
+        check_port(r, list->items[i]);
+}
+
+static const struct config_key dns_keys[] = {
+    { "resolvers", KEY_LIST, .required = true, AT(loaded, config.providers.dns_resolvers) },
+    { NULL },
+};
+static const struct config_block dns = { "'dns'", dns_keys, .at = KEY_NOWHERE,
+                                         .finish = finish_dns };
+
 static const struct config_key service_keys[] = {
     { "start", KEY_ARGV, AT(loaded, config.providers.service_start) },
     { "stop", KEY_ARGV, AT(loaded, config.providers.service_stop) },
@@ -557,6 +582,7 @@ static const struct config_block service = { "'service'", service_keys, .at = KE
 static const struct config_key provider_keys[] = {
     { "haproxy", KEY_BLOCK, .to = KEY_NOWHERE, .block = &haproxy },
     { "powerdns", KEY_BLOCK, .to = KEY_NOWHERE, .block = &powerdns },
+    { "dns", KEY_BLOCK, .to = KEY_NOWHERE, .block = &dns },
     { "service", KEY_BLOCK, .to = KEY_NOWHERE, .block = &service },
     { NULL },
 };

@@ -1,0 +1,78 @@
+/*
+ * check.c - `drctl check`: the configuration, and nothing but the configuration.
+ *
+ * Here the findings are the result: they go to stdout.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "dr/cli/verbs.h"
+
+static json_t *finding_json(const struct diag_item *item)
+{
+    json_t *o = json_object();
+    json_put_text(o, "severity", item->severity == DIAG_ERROR ? "error" : "warning");
+    json_put_text(o, "file", item->file);
+    json_put_int(o, "line", item->line);
+    json_put_int(o, "column", item->col);
+    json_put_text(o, "code", item->code);
+    json_put_text(o, "what", item->what);
+    if (item->hint != NULL)
+        json_put_text(o, "hint", item->hint);
+    return o;
+}
+
+static int tell_json(const struct diag *d, int exit)
+{
+    json_t *list = json_array(), *o = json_object();
+    for (size_t i = 0; i < d->count; i++)
+        if (json_array_append_new(list, finding_json(&d->items[i])) != 0)
+            DR_ASSERT(!"memory for a list");
+    json_put(o, "findings", list);
+    char why[96];
+    snprintf(why, sizeof(why), "%zu errors, %zu warnings", d->errors, d->count - d->errors);
+    return cli_result_json(o, exit, exit == EXIT_DONE ? NULL : why);
+}
+
+static int tell(struct diag *d, const struct config *c, int exit)
+{
+    DR_CLEANUP(buf_fini) struct buf out = { 0 };
+    diag_print(d, &out);
+    if (out.len > 0)
+        fwrite(out.data, 1, out.len, stdout);
+    if (c != NULL)
+        printf("%s: %zu sources, %zu buckets in %zu regions, %zu health probes, %zu warnings\n",
+               c->path, c->source_count, c->bucket_count, c->regions.count, c->probe_count,
+               d->count);
+    return exit;
+}
+
+static int run_check(struct cli *cli)
+{
+    if (!cli_options(cli, NULL, 0, 0, 0))
+        return EXIT_USAGE;
+    if (cli->config_path == NULL) {
+        DR_CLEANUP(config_free_ptr)
+        struct config *none = cli_config(cli); /* says where it looked */
+        return EXIT_USAGE;
+    }
+    DR_CLEANUP(diag_fini) struct diag d = { 0 };
+    DR_CLEANUP(config_free_ptr) struct config *c = NULL;
+    struct dr_err err;
+    enum dr_rc rc = config_load(cli->config_path, &d, &c, &err);
+    if (rc != DR_OK && d.errors == 0) { /* it cannot be read at all */
+        cli_fail(cli, &err);
+        return EXIT_USAGE;
+    }
+    int exit = c == NULL ? EXIT_USAGE : d.count > 0 ? EXIT_WARNINGS : EXIT_DONE;
+    return cli->json ? tell_json(&d, exit) : tell(&d, c, exit);
+}
+
+const struct cli_verb verb_check = {
+    .name = "check",
+    .summary = "What is wrong with the configuration, file:line:column",
+    .usage = "drctl check      What is wrong with the configuration, file:line:column\n"
+             "\n"
+             "Exit 0: nothing. 8: warnings only. 2: mistakes.\n",
+    .run = run_check,
+};

@@ -1,0 +1,104 @@
+/*
+ * data.c - the common beginning of the verbs over backups.
+ */
+#include "dr/cli/data.h"
+
+#include <string.h>
+
+#include "dr/base/log.h"
+#include "dr/base/mem.h"
+#include "dr/data/time.h"
+
+int data_open(struct cli *cli, struct data *ret)
+{
+    *ret = (struct data){ .config = cli_config(cli) };
+    if (ret->config == NULL)
+        return EXIT_USAGE;
+    struct dr_err err;
+    const struct repo_options options = { 0 };
+    if (repo_open(ret->config, &options, &ret->repo, &err) != DR_OK)
+        return cli_fail(cli, &err);
+    for (size_t i = 0; i < repo_bucket_count(ret->repo); i++) {
+        const struct repo_bucket *b = repo_bucket(ret->repo, i);
+        if (b->store != NULL)
+            continue;
+        ret->closed++;
+        log_warning("bucket '%s' is left out: %s", b->config->name, b->error.msg);
+    }
+    return EXIT_DONE;
+}
+
+void data_close(struct data *d)
+{
+    repo_close(d->repo);
+    config_free(d->config);
+}
+
+int data_find(struct cli *cli, struct data *d, const char *what, const char *source,
+              struct snapshot_info *ret)
+{
+    struct dr_err err;
+    return repo_find(d->repo, what, source, ret, &err) == DR_OK ? EXIT_DONE : cli_fail(cli, &err);
+}
+
+const struct config_source *data_source(struct cli *cli, const struct config *c, const char *name)
+{
+    const struct config_source *source = config_source(c, name);
+    if (source != NULL)
+        return source;
+    DR_FREE const char **names = dr_alloc(c->source_count + 1, sizeof(*names));
+    DR_CLEANUP(text_list_fini) struct text_list known = { 0 };
+    for (size_t i = 0; i < c->source_count; i++) {
+        names[i] = c->sources[i].name;
+        text_list_add(&known, names[i]);
+    }
+    struct dr_err err;
+    dr_fail(&err, DR_E_USAGE, "no source '%s' in '%s'", name, c->path);
+    const char *near = text_nearest(name, names, c->source_count);
+    DR_FREE char *all = text_list_join(&known, ", ");
+    if (near != NULL)
+        dr_hint(&err, "did you mean '%s'?", near);
+    else if (known.count > 0)
+        dr_hint(&err, "sources: %s", all);
+    cli_fail(cli, &err);
+    return NULL;
+}
+
+json_t *data_texts_json(const struct text_list *list)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < list->count; i++)
+        if (json_array_append_new(array, json_printable(list->items[i])) != 0)
+            DR_ASSERT(!"memory for a list");
+    return array;
+}
+
+json_t *data_time_json(int64_t ns)
+{
+    char text[TIME_TEXT_MAX];
+    return ns == 0 ? json_null() : json_string(time_print_s(ns, text));
+}
+
+json_t *data_snapshot_json(const struct snapshot_info *info)
+{
+    static const char *const states[] = { [SNAPSHOT_GOOD] = "good",
+                                          [SNAPSHOT_INCOMPLETE] = "incomplete",
+                                          [SNAPSHOT_REFUSED] = "refused" };
+    json_t *o = json_object();
+    json_put_text(o, "id", info->id);
+    json_put_text(o, "source", info->source != NULL ? info->source : "");
+    json_put_text(o, "kind", info->kind != NULL ? info->kind : "");
+    json_put_text(o, "state", states[info->state]);
+    if (info->why != NULL)
+        json_put_text(o, "why", info->why);
+    json_put(o, "started_at", data_time_json(info->start_ns));
+    json_put(o, "taken_at", data_time_json(info->end_ns));
+    json_put(o, "proved_at", data_time_json(info->proved_ns));
+    json_put_int(o, "epoch", info->epoch);
+    json_put_int(o, "files", (int64_t)info->files);
+    json_put_int(o, "entries", (int64_t)info->entries);
+    json_put_int(o, "bytes", (int64_t)info->bytes);
+    json_put_int(o, "stored", (int64_t)info->stored);
+    json_put(o, "buckets", data_texts_json(&info->buckets));
+    return o;
+}

@@ -1,0 +1,44 @@
+/*
+ * data.h - what all verbs over backups do first: configuration, buckets, the snapshot meant.
+ *
+ *     struct data data;
+ *     int exit = data_open(cli, &data);
+ *     if (exit == EXIT_DONE)
+ *         exit = list(cli, &data);
+ *     data_close(&data);
+ *     return exit;
+ *
+ * A bucket that cannot be opened is told on stderr, once, and the others are used: that is what they
+ * are for. Each verb decides for itself what the missing one means for its exit code.
+ */
+#ifndef DR_CLI_DATA_H
+#define DR_CLI_DATA_H
+
+#include "backup/work/repo.h"
+#include "dr/cli/cli.h"
+
+struct data {
+    struct config *config; /* owned */
+    struct repo *repo;     /* owned */
+    size_t closed;         /* buckets that could not be opened; each was told */
+};
+
+/* EXIT_DONE, or the exit code after the failure was told. */
+int data_open(struct cli *cli, struct data *ret);
+void data_close(struct data *d);
+
+/* The snapshot that the user names (repo_find); source may be NULL. EXIT_DONE, or as above. */
+int data_find(struct cli *cli, struct data *d, const char *what, const char *source,
+              struct snapshot_info *ret);
+
+/* The source of that name in the configuration; NULL after it was told that there is none. */
+const struct config_source *data_source(struct cli *cli, const struct config *c, const char *name);
+
+/* As JSON: id, source, kind, state, taken_at ... A new reference. */
+json_t *data_snapshot_json(const struct snapshot_info *info);
+json_t *data_texts_json(const struct text_list *list);
+
+/* "2026-11-21T03:11:40Z" as a JSON text, or null for 0. */
+json_t *data_time_json(int64_t ns);
+
+#endif

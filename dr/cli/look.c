@@ -1,0 +1,77 @@
+/*
+ * look.c - `drctl ls` and `drctl cat`: into a snapshot without restoring it.
+ */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "backup/work/work.h"
+#include "dr/cli/data.h"
+#include "dr/cli/verbs.h"
+
+typedef int look_fn(struct cli *cli, struct data *d, const struct snapshot_info *snapshot);
+
+static int list_entries(struct cli *cli, struct data *d, const struct snapshot_info *snapshot)
+{
+    struct dr_err err;
+    const char *path = cli->argc > 2 ? cli->argv[2] : NULL;
+    if (list_run(d->repo, snapshot, path, cli->json, &err) != DR_OK)
+        return cli_fail(cli, &err);
+    return EXIT_DONE;
+}
+
+static int print_file(struct cli *cli, struct data *d, const struct snapshot_info *snapshot)
+{
+    struct dr_err err;
+    if (cat_run(d->repo, snapshot, cli->argv[2], STDOUT_FILENO, &err) != DR_OK)
+        return cli_fail(cli, &err);
+    return EXIT_DONE;
+}
+
+static int look(struct cli *cli, int least, look_fn *fn)
+{
+    const char *source = NULL;
+    const struct cli_option options[] = { { "source", .value = &source } };
+    if (!cli_options(cli, options, DR_ARRAY_LEN(options), least, 2))
+        return EXIT_USAGE;
+    struct data data;
+    int exit = data_open(cli, &data);
+    struct snapshot_info snapshot = { 0 };
+    if (exit == EXIT_DONE)
+        exit = data_find(cli, &data, cli->argv[1], source, &snapshot);
+    if (exit == EXIT_DONE)
+        exit = fn(cli, &data, &snapshot);
+    snapshot_info_fini(&snapshot);
+    data_close(&data);
+    return exit;
+}
+
+static int run_ls(struct cli *cli)
+{
+    return look(cli, 1, list_entries);
+}
+
+static int run_cat(struct cli *cli)
+{
+    cli->json = false; /* stdout carries the file and nothing else */
+    return look(cli, 2, print_file);
+}
+
+const struct cli_verb verb_ls = {
+    .name = "ls",
+    .summary = "What a snapshot holds",
+    .usage = "drctl ls SNAPSHOT|latest [PATH] [--source S]      What a snapshot holds\n"
+             "\n"
+             "  PATH         only what lies at or below it, as seen from the source's root\n"
+             "  --source S   whose latest, when there are several sources\n",
+    .run = run_ls,
+};
+
+const struct cli_verb verb_cat = {
+    .name = "cat",
+    .summary = "One file of a snapshot, to standard output",
+    .usage =
+        "drctl cat SNAPSHOT|latest PATH [--source S]      One file of a snapshot, to standard output\n"
+        "\n"
+        "  --source S   whose latest, when there are several sources\n",
+    .run = run_cat,
+};

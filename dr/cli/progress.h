@@ -1,0 +1,45 @@
+/*
+ * progress.h - long work on a screen: bytes, rate, time left, and a way to stop it.
+ *
+ * An adapter between the jobs of backup/work and a person. On a terminal one line of stderr is drawn
+ * again at most each 100 ms and is gone when the work ends; elsewhere, and with -q, nothing is drawn.
+ * Warnings go to stderr as they come, the first hundred of them. Ctrl-C (or SIGTERM) makes the
+ * next report answer "cancel", so that the job ends in order; a second one kills as usual.
+ *
+ *     struct progress p;
+ *     progress_start(&p, cli, "app");
+ *     enum dr_rc rc = backup_run(repo, source, "full", 0, &p.hooks, &result, &err);
+ *     progress_end(&p);
+ *     if (rc == DR_OK)
+ *         progress_summary(&p, result.bytes);
+ *
+ * One of them at a time.
+ */
+#ifndef DR_CLI_PROGRESS_H
+#define DR_CLI_PROGRESS_H
+
+#include "backup/work/work.h"
+#include "dr/cli/cli.h"
+
+struct progress {
+    struct work_hooks hooks; /* give this to the job; its arg is the struct itself */
+    const char *label;       /* borrowed: what is worked on */
+    bool draw;               /* stderr is a terminal, and not -q */
+    bool drawn;              /* a line stands there and must be cleared */
+    int64_t start_ms, drawn_ms;
+    size_t warnings;
+};
+
+void progress_start(struct progress *p, const struct cli *cli, const char *label);
+
+/* Clear the line, say how many warnings were not shown, take signals as before. */
+void progress_end(struct progress *p);
+
+/* "app: 12.3 MiB in 1.2s, 10.1 MiB/s" on stderr; nothing with -q. After progress_end(). */
+void progress_summary(const struct progress *p, const struct cli *cli, uint64_t bytes);
+
+/* The line for a screen that is columns wide, without its cursor movements. Appended to out. */
+void progress_line(const char *label, const struct work_progress *at, int64_t elapsed_ms,
+                   size_t columns, struct buf *out);
+
+#endif

@@ -1,0 +1,96 @@
+/*
+ * verify.c - `drctl verify`: is everything there, and with --data, is it right?
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "backup/work/work.h"
+#include "dr/cli/data.h"
+#include "dr/cli/progress.h"
+#include "dr/cli/verbs.h"
+
+/* Lost is a failure. What another bucket still has is degraded: there are fewer copies. */
+static int exit_of_result(const struct verify_result *result, size_t closed)
+{
+    if (result->lost > 0)
+        return EXIT_FAILED;
+    return result->damaged > 0 || result->missing > 0 || closed > 0 ? EXIT_DEGRADED : EXIT_DONE;
+}
+
+static int tell(struct cli *cli, const struct data *d, const struct verify_result *result,
+                bool data)
+{
+    int exit = exit_of_result(result, d->closed);
+    size_t open = repo_bucket_count(d->repo) - d->closed;
+    char size[32], text[256];
+    snprintf(text, sizeof(text),
+             "%zu objects in %zu of %zu buckets %s: %zu damaged, %zu missing, %zu lost in all of "
+             "them",
+             result->objects, open, repo_bucket_count(d->repo), data ? "read" : "looked at",
+             result->damaged, result->missing, result->lost);
+    if (cli->json) {
+        json_t *o = json_object();
+        json_put_int(o, "objects", (int64_t)result->objects);
+        json_put_int(o, "damaged", (int64_t)result->damaged);
+        json_put_int(o, "missing", (int64_t)result->missing);
+        json_put_int(o, "lost", (int64_t)result->lost);
+        json_put_int(o, "bytes", (int64_t)result->bytes);
+        json_put_int(o, "buckets", (int64_t)open);
+        json_put(o, "data", json_boolean(data));
+        return cli_result_json(o, exit, exit == EXIT_DONE ? NULL : text);
+    }
+    if (exit == EXIT_DONE)
+        printf("%zu objects in %zu buckets %s, %s: all are there%s\n", result->objects, open,
+               data ? "read" : "looked at", text_size(size, sizeof(size), result->bytes),
+               data ? " and right" : "; --data would read them");
+    else
+        printf("%s\n", text);
+    return exit;
+}
+
+static int verify(struct cli *cli, struct data *d, const char *source, bool data)
+{
+    struct verify_result result = { 0 };
+    struct dr_err err;
+    struct progress p;
+    if (source != NULL && data_source(cli, d->config, source) == NULL)
+        return EXIT_USAGE;
+    progress_start(&p, cli, source != NULL ? source : "all sources");
+    enum dr_rc rc = verify_run(d->repo, source, data, &p.hooks, &result, &err);
+    progress_end(&p);
+    if (rc != DR_OK)
+        return cli_fail(cli, &err);
+    if (data)
+        progress_summary(&p, cli, result.bytes);
+    return tell(cli, d, &result, data);
+}
+
+static int run_verify(struct cli *cli)
+{
+    const char *source = NULL;
+    bool data = false;
+    const struct cli_option options[] = { { "source", .value = &source },
+                                          { "data", .flag = &data } };
+    if (!cli_options(cli, options, DR_ARRAY_LEN(options), 0, 0))
+        return EXIT_USAGE;
+    struct data d;
+    int exit = data_open(cli, &d);
+    if (exit == EXIT_DONE)
+        exit = verify(cli, &d, source, data);
+    data_close(&d);
+    return exit;
+}
+
+const struct cli_verb verb_verify = {
+    .name = "verify",
+    .summary = "Is everything there, and is it right?",
+    .usage =
+        "drctl verify [--source S] [--data]      Is everything there, and is it right?\n"
+        "\n"
+        "  --source S   only the snapshots of this source\n"
+        "  --data       read every byte and compare every digest; what is whole counts as proved\n"
+        "\n"
+        "Exit 9: something is damaged or missing, but good in another bucket, or a bucket cannot be\n"
+        "opened. 1: something is good in no bucket.\n",
+    .run = run_verify,
+};
