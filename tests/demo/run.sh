@@ -1,0 +1,272 @@
+#!/bin/bash
+# run.sh: the demo. Three regions, an application that writes, users outside; the primary region is
+# killed and its bucket removed; drctl brings the application up elsewhere; a judge that believes
+# neither compares what the users saw with what drctl says. The last line:
+#
+#     DEMO OK rto=<seconds>s rpo=<seconds>s       exit 0; measured recovery time and data loss
+#     DEMO BROKEN at PART: drctl's own words      exit 1; drctl ended the run because of that part
+#     DEMO FAILED: what                           exit 3; anything else
+#
+#     KEEP=DIR          keep journals, buckets, logs and the users' log there
+#     BREAK=fence|restore|lb|dns|verify|standby   break this part of the world (never of drctl) on purpose
+#     DEMO_EU=ready     the first standby is ready (else its own preflight probe says that it is not)
+#
+# Everything is on loopback, on free ports, in a temporary directory, by an ordinary user; at the end,
+# also after Ctrl-C, nothing of it runs any more.
+set -uo pipefail
+HERE=$(cd "$(dirname "$0")" && pwd)
+ROOT=$(cd "$HERE/../.." && pwd)
+PATH=$PATH:/usr/sbin:/sbin
+export LC_ALL=C PYTHONDONTWRITEBYTECODE=1
+DRCTL=${DRCTL:-$ROOT/build/drctl}
+BACKUPD=$(dirname "$DRCTL")/backupd
+BREAK=${BREAK:-}
+KEEP=${KEEP:-}
+PROBE_MS=150
+HOME_REGION=us-east-1
+PLAN=demo_region_failure
+approver=
+ended=
+
+# shellcheck source=tests/demo/regions.sh
+. "$HERE/regions.sh"
+
+say() {
+    printf '%5.1fs  %s\n' "$(elapsed)" "$*"
+}
+
+elapsed() {
+    local now=${EPOCHREALTIME/./}
+    echo "$(((now - began) / 1000000)).$(((now - began) / 100000 % 10))"
+}
+
+# The last line, and the end.
+verdict() { # EXIT LINE
+    ended=$2
+    exit "$1"
+}
+
+failed() {
+    verdict 3 "DEMO FAILED: $*"
+}
+
+must() { # WHAT COMMAND...
+    local what=$1
+    shift
+    "$@" || failed "$what"
+}
+
+drctl() {
+    "$DRCTL" -c "$WORLD/dr.yaml" "$@"
+}
+
+judge() {
+    "$PYTHON" "$HERE/check.py" "$@"
+}
+
+site() { # REGION VERB
+    "$HERE/site.sh" "$WORLD" "$@"
+}
+
+# Stop everything that carries this world's mark; keep what was asked for; say the last word.
+# shellcheck disable=SC2317 # by the traps
+cleanup() {
+    local code=$? pid pids='' signal=TERM round
+    trap '' INT TERM
+    trap - EXIT
+    [ -z "$approver" ] || kill "$approver" 2>/dev/null
+    for round in $(seq 200); do
+        pids=$(survivors)
+        [ -n "$pids" ] || break
+        [ "$round" -lt 40 ] || signal=KILL
+        for pid in $pids; do kill -"$signal" -- "$pid" 2>/dev/null; done
+        sleep 0.05
+    done
+    [ -z "$pids" ] || echo "demo: still running:" "$pids" >&2
+    keep
+    rm -rf "$WORLD"
+    [ -z "$ended" ] || echo "$ended"
+    exit "$code"
+}
+
+# The world moves to $KEEP; its paths in the configuration with it, so that "drctl -c KEEP/dr.yaml
+# report" works there.
+# shellcheck disable=SC2317
+keep() {
+    local f
+    [ -n "$KEEP" ] || return 0
+    mkdir -p "$KEEP" && KEEP=$(cd "$KEEP" && pwd) || return 0
+    for f in "$WORLD"/dr.yaml "$WORLD"/$PLAN.yaml "$WORLD"/world.env; do
+        [ ! -e "$f" ] || sed -i "s#$WORLD#$KEEP#g" "$f"
+    done
+    find "$WORLD" -type s -delete
+    cp -a "$WORLD/." "$KEEP/" && echo "kept in $KEEP: ops/state (journals), regions/*/bucket, outside/load.jsonl"
+}
+
+fill_in() { # TEMPLATE RESULT
+    sed -e "s#@WORLD@#$WORLD#g" -e "s#@HERE@#$HERE#g" -e "s#@PROBE_MS@#$PROBE_MS#g" \
+        -e "s#@DNS_PORT@#$DNS_PORT#g" -e "s#@API_PORT@#$API_PORT#g" -e "s#@FRONT_PORT@#$FRONT_PORT#g" \
+        -e "s#@SITE_PORT@#$SITE_PORT#g" -e "s#@PERSON@#$(id -un 2>/dev/null || echo demo)#g" "$1" >"$2"
+}
+
+make_world() {
+    local temp=${TMPDIR:-/tmp} region
+    [ ${#temp} -le 40 ] || temp=/tmp # Unix sockets have short paths
+    WORLD=$(mktemp -d "$temp/drctl-demo.XXXXXX") || exit 2
+    trap cleanup EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    export DRCTL_DEMO=$WORLD
+    local ports
+    ports=$(free_ports 4)
+    read -r FRONT_PORT SITE_PORT DNS_PORT API_PORT <<<"$ports"
+    for name in DRCTL_DEMO DRCTL PYTHON PATH PYTHONDONTWRITEBYTECODE HOME_REGION PROBE_MS FRONT_PORT SITE_PORT \
+        DNS_PORT API_PORT; do
+        echo "export $name='${!name}'"
+    done >"$WORLD/world.env"
+    mkdir -p "$WORLD/outside/manifests" "$WORLD/ops"
+    for region in "${REGIONS[@]}"; do
+        mkdir -p "$WORLD/regions/$region/bucket"
+        echo "ready: room for 100 % of the service" >"$WORLD/regions/$region/capacity"
+    done
+    [ "${DEMO_EU:-}" = ready ] ||
+        echo "eu-west-1: 2 of 6 disks are being replaced, room for 40 % of the service" \
+            >"$WORLD/regions/eu-west-1/capacity"
+    mkdir "$WORLD/regions/$HOME_REGION/gen-0"
+    ln -s gen-0 "$WORLD/regions/$HOME_REGION/current"
+    : >"$WORLD/regions/$HOME_REGION/active"
+    (umask 077 && echo "demo-$RANDOM$RANDOM" >"$WORLD/ops/pdns.key")
+    fill_in "$HERE/dr.yaml.in" "$WORLD/dr.yaml"
+    fill_in "$HERE/plan.yaml.in" "$WORLD/$PLAN.yaml"
+}
+
+# What BREAK names goes wrong in the world: before the loss (early) or with it (late).
+break_early() {
+    local region
+    case $BREAK in
+    standby)
+        echo "ap-southeast-1: the power feed is under repair, room for 0 % of the service" \
+            >"$WORLD/regions/ap-southeast-1/capacity"
+        [ "${DEMO_EU:-}" != ready ] || echo "eu-west-1: frozen for an audit" >"$WORLD/regions/eu-west-1/capacity"
+        ;;
+    verify) for region in eu-west-1 ap-southeast-1; do : >"$WORLD/regions/$region/spoils"; done ;;
+    esac
+}
+
+break_late() {
+    local pack
+    case $BREAK in
+    restore) # one byte in the middle of every pack of every bucket that is left
+        find "$WORLD"/regions/*/bucket -path '*/packs/*' -type f | while read -r pack; do
+            chmod u+w "$pack"
+            printf '\125' | dd of="$pack" bs=1 seek=$(($(stat -c %s "$pack") / 2)) conv=notrunc status=none
+            printf '\252' | dd of="$pack" bs=1 seek=$(($(stat -c %s "$pack") / 2 + 1)) conv=notrunc status=none
+        done ;;
+    esac
+}
+
+start_world() {
+    local backend=app key
+    key=$(cat "$WORLD/ops/pdns.key")
+    [ "$BREAK" != lb ] || backend=app_v2   # somebody renamed it
+    [ "$BREAK" != dns ] || key="new-$key"  # somebody changed it
+    must "the application's data" "$PYTHON" "$HERE/app.py" create "$WORLD/regions/$HOME_REGION/gen-0" \
+        --region $HOME_REGION --manifests "$WORLD/outside/manifests"
+    must "the name server" start_dns "$key"
+    for region in "${REGIONS[@]}"; do must "nginx" start_nginx "$region"; done
+    must "an edge" start_edge us app 127.0.1.1 us-east-1 ""
+    must "an edge" start_edge rest $backend "127.0.1.2 127.0.1.3" us-east-1 "eu-west-1 ap-southeast-1"
+    must "the users" start load "$PYTHON" "$HERE/load.py" --name app.demo.test --port "$FRONT_PORT" \
+        --resolver "127.0.0.1:$DNS_PORT" --log "$WORLD/outside/load.jsonl"
+    must "the users' first answers" until_true 20 "a good answer" judge answers "$WORLD" 10
+}
+
+# Full backups while the application writes: under its own lock, so that each is of one moment.
+protect() {
+    local n
+    must "drctl init" drctl -q init
+    must "the writer" site $HOME_REGION start
+    must "the prober" start ops/backupd "$BACKUPD" -c "$WORLD/dr.yaml"
+    for n in 1 2; do
+        sleep 1
+        must "backup $n" flock "$WORLD/regions/$HOME_REGION/app.lock" "$DRCTL" -c "$WORLD/dr.yaml" -q \
+            backup --source app --kind full
+    done
+    must "drctl verify --data" drctl -q verify --data
+    sleep 1
+}
+
+lose_region() {
+    local dir=$WORLD/regions/$HOME_REGION
+    local dead=(-- "-$(cat "$dir/nginx.pid")" "-$(cat "$WORLD/edge-us.pid")")
+    # BREAK=fence: cut off from its users and its bucket, but its writer lives and renews its lease.
+    [ "$BREAK" = fence ] || dead+=("-$(cat "$dir/writer.pid")" "$(cat "$dir/app.pid")")
+    date +%s%N >"$WORLD/outside/killed"
+    kill -KILL "${dead[@]}"
+    date +%s%N >>"$WORLD/outside/killed"
+    rm -rf "$dir/bucket" "$dir/nginx.pid" "$WORLD/edge-us.pid"
+    break_late
+    [ "$BREAK" = fence ] || judge tree "$dir/gen-0" >"$WORLD/outside/old-tree"
+}
+
+# A person with the role says yes as soon as the run asks for it; from a process of its own.
+approve() {
+    until drctl -q runs approve R-1 go >"$WORLD/ops/approve.log" 2>&1; do sleep 0.1; done
+}
+
+fail_over() {
+    approve &
+    approver=$!
+    {
+        drctl failover $PLAN --yes --set ticket=INC-4711 2>&1
+        echo $? >"$WORLD/outside/failover.exit"
+    } </dev/null | tee "$WORLD/outside/failover.txt" &
+    wait $!
+    kill "$approver" 2>/dev/null
+    approver=
+    local code blame
+    code=$(cat "$WORLD/outside/failover.exit")
+    [ "$code" -ne 0 ] || return 0
+    drctl runs show R-1 || true
+    blame=$(judge blame "$WORLD/ops/state/runs/R-1/journal.jsonl") || failed "drctl ended with $code; $blame"
+    verdict 1 "DEMO BROKEN at $blame"
+}
+
+# The old region wakes up, and its operators start the writer again.
+wake_old_writer() {
+    local code
+    site $HOME_REGION start
+    code=$?
+    [ $code -eq 5 ] || failed "the old writer was not refused: exit $code"
+    [ "$(judge tree "$WORLD/regions/$HOME_REGION/gen-0")" = "$(cat "$WORLD/outside/old-tree")" ] ||
+        failed "the old writer changed its data"
+}
+
+began=${EPOCHREALTIME/./}
+case $BREAK in
+'' | fence | restore | lb | dns | verify | standby) ;;
+*) echo "demo: BREAK is one of fence restore lb dns verify standby" >&2 && exit 2 ;;
+esac
+PYTHON=$(python3 -c 'import sys; print(sys.executable)') || exit 2
+make_world
+break_early
+start_world
+say "three regions, two edges, a name server; the users have their answers from us-east-1"
+protect
+say "two full backups were taken while the application wrote, and verified; now us-east-1 is lost"
+lose_region
+sleep 0.5
+fail_over
+say "drctl says that it is done; the judge looks through the front door"
+must "what is served is not what was restored" judge served "$WORLD"
+say "the old region wakes up and starts its writer"
+wake_old_writer
+say "refused, and its data is untouched; writes are opened in the new region"
+new=$(judge where "$WORLD") || failed "the name leads nowhere"
+: >"$WORLD/regions/$new/writes-open"
+must "the new region does not go on" until_true 20 "a new round" judge goes-on "$WORLD"
+judge goes-on "$WORLD"
+drctl report --run R-1
+drctl report --run R-1 --json >"$WORLD/outside/report.json" || failed "drctl report --json"
+figures=$(judge times "$WORLD" "$WORLD/outside/report.json") || failed "what drctl says is not what the users saw"
+verdict 0 "DEMO OK $figures"
