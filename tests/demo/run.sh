@@ -99,6 +99,9 @@ keep() {
     for f in "$WORLD"/dr.yaml "$WORLD"/$PLAN.yaml "$WORLD"/world.env; do
         [ ! -e "$f" ] || sed -i "s#$WORLD#$KEEP#g" "$f"
     done
+    for f in "$WORLD"/regions/*/current; do
+        [ ! -L "$f" ] || ln -sfn "$(basename "$(readlink "$f")")" "$f"
+    done
     find "$WORLD" -type s -delete
     cp -a "$WORLD/." "$KEEP/" && echo "kept in $KEEP: ops/state (journals), regions/*/bucket, outside/load.jsonl"
 }

@@ -69,7 +69,8 @@ start) start ;;
 stop) stop ;;
 hold) hold ;;
 status) alive && [ -s "$site/app.pid" ] && kill -0 "$(cat "$site/app.pid")" 2>/dev/null ;;
-ready) cat "$site/capacity" && grep -q '^ready' "$site/capacity" ;; # 0 or 1, and why
+ready) # 0, or 1 and why
+    grep -q '^ready' "$site/capacity" || { cat "$site/capacity" >&2 && exit 1; } ;;
 activate) : >"$site/active" ;;
 active) [ -e "$site/active" ] ;;
 deactivate) rm -f "$site/active" ;;
