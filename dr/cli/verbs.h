@@ -13,10 +13,12 @@
 extern const struct cli_verb verb_backup;
 extern const struct cli_verb verb_cat;
 extern const struct cli_verb verb_check;
+extern const struct cli_verb verb_daemon;
 extern const struct cli_verb verb_export;
 extern const struct cli_verb verb_help;
 extern const struct cli_verb verb_init;
 extern const struct cli_verb verb_ls;
+extern const struct cli_verb verb_report;
 extern const struct cli_verb verb_restore;
 extern const struct cli_verb verb_snapshots;
 extern const struct cli_verb verb_verify;

@@ -94,6 +94,9 @@ bool health_facts_read(const json_t *value, struct health_facts *ret);
 /* Ask once, now. why: HEALTH_WHY_MAX bytes, the probe's own words. Waits at most timeout_ms. */
 enum health_result health_ask(const struct config_probe *probe, char *why);
 
+/* Kill the command that health_ask() waits for, with all of its group. For a signal handler. */
+void health_ask_stop(void);
+
 /* One prober: its open file and what it said last. */
 struct health_log;
 

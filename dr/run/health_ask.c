@@ -25,6 +25,15 @@
 
 enum { ASK_WORDS_MAX = 4096 }; /* kept of a command's output */
 
+static volatile sig_atomic_t running_group; /* of the command being asked; 0: none */
+
+void health_ask_stop(void)
+{
+    pid_t group = running_group;
+    if (group > 0)
+        kill(-group, SIGKILL);
+}
+
 static void say(char *why, const char *words)
 {
     DR_CLEANUP(buf_fini) struct buf b = { 0 };
@@ -127,12 +136,12 @@ static enum health_result ask_tcp(const struct config_probe *probe, char *why)
 
 /* --- a command --- */
 
-static _Noreturn void become(const char *path, int out_fd)
+static _Noreturn void become(char *path, int out_fd)
 {
-    char *const argv[] = { (char *)(uintptr_t)path, NULL };
+    char *const argv[] = { path, NULL };
     sigset_t none;
     sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    pthread_sigmask(SIG_SETMASK, &none, NULL);
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* a prober that is killed leaves nothing running */
     int null_fd = open("/dev/null", O_RDWR);
@@ -203,10 +212,12 @@ static enum health_result ask_exec(const struct config_probe *probe, char *why)
         return HEALTH_UNKNOWN;
     }
     setpgid(pid, pid); /* here too: whoever is first */
+    running_group = pid;
     dr_close_fd(&to);
     bool ended = listen_to(from, deadline_ms, &words);
     int status = wait_for(pid, ended ? deadline_ms : 0);
     kill(-pid, SIGKILL); /* what it may have left behind in its group */
+    running_group = 0;
     if (status == -1) {
         say(why, "no answer in time");
         return HEALTH_UNKNOWN;
