@@ -122,7 +122,7 @@ enum dr_rc config_load(const char *path, struct diag *d, struct config **ret, st
     }
     d->file = path;
     size_t before = d->errors;
-    DR_CLEANUP(yaml_free_ptr)
+    DR_CLEANUP(yaml_doc_free_ptr)
     struct yaml_doc *doc = yaml_parse(bytes.data != NULL ? bytes.data : "", bytes.len, d);
     struct loaded *l = dr_alloc(1, sizeof(*l));
     l->config.path = absolute(path);

@@ -17,6 +17,8 @@
 
 enum diag_severity { DIAG_ERROR, DIAG_WARNING };
 
+enum { DIAG_MAX = 1000 };
+
 struct diag_item {
     enum diag_severity severity;
     int line, col; /* 1-based */
@@ -32,6 +34,7 @@ struct diag {
     size_t count;
     size_t cap;
     size_t errors;
+    size_t dropped;   /* findings beyond DIAG_MAX: counted, not kept */
     const char *file; /* borrowed: put into each new item */
 };
 
@@ -44,7 +47,10 @@ void diag_warning(struct diag *d, int line, int col, const char *code, const cha
     DR_PRINTF(5, 6);
 void diag_hint(struct diag *d, const char *fmt, ...) DR_PRINTF(2, 3);
 
-/* Sort into file order (stable) and print everything. */
+/* Into file order: by file (in order of appearance), line, column; else as they were found. */
+void diag_sort(struct diag *d);
+
+/* Sort into file order and print everything. */
 void diag_print(struct diag *d, struct buf *out);
 
 #endif

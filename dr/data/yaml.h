@@ -19,6 +19,7 @@ struct yaml_node {
     enum yaml_kind kind;
     int line, col; /* of its first character, 1-based */
     bool plain;    /* scalar: not quoted, not a block */
+    bool straight; /* scalar: on one line, each letter stands as it is written */
     bool reported; /* a finding about it was given: readers stay quiet */
     char *text;    /* scalar: its letters, NUL at the end; owned by the tree */
     size_t len;
@@ -29,8 +30,9 @@ struct yaml_node {
 
 struct yaml_doc; /* owns a tree */
 
-void yaml_free(struct yaml_doc *doc);
-DR_DEFINE_CLEANUP(struct yaml_doc, yaml_free)
+/* (yaml_free is a name of libyaml itself.) */
+void yaml_doc_free(struct yaml_doc *doc);
+DR_DEFINE_CLEANUP(struct yaml_doc, yaml_doc_free)
 
 /* NULL when nothing could be read; findings are in d in every case. The caller frees the tree. */
 struct yaml_doc *yaml_parse(const char *bytes, size_t len, struct diag *d) DR_MUST_USE;
@@ -41,5 +43,9 @@ struct yaml_node *yaml_root(struct yaml_doc *doc);
 /* The value of key in a map, or NULL. If ret_key is not NULL it gets the key's node. */
 struct yaml_node *yaml_get(const struct yaml_node *map, const char *key,
                            struct yaml_node **ret_key);
+
+/* The column of the letter at offset of a scalar's text; the scalar's own when it cannot be told
+ * (escapes before it, more than one line). */
+int yaml_col_at(const struct yaml_node *scalar, size_t offset);
 
 #endif
