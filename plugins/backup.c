@@ -1,0 +1,184 @@
+/*
+ * backup.c - backup.pick, backup.check, backup.now: which snapshot, is there one, make one.
+ *
+ * Buckets of dark regions are not opened. The pick is the newest snapshot of the source that
+ * is signed, complete in the buckets that are open, and, when the plan asks for it, proved within
+ * a time (its data were read and right) or visible in one named bucket. Whatever newer was passed
+ * over is named with the reason, because each of them is data that the operator gives up.
+ * Ages count from the end of the snapshot; the recovery point is its begin, since what
+ * was written while it was read may be missing.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "dr/base/clock.h"
+#include "dr/base/mem.h"
+#include "dr/data/duration.h"
+#include "dr/data/time.h"
+#include "plugins/providers.h"
+#include "plugins/vault.h"
+
+enum { TOLD_MAX = 5 };
+
+static int64_t age_ms(const struct snapshot_info *info)
+{
+    int64_t age = (clock_wall_ns() - info->end_ns) / 1000000;
+    return age > 0 ? age : 0;
+}
+
+/* Why this one is not to be taken; NULL when it may be. */
+static char *against(const struct vault *v, const struct snapshot_info *info)
+{
+    char within[DURATION_TEXT_MAX];
+    int64_t proved_ms = step_int(v->p.call, "verified_within", -1);
+    const char *bucket = step_text(v->p.call, "bucket", NULL);
+    if (info->state == SNAPSHOT_REFUSED)
+        return dr_strf("refused: %s", info->why ? info->why : "not trusted");
+    if (info->state == SNAPSHOT_INCOMPLETE)
+        return dr_strf("incomplete: %s", info->why ? info->why : "objects are missing");
+    if (bucket && !text_list_has(&info->buckets, bucket))
+        return dr_strf("not in bucket %s", bucket);
+    if (proved_ms < 0)
+        return NULL;
+    duration_print(proved_ms, within);
+    if (info->proved_ns == 0)
+        return dr_strf("never proved, wanted within %s", within);
+    if (clock_wall_ns() - info->proved_ns > proved_ms * 1000000)
+        return dr_strf("not proved within %s", within);
+    return NULL;
+}
+
+/* The newest that nothing speaks against; why the newer ones were passed over goes to the log and
+ * to 'whys'. NULL when there is none. */
+static const struct snapshot_info *newest(struct vault *v, const struct snapshot_list *list,
+                                          struct buf *whys)
+{
+    size_t told = 0;
+    for (size_t i = list->count; i-- > 0;) {
+        const struct snapshot_info *info = &list->items[i];
+        DR_FREE char *why = against(v, info);
+        if (!why)
+            return info;
+        if (told++ < TOLD_MAX) {
+            step_log(v->p.call, "passed over %s: %s", info->id, why);
+            buf_addf(whys, "%s%s: %s", whys->len ? "; " : "", info->id, why);
+        }
+    }
+    return NULL;
+}
+
+/* The list and the pick, or the reason in err. */
+static enum dr_rc pick(struct vault *v, struct snapshot_list *list,
+                       const struct snapshot_info **ret, struct dr_err *err)
+{
+    const char *source = step_text(v->p.call, "source", NULL);
+    const char *bucket = step_text(v->p.call, "bucket", NULL);
+    const struct config_bucket *named = bucket ? config_bucket(v->p.config, bucket) : NULL;
+    if (source && !config_source(v->p.config, source))
+        return dr_fail(err, DR_E_CONFIG, "'%s' is no source of the configuration", source);
+    if (bucket && !named)
+        return dr_fail(err, DR_E_CONFIG, "'%s' is no bucket of the configuration", bucket);
+    if (named && step_is_dark(v->p.call, named->region))
+        return dr_fail(err, DR_E_REFUSED, "refused: %s is dark", named->region);
+    DR_TRY(vault_open_repo(v, err));
+    DR_TRY(repo_snapshots(v->repo, source, list, err));
+    DR_CLEANUP(buf_fini) struct buf whys = { 0 };
+    *ret = newest(v, list, &whys);
+    const char *whose = source ? source : "any source";
+    if (!*ret && whys.len > 0)
+        return dr_fail(err, DR_E_NOTFOUND, "no snapshot of '%s' may be used: %s", whose, whys.data);
+    if (!*ret)
+        return dr_fail(err, DR_E_NOTFOUND, "there is no snapshot of '%s' in the open buckets",
+                       whose);
+    int64_t max_ms = step_int(v->p.call, "max_age", -1);
+    char age[DURATION_TEXT_MAX], max[DURATION_TEXT_MAX];
+    if (max_ms >= 0 && age_ms(*ret) > max_ms)
+        return dr_fail(err, DR_E_NOTFOUND, "the newest, %s, is %s old, wanted at most %s%s%s",
+                       (*ret)->id, duration_tell(age_ms(*ret), age), duration_print(max_ms, max),
+                       whys.len ? "; " : "", whys.len ? whys.data : "");
+    return DR_OK;
+}
+
+static char *tell(const struct snapshot_info *info, char out[DR_ERR_MSG_MAX])
+{
+    char age[DURATION_TEXT_MAX], proved[DURATION_TEXT_MAX];
+    int64_t proved_ms = (clock_wall_ns() - info->proved_ns) / 1000000;
+    DR_FREE char *buckets = text_list_join(&info->buckets, ", ");
+    snprintf(out, DR_ERR_MSG_MAX, "%s, %s old, in %s, %s%s", info->id,
+             duration_tell(age_ms(info), age), buckets,
+             info->proved_ns ? "proved " : "never proved",
+             info->proved_ns ? duration_tell(proved_ms, proved) : "");
+    if (info->proved_ns)
+        strncat(out, " ago", DR_ERR_MSG_MAX - strlen(out) - 1);
+    return out;
+}
+
+static enum step_verdict backup_pick(struct step_call *call)
+{
+    DR_CLEANUP(vault_fini) struct vault v = { 0 };
+    DR_CLEANUP(snapshot_list_fini) struct snapshot_list list = { 0 };
+    const struct snapshot_info *info = NULL;
+    struct dr_err err = { 0 };
+    char why[DR_ERR_MSG_MAX], text[TIME_TEXT_MAX];
+    if (stage_need_config(&v.p, call, &err) != DR_OK || pick(&v, &list, &info, &err) != DR_OK)
+        return stage_cannot(&v.p, &err);
+    step_output(call, "id", json_string(info->id));
+    step_output(call, "age", json_integer(age_ms(info)));
+    step_output(call, "recovery_point", json_string(time_print(info->start_ns, text)));
+    vault_put_evidence(&v, info);
+    return stage_says(&v.p, STEP_PASS, "%s", tell(info, why));
+}
+
+static enum step_verdict backup_check(struct step_call *call)
+{
+    DR_CLEANUP(vault_fini) struct vault v = { 0 };
+    DR_CLEANUP(snapshot_list_fini) struct snapshot_list list = { 0 };
+    const struct snapshot_info *info = NULL;
+    struct dr_err err = { 0 };
+    char why[DR_ERR_MSG_MAX];
+    if (stage_need_config(&v.p, call, &err) != DR_OK || pick(&v, &list, &info, &err) != DR_OK)
+        return err.rc == DR_E_NOTFOUND ? stage_cannot(&v.p, &err) : stage_cannot_tell(&v.p, &err);
+    vault_put_evidence(&v, info);
+    return stage_says(&v.p, STEP_PASS, "%s", tell(info, why));
+}
+
+/* -- backup.now ------------------------------------------------------------------------------- */
+
+/* A source may be backed up from another path at another site; its name stays. */
+static enum dr_rc make_backup(struct vault *v, struct backup_result *result, struct dr_err *err)
+{
+    const char *name = step_text(v->p.call, "source", "");
+    const struct config_site *at = NULL;
+    DR_TRY(stage_at(&v->p, step_text(v->p.call, "at", NULL), &at, err));
+    const struct config_source *source = config_source(v->p.config, name);
+    if (!source)
+        return dr_fail(err, DR_E_CONFIG, "'%s' is no source of the configuration", name);
+    DR_TRY(vault_open_repo(v, err));
+    struct work_hooks hooks = vault_hooks(v);
+    int64_t epoch = json_integer_value(json_object_get(step_run(v->p.call), "epoch"));
+    return backup_run(v->repo, source, "full", epoch, &hooks, result, err);
+}
+
+static enum step_verdict backup_now(struct step_call *call)
+{
+    DR_CLEANUP(vault_fini) struct vault v = { 0 };
+    DR_CLEANUP(backup_result_fini) struct backup_result result = { 0 };
+    struct dr_err err = { 0 };
+    if (stage_need_config(&v.p, call, &err) != DR_OK || make_backup(&v, &result, &err) != DR_OK)
+        return stage_cannot(&v.p, &err);
+    json_put_text(v.p.evidence, "id", result.id);
+    json_put_int(v.p.evidence, "bytes", (int64_t)result.bytes);
+    json_put_int(v.p.evidence, "copies", (int64_t)result.copies);
+    json_put_int(v.p.evidence, "wanted", (int64_t)result.wanted);
+    DR_FREE char *missing = text_list_join(&result.missing, "; ");
+    if (result.copies == 0)
+        return stage_says(&v.p, STEP_FAIL, "no bucket holds the snapshot: %s", missing);
+    step_output(call, "id", json_string(result.id));
+    return stage_says(&v.p, STEP_PASS, "%s: %" PRIu64 " files in %zu buckets%s%s", result.id,
+                      result.files, result.copies, missing[0] ? ", without " : "", missing);
+}
+
+const struct provider provider_backup_pick = { .type = "backup.pick", .apply = backup_pick };
+const struct provider provider_backup_check = { .type = "backup.check", .check = backup_check };
+const struct provider provider_backup_now = { .type = "backup.now", .apply = backup_now };

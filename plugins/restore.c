@@ -1,0 +1,142 @@
+/*
+ * restore.c - backup.restore and data.check: bring a snapshot back, and compare.
+ *
+ * The restore goes to an absent or empty directory at the target (never at the operator's host)
+ * and is marked until it is complete; so "is it in place?" is the mark's answer, a second attempt
+ * goes on where the first one died, and the undo removes only what carries our mark.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "dr/base/mem.h"
+#include "dr/data/time.h"
+#include "plugins/providers.h"
+#include "plugins/vault.h"
+
+/* The target directory at a site that may be touched. */
+static enum dr_rc open_target(struct vault *v, struct step_call *call, const char **ret_to,
+                              struct dr_err *err)
+{
+    const struct config_site *at = NULL;
+    const char *to = step_text(call, "to", "");
+    DR_TRY(stage_need_config(&v->p, call, err));
+    DR_TRY(stage_at(&v->p, step_text(call, "at", NULL), &at, err));
+    if (to[0] != '/')
+        return dr_fail(err, DR_E_CONFIG, "'to' must be an absolute path, not '%s'", to);
+    *ret_to = to;
+    return DR_OK;
+}
+
+static void put_outputs(struct vault *v, const struct snapshot_info *info, const char *to)
+{
+    char text[TIME_TEXT_MAX];
+    step_output(v->p.call, "path", json_string(to));
+    step_output(v->p.call, "bytes", json_integer((json_int_t)info->bytes));
+    step_output(v->p.call, "recovery_point", json_string(time_print(info->start_ns, text)));
+    vault_put_sentinel(v, info->source, to);
+    vault_put_evidence(v, info);
+}
+
+static enum step_verdict restore_check(struct step_call *call)
+{
+    DR_CLEANUP(vault_fini) struct vault v = { 0 };
+    DR_CLEANUP(snapshot_info_fini) struct snapshot_info info = { 0 };
+    struct dr_err err = { 0 };
+    const char *to = NULL, *id = step_text(call, "snapshot", "");
+    if (open_target(&v, call, &to, &err) != DR_OK)
+        return stage_cannot_tell(&v.p, &err);
+    int done = restore_is_done(to, id, &err);
+    if (done < 0)
+        return stage_cannot_tell(&v.p, &err);
+    if (done == 0)
+        return stage_says(&v.p, STEP_FAIL, "'%s' is no finished restore of %s", to, id);
+    /* Already in place: its outputs are needed by the steps below all the same. */
+    if (vault_find(&v, id, &info, &err) != DR_OK)
+        return stage_cannot_tell(&v.p, &err);
+    put_outputs(&v, &info, to);
+    return stage_says(&v.p, STEP_PASS, "%s is restored at '%s'", id, to);
+}
+
+static enum step_verdict restore_apply(struct step_call *call)
+{
+    DR_CLEANUP(vault_fini) struct vault v = { 0 };
+    DR_CLEANUP(snapshot_info_fini) struct snapshot_info info = { 0 };
+    struct restore_options options = { 0 };
+    struct restore_result result = { 0 };
+    struct dr_err err = { 0 };
+    if (open_target(&v, call, &options.to, &err) != DR_OK ||
+        vault_find(&v, step_text(call, "snapshot", ""), &info, &err) != DR_OK)
+        return stage_says(&v.p, STEP_FAIL, "%s", err.msg);
+    if (json_object_size(step_former(call)) == 0) {
+        json_t *former = json_object();
+        json_put_text(former, "to", options.to);
+        json_put_text(former, "snapshot", info.id);
+        step_keep(call, former);
+    }
+    struct work_hooks hooks = vault_hooks(&v);
+    if (restore_run(v.repo, &info, &options, &hooks, &result, &err) != DR_OK) {
+        dr_context(&err, "'%s'", options.to);
+        /* What was begun carries our mark: the check tells how far it came, the undo removes it. */
+        return stage_says(&v.p, err.rc == DR_E_CANCELLED ? STEP_UNKNOWN : STEP_FAIL, "%s", err.msg);
+    }
+    put_outputs(&v, &info, options.to);
+    json_put_int(v.p.evidence, "warnings", (int64_t)result.warnings);
+    return stage_says(
+        &v.p, STEP_PASS, "%s: %" PRIu64 " files, %" PRIu64 " bytes restored at '%s'%s", info.id,
+        result.files, result.bytes, options.to, result.warnings ? ", with warnings" : "");
+}
+
+static enum step_verdict restore_undo_step(struct step_call *call)
+{
+    DR_CLEANUP(vault_fini) struct vault v = { 0 };
+    struct dr_err err = { 0 };
+    const char *to = NULL;
+    const char *kept = json_string_value(json_object_get(step_former(call), "snapshot"));
+    if (open_target(&v, call, &to, &err) != DR_OK)
+        return stage_cannot(&v.p, &err);
+    const char *id = kept ? kept : step_text(call, "snapshot", "");
+    if (restore_undo(to, id, &err) != DR_OK)
+        return err.rc == DR_E_NOTFOUND ? stage_says(&v.p, STEP_PASS, "nothing at '%s'", to)
+                                       : stage_cannot(&v.p, &err);
+    return stage_says(&v.p, STEP_PASS, "the restore at '%s' is removed", to);
+}
+
+/* -- data.check ------------------------------------------------------------------------------- */
+
+static enum step_verdict data_check(struct step_call *call)
+{
+    DR_CLEANUP(vault_fini) struct vault v = { 0 };
+    DR_CLEANUP(snapshot_info_fini) struct snapshot_info info = { 0 };
+    struct compare_result result = { 0 };
+    struct dr_err err = { 0 };
+    const struct config_site *at = NULL;
+    const char *path = step_text(call, "path", "");
+    if (stage_need_config(&v.p, call, &err) != DR_OK ||
+        stage_at(&v.p, step_text(call, "at", NULL), &at, &err) != DR_OK ||
+        vault_find(&v, step_text(call, "against", ""), &info, &err) != DR_OK)
+        return stage_cannot_tell(&v.p, &err);
+    /* A live tree is reached through a link: it is the tree that is compared. */
+    DR_FREE char *tree = realpath(path, NULL);
+    if (!tree)
+        return stage_says(&v.p, STEP_FAIL, "'%s': %s", path, strerrordesc_np(errno));
+    struct work_hooks hooks = vault_hooks(&v);
+    if (compare_run(v.repo, &info, tree, &hooks, &result, &err) != DR_OK)
+        return stage_cannot_tell(&v.p, &err);
+    vault_put_evidence(&v, &info);
+    vault_put_sentinel(&v, info.source, tree);
+    json_put_int(v.p.evidence, "compared", (int64_t)result.files);
+    json_put_int(v.p.evidence, "differ", (int64_t)result.differ);
+    if (result.differ > 0)
+        return stage_says(&v.p, STEP_FAIL, "'%s' differs from %s in %" PRIu64 " entries", path,
+                          info.id, result.differ);
+    return stage_says(&v.p, STEP_PASS, "'%s' is %s: %" PRIu64 " files, %" PRIu64 " bytes equal",
+                      path, info.id, result.files, result.bytes);
+}
+
+const struct provider provider_backup_restore = { .type = "backup.restore",
+                                                  .check = restore_check,
+                                                  .apply = restore_apply,
+                                                  .undo = restore_undo_step };
+const struct provider provider_data_check = { .type = "data.check", .check = data_check };

@@ -1,0 +1,92 @@
+/*
+ * vault.c - a stage with the buckets open: what the backup providers share.
+ */
+#include "plugins/vault.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "dr/base/clock.h"
+#include "dr/base/fs.h"
+#include "dr/base/mem.h"
+#include "dr/data/time.h"
+
+enum { WARNINGS_MAX = 50, SENTINEL_MAX = 1 << 20 };
+
+enum dr_rc vault_open_repo(struct vault *v, struct dr_err *err)
+{
+    struct repo_options options = { .dark = (const char *const *)v->p.dark.items,
+                                    .dark_count = v->p.dark.count };
+    DR_TRY(repo_open(v->p.config, &options, &v->repo, err));
+    for (size_t i = 0; i < repo_bucket_count(v->repo); i++) {
+        const struct repo_bucket *bucket = repo_bucket(v->repo, i);
+        if (bucket->error.rc != DR_OK)
+            step_log(v->p.call, "bucket %s: %s", bucket->config->name, bucket->error.msg);
+    }
+    return DR_OK;
+}
+
+enum dr_rc vault_find(struct vault *v, const char *snapshot, struct snapshot_info *ret,
+                      struct dr_err *err)
+{
+    DR_TRY(vault_open_repo(v, err));
+    return repo_find(v->repo, snapshot, NULL, ret, err);
+}
+
+void vault_fini(struct vault *v)
+{
+    repo_close(v->repo);
+    stage_fini(&v->p);
+}
+
+static bool on_progress(void *arg, const struct work_progress *progress)
+{
+    struct vault *v = arg;
+    step_progress(v->p.call, (int64_t)progress->bytes, (int64_t)progress->bytes_total, "bytes");
+    return clock_boot_ms() < step_deadline_ms(v->p.call);
+}
+
+static void on_warning(void *arg, const char *line)
+{
+    struct vault *v = arg;
+    if (v->warnings++ < WARNINGS_MAX)
+        step_log(v->p.call, "%s", line);
+}
+
+struct work_hooks vault_hooks(struct vault *v)
+{
+    return (struct work_hooks){ .progress = on_progress, .warning = on_warning, .arg = v };
+}
+
+void vault_put_evidence(struct vault *v, const struct snapshot_info *info)
+{
+    char text[TIME_TEXT_MAX];
+    json_put_text(v->p.evidence, "id", info->id);
+    json_put_text(v->p.evidence, "started_at", time_print(info->start_ns, text));
+    json_put_text(v->p.evidence, "taken_at", time_print(info->end_ns, text));
+    json_put_int(v->p.evidence, "bytes", (int64_t)info->bytes);
+    json_put_int(v->p.evidence, "files", (int64_t)info->files);
+    if (info->proved_ns)
+        json_put_text(v->p.evidence, "proved", time_print(info->proved_ns, text));
+}
+
+void vault_put_sentinel(struct vault *v, const char *source, const char *tree)
+{
+    const struct config_source *from = source ? config_source(v->p.config, source) : NULL;
+    if (!from || !from->sentinel)
+        return;
+    DR_FREE char *path = dr_strf("%s/%s", tree, from->sentinel);
+    DR_CLEANUP(buf_fini) struct buf text = { 0 };
+    struct dr_err err = { 0 };
+    int64_t ns = 0;
+    if (fs_read_file(path, SENTINEL_MAX, &text, &err) != DR_OK || text.len == 0) {
+        step_log(v->p.call, "no sentinel at %s", path);
+        return;
+    }
+    text.data[strcspn(text.data, " \t\r\n")] = '\0';
+    if (time_parse(text.data, &ns))
+        step_output(v->p.call, "sentinel", json_string(text.data));
+    else
+        step_log(v->p.call, "the sentinel at %s does not begin with a time", path);
+}
