@@ -120,8 +120,12 @@ def make_as_root(at):
     os.chmod(at(b"empty-dir"), 0o1777)
 
 
+BLOCK = 1 << 16
+
+
 def content(path, st):
-    digest, fd = hashlib.sha256(), os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    """A digest of the bytes, whatever lies in holes and whatever in zeros."""
+    digest, fd, done = hashlib.sha256(), os.open(path, os.O_RDONLY | os.O_NOFOLLOW), -1
     try:
         at = 0
         while at < st.st_size:
@@ -129,16 +133,12 @@ def content(path, st):
                 data = os.lseek(fd, at, os.SEEK_DATA)
             except OSError:
                 break
-            hole = os.lseek(fd, data, os.SEEK_HOLE)
-            os.lseek(fd, data, os.SEEK_SET)
-            left = hole - data
-            while left > 0:
-                part = os.read(fd, min(left, 1 << 20))
-                # Zeros that lie in data count like a hole: only bytes are compared here.
+            at = os.lseek(fd, data, os.SEEK_HOLE)
+            for block in range(max(data // BLOCK, done + 1), (at + BLOCK - 1) // BLOCK):
+                part = os.pread(fd, BLOCK, block * BLOCK)
                 if part.strip(b"\0"):
-                    digest.update(b"%d:" % (hole - left) + part)
-                left -= len(part)
-            at = hole
+                    digest.update(b"%d:" % block + part)
+                done = block
     finally:
         os.close(fd)
     return digest.hexdigest()
