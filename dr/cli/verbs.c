@@ -6,6 +6,7 @@
 #include "dr/cli/verbs.h"
 
 const struct cli_verb *const cli_verbs[] = {
+    &verb_check,
     &verb_help,
     NULL,
 };

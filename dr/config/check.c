@@ -265,7 +265,7 @@ void config_buckets_from_locations(struct reader *r, struct yaml_node *root, str
     for (size_t i = 0; i < r->ref_count; i++)
         if (r->refs[i].kind == KEY_LIST && !r->refs[i].node->reported)
             bucket_from(r, r->refs[i].node, l);
-    if (l->config.bucket_count > 0)
+    if (l->config.bucket_count > 0 || r->torn)
         return;
     reader_warning(r, root, "no-buckets", "no buckets: there is no place for a backup");
     diag_hint(r->d, "buckets: [{name: NAME, url: \"file:///DIRECTORY\", region: REGION}]");
@@ -354,7 +354,7 @@ void config_check(struct reader *r, struct yaml_node *root, struct loaded *l)
     check_sites(r, root, l);
     check_trust(r, root, l);
     check_lease(r, root, l);
-    if (yaml_get(root, "sources", NULL) == NULL) {
+    if (yaml_get(root, "sources", NULL) == NULL && !r->torn) {
         reader_warning(r, root, "no-sources", "no sources: nothing would be backed up");
         diag_hint(r->d, "sources: [{name: NAME, path: /DIRECTORY}]");
     }

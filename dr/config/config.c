@@ -102,9 +102,9 @@ static char *absolute(const char *path)
     return dr_strf("%s/%s", cwd != NULL ? cwd : ".", path);
 }
 
-static void read_tree(struct diag *d, struct yaml_node *root, struct loaded *l)
+static void read_tree(struct diag *d, bool torn, struct yaml_node *root, struct loaded *l)
 {
-    DR_CLEANUP(reader_fini) struct reader r = { .d = d };
+    DR_CLEANUP(reader_fini) struct reader r = { .d = d, .torn = torn };
     block_read(&r, &config_file, root, l);
     if (root->kind != YAML_MAP)
         return;
@@ -127,7 +127,7 @@ enum dr_rc config_load(const char *path, struct diag *d, struct config **ret, st
     struct loaded *l = dr_alloc(1, sizeof(*l));
     l->config.path = absolute(path);
     if (doc != NULL)
-        read_tree(d, yaml_root(doc), l);
+        read_tree(d, d->errors > before, yaml_root(doc), l);
     size_t errors = d->errors - before;
     if (doc == NULL && errors == 0) {
         diag_error(d, 1, 1, "empty", "the configuration is empty");

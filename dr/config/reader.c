@@ -65,6 +65,14 @@ struct yaml_node *reader_value(const struct yaml_node *map, const char *key)
 
 /* ---- values -------------------------------------------------------------------------------- */
 
+/* May it stand in a hint without quotes? */
+static bool is_word(const char *text)
+{
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-";
+    return text[0] != '\0' && strspn(text, plain) == strlen(text);
+}
+
 bool reader_is(struct reader *r, struct yaml_node *node, enum yaml_kind kind, const char *key)
 {
     if (node->reported)
@@ -78,8 +86,10 @@ bool reader_is(struct reader *r, struct yaml_node *node, enum yaml_kind kind, co
         [YAML_SCALAR] = "a single value", [YAML_LIST] = "a list", [YAML_MAP] = "a block"
     };
     reader_error(r, node, "type", "'%s' %s, not %s", key, wants[kind], got[node->kind]);
-    if (kind == YAML_LIST && node->kind == YAML_SCALAR)
-        diag_hint(r->d, "write [%s]", node->text);
+    if (kind == YAML_LIST && node->kind == YAML_SCALAR) {
+        bool word = is_word(node->text);
+        diag_hint(r->d, word ? "write [%s]" : "write [\"%s\"]", node->text);
+    }
     return false;
 }
 
@@ -310,8 +320,9 @@ static void check_unique(struct reader *r, const struct config_block *block, str
         if (other == NULL || strcmp(name, other) != 0)
             continue;
         struct yaml_node *node = yaml_get(list->items[last], "name", NULL);
+        const char *what = block->what + (text_starts(block->what, "a ") ? 2 : 0);
         reader_error(r, node != NULL ? node : list->items[last], "duplicate-name",
-                     "%s '%s' is already defined", block->what, name);
+                     "%s '%s' is already defined", what, name);
         diag_hint(r->d, "first on line %d", list->items[i]->line);
         return;
     }

@@ -81,6 +81,7 @@ struct reader {
     struct diag *d;
     struct config_ref *refs; /* owned */
     size_t ref_count;
+    bool torn; /* the YAML itself was wrong: what seems to be absent may have been lost with it */
 };
 
 void reader_fini(struct reader *r);

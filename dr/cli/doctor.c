@@ -1,0 +1,338 @@
+/*
+ * doctor.c - `drctl doctor`: would it work, if it had to work now?
+ *
+ * Looks at everything that a backup or a recovery from this machine leans on, one line for each, and
+ * goes on after a finding. What it writes into a bucket, to see whether it may, it takes away
+ * again. The last lines say what a thief of this machine could do: with directories, whoever
+ * may write may also delete.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <curl/curl.h>
+#include <openssl/crypto.h>
+#include <uv.h>
+#include <zstd.h>
+
+#include "backup/work/repo.h"
+#include "dr/base/clock.h"
+#include "dr/base/hash.h"
+#include "dr/base/mem.h"
+#include "dr/cli/key.h"
+#include "dr/cli/verbs.h"
+#include "dr/data/duration.h"
+#include "dr/data/time.h"
+
+enum state { FINE, NOTE, WARNING, ERROR };
+
+struct doctor {
+    const struct cli *cli;
+    const struct config *config;
+    json_t *checks; /* with --json; else NULL */
+    size_t warnings, errors;
+    struct text_list writable; /* names of buckets, for the thief */
+    struct text_list readable;
+};
+
+static const int64_t SECOND_NS = 1000000000;
+
+/* One line. what: the thing looked at. hint: NULL or the next move. */
+DR_PRINTF(5, 6)
+static void say(struct doctor *doc, enum state state, const char *what, const char *hint,
+                const char *fmt, ...)
+{
+    static const char *const words[] = { "ok", "note", "warning", "error" };
+    va_list ap;
+    va_start(ap, fmt);
+    char raw[DR_ERR_MSG_MAX];
+    vsnprintf(raw, sizeof(raw), fmt, ap);
+    va_end(ap);
+    doc->warnings += state == WARNING;
+    doc->errors += state == ERROR;
+    if (hint != NULL && hint[0] == '\0')
+        hint = NULL;
+    if (doc->checks == NULL) {
+        DR_FREE char *text = cli_printable(raw);
+        printf("%-8s %-18s %s\n", words[state], what, text);
+        if (hint != NULL)
+            printf("%-27s hint: %s\n", "", hint);
+        return;
+    }
+    json_t *o = json_object();
+    json_put_text(o, "state", words[state]);
+    json_put_text(o, "check", what);
+    json_put_text(o, "text", raw);
+    if (hint != NULL)
+        json_put_text(o, "hint", hint);
+    if (json_array_append_new(doc->checks, o) != 0)
+        DR_ASSERT(!"memory for a list");
+}
+
+/* ---- this machine ---------------------------------------------------------------------------- */
+
+static void check_state_dir(struct doctor *doc)
+{
+    const char *dir = doc->config->state_dir;
+    struct stat st;
+    if (stat(dir, &st) != 0)
+        say(doc, errno == ENOENT ? WARNING : ERROR, "state_dir", "drctl init makes it.", "'%s': %s",
+            dir, strerrordesc_np(errno));
+    else if (!S_ISDIR(st.st_mode))
+        say(doc, ERROR, "state_dir", NULL, "'%s' is not a directory", dir);
+    else if (access(dir, W_OK | X_OK) != 0)
+        say(doc, ERROR, "state_dir", "Run as the user who owns it.", "'%s' is not writable for us",
+            dir);
+    else if ((st.st_mode & 022) != 0)
+        say(doc, WARNING, "state_dir", "chmod go-w", "'%s' can be written by others", dir);
+    else
+        say(doc, FINE, "state_dir", NULL, "%s", dir);
+}
+
+static void check_key(struct doctor *doc)
+{
+    DR_FREE char *path = NULL;
+    DR_FREE char *public = NULL;
+    struct dr_err err;
+    if (key_look(doc->config, &path, &public, &err) != DR_OK) {
+        say(doc, err.rc == DR_E_NOTFOUND ? WARNING : ERROR, "key", err.hint, "%s", err.msg);
+        return;
+    }
+    struct stat st;
+    if (stat(path, &st) == 0 && (st.st_mode & 077) != 0)
+        say(doc, ERROR, "key", "chmod 600", "'%s' has mode %03o: others can read it", path,
+            (unsigned)st.st_mode & 0777);
+    else
+        say(doc, FINE, "key", NULL, "%s", public);
+    for (size_t i = 0; i < doc->config->trust_count; i++) {
+        const struct config_trust *trust = &doc->config->trusts[i];
+        if (!text_list_has(&trust->keys, public))
+            say(doc, NOTE, "key", NULL,
+                "this host is no trusted writer of source '%s': its backups would be refused",
+                trust->source);
+    }
+}
+
+static void check_clock(struct doctor *doc, const struct snapshot_list *list)
+{
+    int64_t now_ns = clock_wall_ns(), newest_ns = 0;
+    char now[TIME_TEXT_MAX], newest[TIME_TEXT_MAX];
+    for (size_t i = 0; i < list->count; i++)
+        if (list->items[i].state == SNAPSHOT_GOOD && list->items[i].end_ns > newest_ns)
+            newest_ns = list->items[i].end_ns;
+    time_print_s(now_ns, now);
+    time_print_s(newest_ns, newest);
+    if (newest_ns > now_ns + 60 * SECOND_NS)
+        say(doc, ERROR, "clock", "Set the clock: ages and retention hang on it.",
+            "it is %s here, and the newest snapshot is of %s", now, newest);
+    else
+        say(doc, FINE, "clock", NULL, "%s", now);
+}
+
+/* Only what stands in PATH: nothing is started. */
+static bool in_path(const char *tool)
+{
+    const char *path = getenv("PATH"); /* NOLINT(concurrency-mt-unsafe): nobody sets it */
+    while (path != NULL && *path != '\0') {
+        size_t len = strcspn(path, ":");
+        DR_FREE char *file = dr_strf("%.*s/%s", (int)len, path, tool);
+        if (len > 0 && access(file, X_OK) == 0)
+            return true;
+        path += len + (path[len] == ':');
+    }
+    return false;
+}
+
+static void check_tools(struct doctor *doc)
+{
+    static const char *const tools[] = { "zstd", "tar", "sha256sum" };
+    DR_CLEANUP(text_list_fini) struct text_list missing = { 0 };
+    for (size_t i = 0; i < DR_ARRAY_LEN(tools); i++)
+        if (!in_path(tools[i]))
+            text_list_add(&missing, tools[i]);
+    DR_FREE char *all = text_list_join(&missing, ", ");
+    say(doc, NOTE, "versions", NULL, "drctl %s, zstd %s, curl %s, jansson %s, libuv %s, %s",
+        DRCTL_VERSION, ZSTD_versionString(), curl_version_info(CURLVERSION_NOW)->version,
+        jansson_version_str(), uv_version_string(), OpenSSL_version(OPENSSL_VERSION));
+    if (missing.count > 0)
+        say(doc, WARNING, "tools", "apt-get install zstd tar coreutils",
+            "not here: %s; a recovery without drctl needs them", all);
+    else
+        say(doc, FINE, "tools", NULL, "zstd, tar, sha256sum: a recovery without drctl is possible");
+}
+
+/* ---- the buckets -------------------------------------------------------------------------------- */
+
+/* May we add, and what may be done to what was added? The object is named at random and taken away. */
+static void try_writing(struct doctor *doc, struct store *store, const char *what)
+{
+    uint8_t nonce[8];
+    char hex[2 * sizeof(nonce) + 1];
+    random_bytes(nonce, sizeof(nonce));
+    DR_FREE char *name = dr_strf("doctor-%s", hex_encode(nonce, sizeof(nonce), hex));
+    struct dr_err err, again;
+    if (store_put(store, name, name, strlen(name), &err) != DR_OK) {
+        say(doc, ERROR, what, err.hint, "cannot be written: %s", err.msg);
+        return;
+    }
+    if (store_put(store, name, "", 0, &again) == DR_OK || again.rc != DR_E_EXISTS)
+        say(doc, ERROR, what, NULL, "an object could be changed: it must be write-once");
+    if (store_remove(store, name, &err) != DR_OK)
+        say(doc, WARNING, what, NULL, "the object '%s' of this test is left in it: %s", name,
+            err.msg);
+    text_list_add(&doc->writable, store->name);
+}
+
+static void check_bucket(struct doctor *doc, const struct config_bucket *b)
+{
+    DR_FREE char *what = dr_strf("bucket %s", b->name);
+    DR_CLEANUP(store_close_ptr) struct store *store = NULL;
+    struct dr_err err;
+    if (store_open(b->name, b->region, b->url, &store, &err) != DR_OK) {
+        say(doc, ERROR, what, err.hint, "%s", err.msg);
+        return;
+    }
+    uint64_t size = 0;
+    size_t errors = doc->errors;
+    if (store_head(store, "repository", &size, &err) == DR_OK)
+        text_list_add(&doc->readable, b->name);
+    else if (err.rc == DR_E_NOTFOUND)
+        say(doc, ERROR, what, "drctl init", "holds no repository");
+    else
+        say(doc, ERROR, what, err.hint, "%s", err.msg);
+    try_writing(doc, store, what);
+    if (doc->errors == errors)
+        say(doc, FINE, what, NULL, "%s, %s: reachable and writable", b->url, b->region);
+}
+
+/* Two copies in one region are lost together. */
+static void check_regions(struct doctor *doc)
+{
+    DR_CLEANUP(text_list_fini) struct text_list regions = { 0 };
+    const struct config *c = doc->config;
+    for (size_t i = 0; i < c->bucket_count; i++)
+        if (!text_list_has(&regions, c->buckets[i].region))
+            text_list_add(&regions, c->buckets[i].region);
+    if (regions.count < 2)
+        say(doc, WARNING, "regions", "Add a bucket in a second region.",
+            "all buckets are in one region: its loss is the loss of everything");
+    else
+        say(doc, FINE, "regions", NULL, "buckets in %zu regions", regions.count);
+}
+
+/* ---- what there is to restore --------------------------------------------------------------------- */
+
+static const struct snapshot_info *newest_of(const struct snapshot_list *list, const char *source)
+{
+    for (size_t i = list->count; i > 0; i--)
+        if (list->items[i - 1].state == SNAPSHOT_GOOD && list->items[i - 1].source != NULL &&
+            strcmp(list->items[i - 1].source, source) == 0)
+            return &list->items[i - 1];
+    return NULL;
+}
+
+static void check_source(struct doctor *doc, const struct snapshot_list *list,
+                         const struct config_source *source)
+{
+    DR_FREE char *what = dr_strf("source %s", source->name);
+    if (access(source->path, R_OK | X_OK) != 0)
+        say(doc, WARNING, what, NULL, "'%s': %s", source->path, strerrordesc_np(errno));
+    const struct snapshot_info *newest = newest_of(list, source->name);
+    if (newest == NULL) {
+        say(doc, WARNING, what, "drctl backup", "there is nothing to restore it from");
+        return;
+    }
+    char age[DURATION_TEXT_MAX], every[DURATION_TEXT_MAX];
+    int64_t age_ms = (clock_wall_ns() - newest->end_ns) / 1000000;
+    int64_t every_ms = doc->config->full.frequency_ms;
+    bool late = every_ms > 0 && age_ms > 2 * every_ms;
+    DR_FREE char *buckets = text_list_join(&newest->buckets, ", ");
+    duration_tell(age_ms < 0 ? 0 : age_ms, age);
+    say(doc, late ? WARNING : FINE, what, late ? "drctl backup" : NULL,
+        "newest good snapshot %s old, in %s%s%s%s", age, buckets, late ? "; wanted every " : "",
+        late ? duration_tell(every_ms, every) : "",
+        newest->proved_ns == 0 ? "; not proved yet: drctl verify --data" : "");
+}
+
+static void check_snapshots(struct doctor *doc)
+{
+    DR_CLEANUP(repo_close_ptr) struct repo *repo = NULL;
+    struct snapshot_list list = { 0 };
+    const struct repo_options options = { 0 };
+    struct dr_err err;
+    bool open = repo_open(doc->config, &options, &repo, &err) == DR_OK &&
+                repo_snapshots(repo, NULL, &list, &err) == DR_OK;
+    if (!open)
+        say(doc, ERROR, "snapshots", err.hint, "%s", err.msg);
+    check_clock(doc, &list);
+    for (size_t i = 0; open && i < doc->config->source_count; i++)
+        check_source(doc, &list, &doc->config->sources[i]);
+    for (size_t i = 0; i < list.count; i++)
+        if (list.items[i].state != SNAPSHOT_GOOD)
+            say(doc, WARNING, "snapshots", NULL, "%s is %s: %s", list.items[i].id,
+                list.items[i].state == SNAPSHOT_REFUSED ? "refused" : "incomplete",
+                list.items[i].why != NULL ? list.items[i].why : "no reason known");
+    snapshot_list_fini(&list);
+}
+
+static void tell_thief(struct doctor *doc)
+{
+    DR_FREE char *readable = text_list_join(&doc->readable, ", ");
+    DR_FREE char *writable = text_list_join(&doc->writable, ", ");
+    if (doc->readable.count > 0)
+        say(doc, NOTE, "a thief", NULL, "of this account could read every snapshot in %s",
+            readable);
+    if (doc->writable.count > 0)
+        say(doc, NOTE, "a thief", NULL,
+            "could add to, and delete everything in %s; keep one bucket that this machine cannot "
+            "write",
+            writable);
+    say(doc, NOTE, "a thief", NULL, "with the key could sign snapshots as this host");
+}
+
+static int run_doctor(struct cli *cli)
+{
+    if (!cli_options(cli, NULL, 0, 0, 0))
+        return EXIT_USAGE;
+    DR_CLEANUP(config_free_ptr) struct config *c = cli_config(cli);
+    if (c == NULL)
+        return EXIT_USAGE;
+    struct doctor doc = { .cli = cli, .config = c, .checks = cli->json ? json_array() : NULL };
+    say(&doc, FINE, "configuration", NULL, "%s", c->path);
+    check_state_dir(&doc);
+    check_key(&doc);
+    for (size_t i = 0; i < c->bucket_count; i++)
+        check_bucket(&doc, &c->buckets[i]);
+    check_regions(&doc);
+    check_snapshots(&doc);
+    check_tools(&doc);
+    tell_thief(&doc);
+    text_list_fini(&doc.readable);
+    text_list_fini(&doc.writable);
+
+    int exit = doc.errors > 0 ? EXIT_FAILED : doc.warnings > 0 ? EXIT_WARNINGS : EXIT_DONE;
+    char why[96];
+    snprintf(why, sizeof(why), "%zu errors, %zu warnings", doc.errors, doc.warnings);
+    if (!cli->json) {
+        printf("%s\n", exit == EXIT_DONE ? "all is well" : why);
+        return exit;
+    }
+    json_t *o = json_object();
+    json_put(o, "checks", doc.checks);
+    return cli_result_json(o, exit, exit == EXIT_DONE ? NULL : why);
+}
+
+const struct cli_verb verb_doctor = {
+    .name = "doctor",
+    .summary = "Would it work, if it had to work now?",
+    .usage =
+        "drctl doctor      Would it work, if it had to work now?\n"
+        "\n"
+        "Looks at the configuration, the keys, each bucket (reads, writes, removes a small object),\n"
+        "the newest snapshots, the clock, the tools, and says what a thief of this account could\n"
+        "do. Exit 0: all is well. 8: warnings. 1: errors.\n",
+    .run = run_doctor,
+};
