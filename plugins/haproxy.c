@@ -153,8 +153,9 @@ static enum dr_rc open_farm(struct stage *p, struct farm *farm, struct dr_err *e
                        "this drctl switches a backend wholly, with 'to': shares are not built in");
     if (!good_name(farm->backend) || !good_name(to))
         return dr_fail(err, DR_E_CONFIG, "'%s' or '%s' is no name of HAProxy", farm->backend, to);
-    if (step_is_dark(p->call, to))
-        return dr_fail(err, DR_E_REFUSED, "refused: %s is dark", to);
+    const struct config_site *site = p->config ? config_site(p->config, to) : NULL;
+    if (step_is_dark(p->call, to) || (site && step_is_dark(p->call, site->region)))
+        return dr_fail(err, DR_E_REFUSED, "refused: %s is dark", site ? site->region : to);
     DR_TRY(read_farm(p, farm, err));
     return find_target(p, farm, to, err);
 }
