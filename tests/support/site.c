@@ -1,0 +1,271 @@
+#include "tests/support/site.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "dr/base/fs.h"
+#include "dr/base/mem.h"
+#include "dr/base/sys.h"
+
+const char *const site_bucket_names[SITE_BUCKETS] = { "us", "eu" };
+
+static void note(void *arg, const char *line)
+{
+    struct site *s = arg;
+    text_list_add(&s->warnings, line);
+}
+
+static const char config_text[] = "disaster_recovery:\n"
+                                  "  backup_policy:\n"
+                                  "    full_backup: {frequency: daily, retention: 30d}\n"
+                                  "sources:\n"
+                                  "  - {name: app, path: %s, class: data}\n"
+                                  "buckets:\n"
+                                  "  - {name: us, url: \"file://%s\", region: us-east-1}\n"
+                                  "  - {name: eu, url: \"file://%s\", region: eu-west-1}\n"
+                                  "state_dir: %s/state\n";
+
+void site_make(struct site *s)
+{
+    *s = (struct site){ 0 };
+    const char *tmp = getenv("TMPDIR"); /* NOLINT(concurrency-mt-unsafe): one thread */
+    s->top = dr_strf("%s/drsite.XXXXXX", tmp != NULL ? tmp : "/tmp");
+    assert_non_null(mkdtemp(s->top));
+    s->src = dr_strf("%s/src", s->top);
+    s->target = dr_strf("%s/target", s->top);
+    assert_int_equal(mkdir(s->src, 0755), 0);
+    for (int i = 0; i < SITE_BUCKETS; i++) {
+        s->bucket[i] = dr_strf("%s/%s", s->top, site_bucket_names[i]);
+        assert_int_equal(mkdir(s->bucket[i], 0755), 0);
+    }
+    DR_FREE char *text = dr_strf(config_text, s->src, s->bucket[0], s->bucket[1], s->top);
+    DR_FREE char *path = dr_strf("%s/dr.yaml", s->top);
+    struct dr_err err = { 0 };
+    assert_int_equal(fs_replace(s->top, "dr.yaml", text, strlen(text), &err), DR_OK);
+    DR_CLEANUP(diag_fini) struct diag d = { 0 };
+    enum dr_rc rc = config_load(path, &d, &s->config, &err);
+    if (rc != DR_OK) {
+        DR_CLEANUP(buf_fini) struct buf out = { 0 };
+        diag_print(&d, &out);
+        fail_msg("%s", out.len > 0 ? out.data : err.msg);
+    }
+    s->hooks = (struct work_hooks){ .warning = note, .arg = s };
+}
+
+static void remove_path(const char *path)
+{
+    pid_t pid = fork(); /* chmod first: an ordinary user cannot empty what was restored read-only */
+    if (pid == 0) {
+        execl("/bin/sh", "sh", "-c", "chmod -R u+rwx \"$0\" 2>/dev/null; rm -rf \"$0\"", path,
+              (char *)NULL);
+        _exit(127);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+void site_drop(struct site *s)
+{
+    remove_path(s->top);
+    config_free(s->config);
+    text_list_fini(&s->warnings);
+    for (int i = 0; i < SITE_BUCKETS; i++)
+        free(s->bucket[i]);
+    free(s->top);
+    free(s->src);
+    free(s->target);
+}
+
+void site_write(const struct site *s, const char *path, const void *data, size_t len)
+{
+    struct dr_err err = { 0 };
+    DR_FREE char *full = dr_strf("%s/%s", s->src, path);
+    char *slash = strrchr(full, '/');
+    *slash = '\0';
+    assert_int_equal(fs_make_dirs(full, 0755, &err), DR_OK);
+    *slash = '/';
+    DR_CLEANUP(dr_close_fd) int fd = sys_open(full, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    assert_true(fd >= 0);
+    assert_int_equal(fs_write_all(fd, full, data, len, &err), DR_OK);
+}
+
+/* Bytes that do not compress and never repeat, the same in each run. */
+static char *noise(size_t len, uint64_t seed)
+{
+    char *bytes = dr_alloc(len + 8, 1);
+    for (size_t i = 0; i < len; i += 8) {
+        seed ^= seed << 13; /* xorshift64 (Marsaglia 2003) */
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        memcpy(bytes + i, &seed, 8);
+    }
+    return bytes;
+}
+
+static void make_sparse(const struct site *s)
+{
+    DR_FREE char *path = dr_strf("%s/sparse", s->src);
+    DR_CLEANUP(dr_close_fd) int fd = sys_open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, "in the middle", 13, 1 << 20), 13);
+    assert_int_equal(ftruncate(fd, 3 << 20), 0);
+}
+
+void site_fill(const struct site *s)
+{
+    for (int i = 0; i < 12; i++) {
+        DR_FREE char *path = dr_strf("d%d/file%02d", i % 3, i);
+        DR_FREE char *text = dr_strf("file %d says hello, %d times\n", i, i * 1000);
+        site_write(s, path, text, strlen(text));
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        DR_FREE char *path = dr_strf("large/big%u", i);
+        DR_FREE char *bytes = noise((300u << 10) + i * 77777, 42 + i);
+        site_write(s, path, bytes, (300u << 10) + i * 77777);
+    }
+    site_write(s, "empty", "", 0);
+    site_write(s, "deep/er/and/deeper/leaf", "leaf", 4);
+    site_write(s, "name with \xc3\xbc and space", "u", 1);
+    make_sparse(s);
+    int failed = 0;
+    DR_CLEANUP(dr_close_fd) int dir = sys_open(s->src, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    failed |= linkat(dir, "d0/file00", dir, "hard", 0);
+    failed |= linkat(dir, "large/big0", dir, "large/same", 0);
+    failed |= symlinkat("d0/file00", dir, "soft");
+    failed |= symlinkat("/nowhere/at/all", dir, "d1/dangling");
+    failed |= mkfifoat(dir, "fifo", 0640);
+    failed |= fchmodat(dir, "d0/file03", 0400, 0);
+    failed |= mkdirat(dir, "shut", 0700);
+    failed |= fchmodat(dir, "shut", 0500, 0);
+    const struct timespec times[2] = { { .tv_sec = 1000000001, .tv_nsec = 1 },
+                                       { .tv_sec = 1000000000, .tv_nsec = 987654321 } };
+    failed |= utimensat(dir, "d2", times, 0);
+    failed |= utimensat(dir, "d0/file03", times, 0);
+    assert_int_equal(failed, 0);
+}
+
+struct repo *site_open(const struct site *s)
+{
+    struct dr_err err = { 0 };
+    struct repo *r = NULL;
+    const struct repo_options none = { 0 };
+    if (repo_open(s->config, &none, &r, &err) != DR_OK)
+        fail_msg("%s", err.msg);
+    return r;
+}
+
+void site_backup(struct site *s, struct snapshot_info *ret)
+{
+    struct dr_err err = { 0 };
+    if (repo_init(s->config, &err) != DR_OK)
+        fail_msg("%s", err.msg);
+    DR_CLEANUP(repo_close_ptr) struct repo *r = site_open(s);
+    struct backup_result result = { 0 };
+    if (backup_run(r, &s->config->sources[0], "full", 0, &s->hooks, &result, &err) != DR_OK)
+        fail_msg("%s", err.msg);
+    assert_int_equal(result.copies, SITE_BUCKETS);
+    if (repo_find(r, result.id, NULL, ret, &err) != DR_OK)
+        fail_msg("%s", err.msg);
+    backup_result_fini(&result);
+}
+
+enum dr_rc site_restore(struct site *s, struct restore_result *ret, struct dr_err *err)
+{
+    const struct repo_options none = { 0 };
+    DR_CLEANUP(repo_close_ptr) struct repo *r = NULL;
+    DR_TRY(repo_open(s->config, &none, &r, err));
+    DR_CLEANUP(snapshot_info_fini) struct snapshot_info info = { 0 };
+    DR_TRY(repo_find(r, "latest", "app", &info, err));
+    const struct restore_options to = { .to = s->target };
+    return restore_run(r, &info, &to, &s->hooks, ret, err);
+}
+
+void site_clear_target(const struct site *s)
+{
+    remove_path(s->target);
+    DR_FREE char *mark = dr_strf("%s/.target.drctl-restore", s->top);
+    (void)unlink(mark);
+}
+
+bool site_warned(const struct site *s, const char *a, const char *b)
+{
+    for (size_t i = 0; i < s->warnings.count; i++) {
+        if (strstr(s->warnings.items[i], a) != NULL && strstr(s->warnings.items[i], b) != NULL)
+            return true;
+    }
+    return false;
+}
+
+/* -- comparison ---------------------------------------------------------------------------- */
+
+static void run_shell(const char *script, const char *a, const char *b)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        execl("/bin/sh", "sh", "-c", script, a, b, (char *)NULL);
+        _exit(127);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    if (status != 0)
+        fail_msg("trees differ: %s and %s", a, b);
+}
+
+void site_assert_restored(const struct site *s)
+{
+    /* Everything find can see of an entry, then every byte; LC_ALL=C: names are bytes. */
+    run_shell("export LC_ALL=C; look() { cd \"$1\" && find . -printf '%P|%y|%m|%U|%G|%T@|%l|%n|' "
+              "\\( -type f -printf '%s' -o -true \\) -printf '\\n' | sort; }; "
+              "a=$(look \"$0\") && b=$(look \"$1\") && [ \"$a\" = \"$b\" ] || "
+              "{ echo \"$a\" >\"$0.list\"; echo \"$b\" | diff \"$0.list\" - >&2; exit 1; }; "
+              "cd \"$0\" && find . -type f -exec sh -c "
+              "'for f; do cmp \"$f\" \"$0/$f\" || exit 1; done' \"$1\" {} +",
+              s->src, s->target);
+}
+
+/* -- damage -------------------------------------------------------------------------------- */
+
+void site_damage(const struct site *s, int bucket, const char *name, enum site_damage how,
+                 int percent)
+{
+    DR_FREE char *path = dr_strf("%s/%s", s->bucket[bucket], name);
+    if (how == SITE_DELETE) {
+        assert_int_equal(unlink(path), 0);
+        return;
+    }
+    assert_int_equal(chmod(path, 0600), 0);
+    DR_CLEANUP(dr_close_fd) int fd = sys_open(path, O_RDWR | O_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    struct stat st;
+    assert_int_equal(fstat(fd, &st), 0);
+    off_t at = st.st_size * percent / 100;
+    if (how == SITE_TRUNCATE) {
+        assert_int_equal(ftruncate(fd, at), 0);
+        return;
+    }
+    char byte;
+    at = at < st.st_size ? at : st.st_size - 1;
+    assert_int_equal(pread(fd, &byte, 1, at), 1);
+    byte ^= 0x10;
+    assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+}
+
+void site_objects(const struct site *s, int bucket, const char *prefix, struct text_list *ret)
+{
+    struct dr_err err = { 0 };
+    DR_FREE char *url = dr_strf("file://%s", s->bucket[bucket]);
+    DR_CLEANUP(store_close_ptr) struct store *store = NULL;
+    assert_int_equal(store_open(site_bucket_names[bucket], NULL, url, &store, &err), DR_OK);
+    assert_int_equal(store_list(store, prefix, ret, &err), DR_OK);
+}
