@@ -10,6 +10,9 @@
 #ifndef BACKUP_WORK_REPO_H
 #define BACKUP_WORK_REPO_H
 
+#include "backup/format/keys.h"
+#include "backup/format/sealed.h"
+#include "backup/format/snapshot.h"
 #include "backup/store/store.h"
 #include "dr/config/config.h"
 
@@ -41,6 +44,12 @@ DR_DEFINE_CLEANUP(struct repo, repo_close)
 size_t repo_bucket_count(const struct repo *r);
 struct repo_bucket *repo_bucket(struct repo *r, size_t index);
 const struct config *repo_config(const struct repo *r);
+
+/* The repository object, the same in all open buckets. Borrowed. */
+const struct repository *repo_repository(const struct repo *r);
+
+/* The key that signs what this host writes, made at first use. Borrowed from the repo. */
+enum dr_rc repo_signer(struct repo *r, const struct keys **ret, struct dr_err *err) DR_MUST_USE;
 
 enum { SNAPSHOT_ID_MAX = 160 };
 
@@ -87,6 +96,18 @@ enum dr_rc repo_snapshots(struct repo *r, const char *source, struct snapshot_li
  */
 enum dr_rc repo_find(struct repo *r, const char *what, const char *source,
                      struct snapshot_info *ret, struct dr_err *err) DR_MUST_USE;
+
+/*
+ * The snapshot object of that id: whole, of this repository and by a trusted writer, from the
+ * first bucket that has it so. tell (or NULL) gets one line for each bucket whose copy is not.
+ */
+enum dr_rc repo_load(struct repo *r, const char *id, void (*tell)(void *arg, const char *line),
+                     void *arg, struct snapshot *ret, struct dr_err *err) DR_MUST_USE;
+
+/* Is the object good, of this repository, and by a writer that may write its source? The caller
+ * finishes ret. name: "snapshots/ID". DR_E_CORRUPT or DR_E_REFUSED say why not. */
+enum dr_rc repo_judge(struct repo *r, const char *name, const struct buf *object,
+                      struct snapshot *ret, struct dr_err *err) DR_MUST_USE;
 
 /* Remember in every open bucket that all data of the snapshot was read and was right, now. */
 enum dr_rc repo_mark_proved(struct repo *r, const char *id, struct dr_err *err) DR_MUST_USE;
