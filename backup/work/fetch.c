@@ -8,11 +8,12 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <zstd.h>
 
+#include "backup/format/codec.h"
+#include "backup/format/names.h"
 #include "dr/base/mem.h"
 
-enum { TOLD_MAX = 1000, STORED_MAX = 24 << 20, RAW_MAX = 16 << 20, WINDOW_LOG_MAX = 23 };
+enum { TOLD_MAX = 1000 };
 
 struct source_bucket {
     struct store *store;
@@ -23,8 +24,7 @@ struct source_bucket {
 
 struct fetch {
     const struct work_hooks *hooks;
-    ZSTD_DCtx *zstd;
-    struct hash *hash;
+    struct codec *codec;
     struct source_bucket *from; /* open buckets, the best first; owned */
     size_t from_count;
     struct text_list told; /* "BUCKET PACK" that were warned about */
@@ -45,11 +45,7 @@ struct fetch *fetch_new(struct repo *r, const struct work_hooks *hooks)
 {
     struct fetch *f = dr_alloc(1, sizeof(*f));
     f->hooks = hooks;
-    f->hash = hash_new();
-    f->zstd = ZSTD_createDCtx();
-    DR_ASSERT(f->zstd != NULL);
-    size_t rc = ZSTD_DCtx_setParameter(f->zstd, ZSTD_d_windowLogMax, WINDOW_LOG_MAX);
-    DR_ASSERT(!ZSTD_isError(rc));
+    f->codec = codec_new(CODEC_LEVEL);
     f->from = dr_alloc(repo_bucket_count(r) + 1, sizeof(f->from[0]));
     for (size_t i = 0; i < repo_bucket_count(r); i++) {
         struct store *s = repo_bucket(r, i)->store;
@@ -63,8 +59,7 @@ void fetch_free(struct fetch *f)
 {
     if (f == NULL)
         return;
-    ZSTD_freeDCtx(f->zstd);
-    hash_free(f->hash);
+    codec_free(f->codec);
     text_list_fini(&f->told);
     buf_fini(&f->window.bytes);
     buf_fini(&f->frame);
@@ -109,12 +104,6 @@ static bool same_pack(const uint8_t a[HASH_SIZE], const uint8_t b[HASH_SIZE])
     return memcmp(a, b, HASH_SIZE) == 0;
 }
 
-static char *pack_path(const uint8_t pack[HASH_SIZE])
-{
-    char hex[HASH_HEX_SIZE];
-    return dr_strf("packs/%s", hex_encode(pack, HASH_SIZE, hex));
-}
-
 /* Said once for each bucket and pack, however many pieces suffer. */
 static void tell(struct fetch *f, struct source_bucket *b, const uint8_t pack[HASH_SIZE],
                  const struct dr_err *err)
@@ -139,21 +128,14 @@ static void tell(struct fetch *f, struct source_bucket *b, const uint8_t pack[HA
 static enum dr_rc unpack(struct fetch *f, const struct fetch_piece *p, const void *frame,
                          const char *where, struct dr_err *err)
 {
-    DR_FREE char *name = pack_path(p->pack);
-    unsigned long long says = ZSTD_getFrameContentSize(frame, p->stored);
-    size_t n = ZSTD_CONTENTSIZE_ERROR;
-    if (says == p->raw && ZSTD_findFrameCompressedSize(frame, p->stored) == p->stored) {
-        buf_clear(&f->raw);
-        n = ZSTD_decompressDCtx(f->zstd, buf_reserve(&f->raw, p->raw), p->raw, frame, p->stored);
-    }
-    uint8_t digest[HASH_SIZE];
-    if (n == p->raw) {
-        f->raw.len = p->raw;
-        hash_start(f->hash);
-        hash_add(f->hash, f->raw.data, f->raw.len);
-        hash_end(f->hash, digest);
-    }
-    if (n == p->raw && memcmp(digest, p->id, HASH_SIZE) == 0)
+    char name[NAMES_MAX];
+    const struct codec_frame in = { .data = frame,
+                                    .len = (size_t)p->stored,
+                                    .raw_len = p->raw,
+                                    .raw_max = p->raw_max,
+                                    .id = p->id };
+    buf_clear(&f->raw);
+    if (codec_open(f->codec, names_pack(p->pack, name), &in, &f->raw, err) == DR_OK)
         return DR_OK;
     return dr_fail(err, DR_E_CORRUPT, "bucket '%s': object '%s' is damaged at byte %llu", where,
                    name, (unsigned long long)p->offset);
@@ -162,10 +144,10 @@ static enum dr_rc unpack(struct fetch *f, const struct fetch_piece *p, const voi
 static enum dr_rc get_alone(struct fetch *f, const struct source_bucket *b,
                             const struct fetch_piece *p, struct dr_err *err)
 {
-    DR_FREE char *name = pack_path(p->pack);
+    char name[NAMES_MAX];
     buf_clear(&f->frame);
-    char *at = buf_reserve(&f->frame, p->stored);
-    DR_TRY(store_get(b->store, name, p->offset, p->stored, at, err));
+    char *at = buf_reserve(&f->frame, (size_t)p->stored);
+    DR_TRY(store_get(b->store, names_pack(p->pack, name), p->offset, (size_t)p->stored, at, err));
     f->bytes += p->stored;
     return unpack(f, p, at, b->store->name, err);
 }
@@ -200,10 +182,10 @@ static enum dr_rc get_window(struct fetch *f, const struct source_bucket *b,
                              const struct fetch_piece *p, struct dr_err *err)
 {
     uint64_t len = run_length(f, p);
-    DR_FREE char *name = pack_path(p->pack);
+    char name[NAMES_MAX];
     buf_clear(&f->window.bytes);
     char *at = buf_reserve(&f->window.bytes, (size_t)len);
-    DR_TRY(store_get(b->store, name, p->offset, (size_t)len, at, err));
+    DR_TRY(store_get(b->store, names_pack(p->pack, name), p->offset, (size_t)len, at, err));
     f->bytes += len;
     f->window.bytes.len = (size_t)len;
     f->window.offset = p->offset;
@@ -239,22 +221,22 @@ static enum dr_rc get_anywhere(struct fetch *f, const struct fetch_piece *p, str
         buf_clear(&f->window.bytes);
         tell(f, b, p->pack, &why);
     }
-    DR_FREE char *name = pack_path(p->pack);
+    char name[NAMES_MAX];
     DR_CLEANUP(buf_fini) struct buf all = { 0 };
     for (size_t i = 0; i < f->from_count; i++) {
         if (get_alone(f, &f->from[i], p, &why) == DR_OK)
             return DR_OK;
         buf_addf(&all, "%s%s", i > 0 ? "; " : "", why.msg);
     }
-    dr_fail(err, DR_E_CORRUPT, "object '%s' is right in no bucket that can be read: %s", name,
-            all.len > 0 ? all.data : "no bucket is open");
+    dr_fail(err, DR_E_CORRUPT, "object '%s' is right in no bucket that can be read: %s",
+            names_pack(p->pack, name), all.len > 0 ? all.data : "no bucket is open");
     return dr_hint(err, "Restore an older snapshot, or bring back a bucket that has the object.");
 }
 
 enum dr_rc fetch_get(struct fetch *f, const struct fetch_piece *p, const uint8_t **ret,
                      struct dr_err *err)
 {
-    if (p->stored > STORED_MAX || p->raw > RAW_MAX || p->offset > (uint64_t)INT64_MAX - p->stored)
+    if (p->raw > p->raw_max || p->stored > p->raw + FRAME_SLACK || p->offset > PACK_SIZE_MAX)
         return dr_fail(err, DR_E_CORRUPT, "a piece of the snapshot has an impossible size");
     advance(f, p);
     struct dr_err why = { 0 };

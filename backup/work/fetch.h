@@ -19,8 +19,9 @@ struct fetch;
 struct fetch_piece {
     uint8_t pack[HASH_SIZE]; /* name of the pack */
     uint64_t offset;         /* of the frame in it */
-    uint32_t stored;         /* length of the frame */
-    uint32_t raw;            /* length of the piece */
+    uint64_t stored;         /* length of the frame */
+    uint64_t raw;            /* length of the piece */
+    uint64_t raw_max;        /* PIECE_RAW_MAX or SEGMENT_RAW_MAX */
     uint8_t id[HASH_SIZE];   /* digest of the piece */
 };
 
