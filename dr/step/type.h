@@ -75,8 +75,21 @@ struct step_type {
 /* NULL when there is none. */
 const struct step_type *step_type_find(const char *name);
 
+/* A way to fence: what stands under methods of a fence ("fence.lease"). NULL when there is none. */
+const struct step_type *step_method_find(const char *name);
+const struct step_type *step_method_all(size_t *ret_count);
+
+/* How an argument is written, for people: "duration", "list of text". */
+const char *step_arg_word(enum arg_type type);
+const char *step_class_word(enum step_class class);
+const char *step_drill_word(enum step_drill drill);
+
 /* All of them, by name; the count in ret_count. */
 const struct step_type *step_type_all(size_t *ret_count);
+
+/* NULL when the type has no such argument or output. */
+const struct step_arg *step_type_arg(const struct step_type *type, const char *name);
+const struct step_output *step_type_output(const struct step_type *type, const char *name);
 
 /* Everything from STEP_FENCE on changes the world. */
 static inline bool step_is_effect(const struct step_type *type)
