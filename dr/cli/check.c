@@ -8,6 +8,9 @@
 
 #include "dr/cli/verbs.h"
 
+/* "1 source", "2 sources": a number and a word for printf. */
+#define COUNT(n, word) (n), ((n) == 1 ? word : word "s")
+
 static json_t *finding_json(const struct diag_item *item)
 {
     json_t *o = json_object();
@@ -30,7 +33,8 @@ static int tell_json(const struct diag *d, int exit)
             DR_ASSERT(!"memory for a list");
     json_put(o, "findings", list);
     char why[96];
-    snprintf(why, sizeof(why), "%zu errors, %zu warnings", d->errors, d->count - d->errors);
+    snprintf(why, sizeof(why), "%zu %s, %zu %s", COUNT(d->errors, "error"),
+             COUNT(d->count - d->errors, "warning"));
     return cli_result_json(o, exit, exit == EXIT_DONE ? NULL : why);
 }
 
@@ -41,9 +45,9 @@ static int tell(struct diag *d, const struct config *c, int exit)
     if (out.len > 0)
         fwrite(out.data, 1, out.len, stdout);
     if (c != NULL)
-        printf("%s: %zu sources, %zu buckets in %zu regions, %zu health probes, %zu warnings\n",
-               c->path, c->source_count, c->bucket_count, c->regions.count, c->probe_count,
-               d->count);
+        printf("%s: %zu %s, %zu %s in %zu %s, %zu %s\n", c->path, COUNT(c->source_count, "source"),
+               COUNT(c->bucket_count, "bucket"), COUNT(c->regions.count, "region"),
+               COUNT(d->count, "warning"));
     return exit;
 }
 
