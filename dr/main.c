@@ -43,6 +43,7 @@ int main(int argc, char **argv)
     if (!open_standard())
         return EXIT_FAILED;
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on file size is an error of write(2) as well */
     umask((mode_t)(umask(022) | 022));
     return cli_main(argc, argv);
 }
