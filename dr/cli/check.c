@@ -8,8 +8,8 @@
 
 #include "dr/cli/verbs.h"
 
-/* "1 source", "2 sources": a number and a word for printf. */
-#define COUNT(n, word) (n), ((n) == 1 ? word : word "s")
+/* "1 source", "2 sources": a number and a word for printf ("%zu %s%s"). */
+#define COUNT(n, word) (n), (word), ((n) == 1 ? "" : "s")
 
 static json_t *finding_json(const struct diag_item *item)
 {
@@ -33,7 +33,7 @@ static int tell_json(const struct diag *d, int exit)
             DR_ASSERT(!"memory for a list");
     json_put(o, "findings", list);
     char why[96];
-    snprintf(why, sizeof(why), "%zu %s, %zu %s", COUNT(d->errors, "error"),
+    snprintf(why, sizeof(why), "%zu %s%s, %zu %s%s", COUNT(d->errors, "error"),
              COUNT(d->count - d->errors, "warning"));
     return cli_result_json(o, exit, exit == EXIT_DONE ? NULL : why);
 }
@@ -45,9 +45,9 @@ static int tell(struct diag *d, const struct config *c, int exit)
     if (out.len > 0)
         fwrite(out.data, 1, out.len, stdout);
     if (c != NULL)
-        printf("%s: %zu %s, %zu %s in %zu %s, %zu %s\n", c->path, COUNT(c->source_count, "source"),
-               COUNT(c->bucket_count, "bucket"), COUNT(c->regions.count, "region"),
-               COUNT(d->count, "warning"));
+        printf("%s: %zu %s%s, %zu %s%s in %zu %s%s, %zu %s%s\n", c->path,
+               COUNT(c->source_count, "source"), COUNT(c->bucket_count, "bucket"),
+               COUNT(c->regions.count, "region"), COUNT(d->count, "warning"));
     return exit;
 }
 

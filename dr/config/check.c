@@ -217,10 +217,9 @@ static char *bucket_name(const struct config *c, const char *location)
     size_t len = 0;
     size_t skip = strlen(location) > 40 ? strlen(location) - 40 : 0;
     for (const char *p = location + skip; *p != '\0'; p++) {
-        char lower = *p >= 'A' && *p <= 'Z' ? (char)(*p - 'A' + 'a') : *p;
-        bool fine = (lower >= 'a' && lower <= 'z') || (lower >= '0' && lower <= '9');
-        if (fine)
-            base[len++] = lower;
+        int lower = *p >= 'A' && *p <= 'Z' ? *p - 'A' + 'a' : *p;
+        if ((lower >= 'a' && lower <= 'z') || (lower >= '0' && lower <= '9'))
+            base[len++] = (char)lower;
         else if (len > 0 && base[len - 1] != '-')
             base[len++] = '-';
     }

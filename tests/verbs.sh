@@ -1,0 +1,162 @@
+#!/bin/bash
+# The backup verbs as a user runs them: two buckets, two sources, from init to doctor.
+set -euo pipefail
+# shellcheck source=tests/support/facts.sh
+. "$(dirname "$0")/support/facts.sh"
+unset DRCTL_CONFIG
+cd "$work"
+
+mkdir -p us eu srv/app/sub 'srv/app/odd name' srv/etc
+printf 'hello\n' >srv/app/greeting
+head -c 700000 /dev/urandom >srv/app/large
+printf 'x' >"srv/app/sub/$(printf 'line\nbreak')"
+ln -s ../greeting srv/app/sub/link
+printf 'key: 1\n' >srv/etc/app.conf
+cat >dr.yaml <<YAML
+disaster_recovery:
+  backup_policy:
+    full_backup: {frequency: daily, retention: 30d}
+sources:
+  - {name: app, path: $work/srv/app, class: data}
+  - {name: etc, path: $work/srv/etc, class: config}
+buckets:
+  - {name: us, url: "file://$work/us", region: us-east-1}
+  - {name: eu, url: "file://$work/eu", region: eu-west-1}
+state_dir: $work/state
+YAML
+
+is() { [ "$1" = "$2" ] || { printf '    is:     %s\n    wanted: %s\n' "$1" "$2" && return 1; }; }
+# json EXPRESSION: true of the JSON value on stdout, which Python sees as v.
+json() { python3 -c 'import json,sys; v=json.loads(open(sys.argv[1]).read()); sys.exit(not eval(sys.argv[2]))' "$work/.out" "$1"; }
+absent() { ! "$@"; }
+same() { diff -r --no-dereference "$1" "$2"; }
+
+# -- before init ----------------------------------------------------------------------------------
+run "$DRCTL" backup
+fact "a backup before init fails" test $rc -ne 0
+fact "and says what to do" has "$talk" "drctl init"
+run "$DRCTL" key
+fact "there is no key yet, and that is said" has "$talk" "drctl init makes the key"
+
+# -- init, key ----------------------------------------------------------------------------------------
+run "$DRCTL" init
+fact "init makes the buckets ready" is "$rc" 0
+fact "and says so of each" has "$out" "bucket eu in eu-west-1 is ready"
+run "$DRCTL" init --json
+fact "init may be run again" json "v['exit'] == 0 and [b['name'] for b in v['buckets']] == ['us', 'eu']"
+run "$DRCTL" key
+fact "key shows the line for trusted_writers" grep -qxE 'ed25519:[A-Za-z0-9+/]{43}=' "$work/.out"
+run "$DRCTL" key path
+fact "key path shows where the secret lies" is "$out" "$work/state/keys/writer.pem"
+fact "for its owner alone" is "$(stat -c %a "$out")" 600
+
+# -- backup ---------------------------------------------------------------------------------------------
+run "$DRCTL" snapshots
+fact "no snapshots is no failure" is "$rc $out" "0 "
+run "$DRCTL" backup
+fact "backup takes every source" is "$rc" 0
+fact "one line for each" is "$(wc -l <"$work/.out")" 2
+fact "and a summary on stderr, without cursor movements" has "$talk" "drctl: app: "
+fact "nothing is drawn where there is no terminal" is "$(tr -cd '\033\r' <"$work/.err")" ""
+run "$DRCTL" backup --source app --kind full --json
+fact "backup --source takes that one" json "v['source'] == 'app' and v['kind'] == 'full' and v['exit'] == 0"
+fact "and tells its size and copies" json "v['files'] == 3 and v['bytes'] == 700007 and v['copies'] == 2 and v['missing'] == []"
+run "$DRCTL" -q backup --source etc
+fact "-q keeps stderr empty" is "$rc $talk" "0 "
+run "$DRCTL" backup --source ap
+fact "an unknown source is wrong usage" is "$rc" 2
+fact "and the nearest is named" has "$talk" "did you mean 'app'?"
+run "$DRCTL" backup --kind incremental
+fact "what this version cannot do is refused" has "$talk" "not available in this version"
+
+# -- snapshots --------------------------------------------------------------------------------------------
+run "$DRCTL" snapshots --json
+fact "snapshots --json is one array" json "isinstance(v, list) and len(v) == 4"
+fact "with the promised members" json \
+    "all(set('id source kind taken_at buckets files bytes'.split()) <= set(s) for s in v)"
+fact "in both buckets, good" json "all(sorted(s['buckets']) == ['eu', 'us'] and s['state'] == 'good' for s in v)"
+fact "taken_at is a time" json "all(len(s['taken_at']) == 20 and s['taken_at'][-1] == 'Z' for s in v)"
+id=$(python3 -c 'import json,sys; print([s["id"] for s in json.load(open(sys.argv[1])) if s["source"] == "app"][0])' "$work/.out")
+run "$DRCTL" snapshots --source etc --json
+fact "--source narrows the list" json "len(v) == 2 and all(s['source'] == 'etc' for s in v)"
+run "$DRCTL" snapshots
+fact "the table has a line for each and a head" is "$(wc -l <"$work/.out")" 5
+run "$DRCTL" snapshots --source ap
+fact "a mistyped source is told" is "$rc" 2
+
+# -- ls, cat ----------------------------------------------------------------------------------------------
+run "$DRCTL" ls "$id"
+fact "ls lists the entries" has "$out" "greeting"
+fact "a name cannot break the line" has "$out" 'line\x0abreak'
+run "$DRCTL" ls "$id" sub
+fact "ls PATH lists what is below it" has "$out" "link"
+fact "and nothing beside it" absent grep -q large "$work/.out"
+run "$DRCTL" cat "$id" greeting
+fact "cat writes the file" is "$out" "hello"
+"$DRCTL" cat latest large --source app >large.out
+fact "cat writes large files exactly" cmp large.out srv/app/large
+run "$DRCTL" cat "$id" nowhere
+fact "a path that is not there is named" has "$talk" "nowhere"
+fact "and fails" test $rc -eq 1
+run "$DRCTL" ls latest
+fact "latest of several sources asks which" test $rc -ne 0
+run "$DRCTL" ls nothing-like-it
+fact "an unknown snapshot fails and is named" has "$talk" "nothing-like-it"
+
+# -- restore ------------------------------------------------------------------------------------------------
+run "$DRCTL" restore latest --source app --to back
+fact "restore brings the latest back" is "$rc" 0
+fact "equal to the source" same srv/app back
+run "$DRCTL" restore "$id" --to back2 --json
+fact "by name, told as JSON" json "v['id'] == '$id' and v['files'] == 3 and v['exit'] == 0"
+run "$DRCTL" restore "$id" --path sub --to part
+fact "--path brings one directory" test -L part/sub/link -o -L part/link
+fact "and nothing else" is "$(find part -name large)" ""
+mkdir full && touch full/mine
+run "$DRCTL" restore "$id" --to full
+fact "a target that is not empty is refused" test $rc -ne 0
+fact "is named" has "$talk" "full"
+fact "and is left as it was" is "$(ls full)" mine
+run "$DRCTL" restore "$id"
+fact "restore without --to is wrong usage" is "$rc" 2
+
+# -- verify, export ---------------------------------------------------------------------------------------------
+run "$DRCTL" verify
+fact "verify finds everything" is "$rc" 0
+run "$DRCTL" verify --data --json
+fact "verify --data reads it" json "v['exit'] == 0 and v['damaged'] == 0 and v['missing'] == 0 and v['lost'] == 0 and v['bytes'] > 0"
+run "$DRCTL" snapshots --json
+fact "what was read is proved" json "all(s['proved_at'] for s in v)"
+"$DRCTL" export "$id" >x.tar.zst
+mkdir x && zstd -qdc x.tar.zst | tar -C x -xp
+fact "an export is a tar.zst that restores the tree" same srv/app x
+if command -v script >/dev/null; then
+    rc=0
+    script -qec "'$DRCTL' export '$id'" /dev/null </dev/null >typescript 2>&1 || rc=$?
+    fact "export refuses a terminal" is "$rc" 2
+fi
+
+# -- doctor -------------------------------------------------------------------------------------------------------
+run "$DRCTL" doctor
+fact "doctor finds nothing wrong" is "$rc" 0
+fact "and tells what a thief could do" has "$out" "delete everything in us, eu"
+run "$DRCTL" doctor --json
+fact "as JSON: a list of checks" json "v['exit'] == 0 and len(v['checks']) > 8"
+fact "doctor leaves nothing in a bucket" is "$(find us eu -name 'doctor*')" ""
+chmod 644 state/keys/writer.pem
+run "$DRCTL" doctor
+fact "a key that others can read is an error" is "$rc" 1
+chmod 600 state/keys/writer.pem
+
+# -- a bucket goes ---------------------------------------------------------------------------------------------------
+mv us us.gone
+run "$DRCTL" snapshots --json
+fact "with one bucket gone the other still lists" json "len(v) == 4 and all(s['buckets'] == ['eu'] for s in v)"
+fact "and the lost one is named" has "$talk" "bucket 'us'"
+run "$DRCTL" restore latest --source app --to back3
+fact "and restores" same srv/app back3
+run "$DRCTL" doctor
+fact "doctor calls it an error" is "$rc" 1
+mv us.gone us
+
+facts_end
