@@ -1,5 +1,7 @@
 /*
  * key.h - this host's key, looked at without its secret part: for `drctl key` and `drctl doctor`.
+ *
+ * Looking never makes a key: `drctl init` does, and a backup at first use.
  */
 #ifndef DR_CLI_KEY_H
 #define DR_CLI_KEY_H

@@ -16,6 +16,24 @@
  *     coordination.lease  {driver: file, path: DIR, hold: 20s, take: 30s}
  *     health[].interval, .timeout, .resolver ("127.0.0.1:5300"), .times
  *
+ *     health[].interval, .timeout also have defaults in disaster_recovery.monitoring.health_checks
+ *
+ * A key that this version reads but does not use (hooks, notify, credentials ...) is checked like all
+ * others and told as a warning, so that nobody relies on what does not happen. What would be
+ * dangerous to ignore (another lease driver, a bucket that cannot be opened) is an error.
+ *
+ * A region is known when the strategy or a site names it; without both, the buckets name their own.
+ * A file that has only the disaster_recovery block gets a bucket for each storage location.
+ *
+ * How to use it:
+ *
+ *     DR_CLEANUP(diag_fini) struct diag d = { 0 };
+ *     DR_CLEANUP(config_free_ptr) struct config *c = NULL;
+ *     enum dr_rc rc = config_load("dr.yaml", &d, &c, &err);
+ *     diag_print(&d, &out);                     warnings, too, when rc is DR_OK
+ *
+ * Programs use cli_config() of dr/cli/cli.h instead, which does this and tells the findings.
+ *
  * Everything here is owned by the struct config and lives until config_free().
  */
 #ifndef DR_CONFIG_CONFIG_H
@@ -35,8 +53,9 @@ struct config_pair {
     struct config_place at;
 };
 
+/* Where steps run: a host that stands for a region. Several sites may share one. */
 struct config_site {
-    char *name; /* default: the region */
+    char *name; /* default: the region; unique */
     char *region;
     char *host;
     char *reach; /* "local" (default) or "ssh" */
@@ -46,27 +65,30 @@ struct config_site {
     struct config_place at;
 };
 
+/* A tree that is backed up. Its root becomes the root of the snapshot. */
 struct config_source {
-    char *name;
-    char *site;     /* or NULL */
-    char *path;     /* absolute */
-    char *class;    /* "data" (default) or "config" */
-    char *sentinel; /* path of the sentinel below path, or NULL */
-    struct text_list exclude;
+    char *name;               /* unique; [a-z0-9][a-z0-9._-]*, as all names here are */
+    char *site;               /* name of a site or region, or NULL */
+    char *path;               /* absolute */
+    char *class;              /* "data" (default) or "config" */
+    char *sentinel;           /* path of the sentinel below path (never with ".." in it), or NULL */
+    struct text_list exclude; /* as written: what a pattern means is the walk's business */
     struct config_place at;
 };
 
+/* A place for snapshots. All snapshots go to all buckets. */
 struct config_bucket {
-    char *name;
-    char *url;
-    char *region;
+    char *name;   /* unique */
+    char *url;    /* file:///DIRECTORY; of a storage location alone: as written there */
+    char *region; /* declared lost together with it */
     struct config_place at;
 };
 
+/* What the prober asks, and when it calls the service recovered. */
 struct config_probe {
     char *name;
-    char *kind; /* "http" "tcp" "exec" */
-    char *url;
+    char *kind;     /* "http" (default) "tcp" "exec" */
+    char *url;      /* http(s)://..., tcp://HOST:PORT, or the absolute path of a program */
     char *resolver; /* "ADDRESS:PORT" of the name server to ask, or NULL: the system's */
     int expect;     /* HTTP status, default 200 */
     int64_t interval_ms, timeout_ms;
@@ -76,8 +98,8 @@ struct config_probe {
 
 struct config_policy { /* one of full_backup, incremental_backup, config_snapshot */
     bool given;
-    int64_t frequency_ms, retention_ms;
-    struct text_list storage_locations;
+    int64_t frequency_ms, retention_ms; /* 0: not given */
+    struct text_list storage_locations; /* names of buckets; in a file without buckets: places */
 };
 
 struct config_objective {
@@ -86,19 +108,22 @@ struct config_objective {
     struct config_place at;
 };
 
+/* Somebody who may approve: one row for each role that a person has. */
 struct config_person {
     char *name;
-    char *role;
+    char *role; /* the key under contact_information, letter by letter: "dr-commander" */
 };
 
+/* Exactly one of file and env is set; the value is read by config_secret() when it is needed. */
 struct config_secret {
     char *name;
     char *file; /* or NULL */
     char *env;  /* or NULL */
 };
 
+/* Whose signatures count for a source. A source without a row trusts this host's key alone. */
 struct config_trust {
-    char *source;
+    char *source;          /* of the configuration */
     struct text_list keys; /* "ed25519:BASE64" */
 };
 
@@ -127,9 +152,9 @@ struct config {
     struct config_trust *trusts;
     size_t trust_count;
     struct {
-        char *driver; /* "file" */
-        char *path;   /* default STATE_DIR/leases */
-        int64_t hold_ms, take_ms;
+        char *driver;             /* "file" */
+        char *path;               /* default STATE_DIR/leases */
+        int64_t hold_ms, take_ms; /* take is always longer than hold */
     } lease;
     struct {
         char *haproxy_socket;                                /* or NULL */
