@@ -123,6 +123,7 @@ static enum step_verdict backup_pick(struct step_call *call)
     char why[DR_ERR_MSG_MAX], text[TIME_TEXT_MAX];
     if (stage_need_config(&v.p, call, &err) != DR_OK || pick(&v, &list, &info, &err) != DR_OK)
         return stage_cannot(&v.p, &err);
+    DR_ASSERT(info != NULL);
     step_output(call, "id", json_string(info->id));
     step_output(call, "age", json_integer(age_ms(info)));
     step_output(call, "recovery_point", json_string(time_print(info->start_ns, text)));
@@ -139,6 +140,7 @@ static enum step_verdict backup_check(struct step_call *call)
     char why[DR_ERR_MSG_MAX];
     if (stage_need_config(&v.p, call, &err) != DR_OK || pick(&v, &list, &info, &err) != DR_OK)
         return err.rc == DR_E_NOTFOUND ? stage_cannot(&v.p, &err) : stage_cannot_tell(&v.p, &err);
+    DR_ASSERT(info != NULL);
     vault_put_evidence(&v, info);
     return stage_says(&v.p, STEP_PASS, "%s", tell(info, why));
 }

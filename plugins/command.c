@@ -166,6 +166,19 @@ static bool drain_last(struct child *c)
     return drain(c->err[0], &c->last, SIZE_MAX / 4, &cut);
 }
 
+/* What both streams hold now, at most 'turns' pieces of each; a stream that ended is left out of
+ * the next poll(). */
+static void take(struct child *c, struct pollfd fds[2], int turns, struct command_result *ret)
+{
+    for (int i = 0; i < turns; i++) {
+        if (fds[0].fd >= 0 && fds[0].revents != 0 &&
+            !drain(fds[0].fd, &ret->output, COMMAND_OUTPUT_MAX, &ret->cut))
+            fds[0].fd = -1;
+        if (fds[1].fd >= 0 && fds[1].revents != 0 && !drain_last(c))
+            fds[1].fd = -1;
+    }
+}
+
 /*
  * Read both streams until the command ends, or until the time is over. Its end is what counts, not
  * the end of its streams: a command that starts a server leaves them open in there.
@@ -183,16 +196,12 @@ static void listen_to(struct child *c, int64_t end_ms, struct command_result *re
         }
         if (poll(fds, 3, left_ms > 60000 ? 60000 : (int)left_ms) < 0)
             continue;
-        bool ended = fds[2].revents != 0;
-        for (int turns = ended ? LAST_TURNS : 1; turns > 0 && fds[0].fd >= 0; turns--)
-            if ((fds[0].revents != 0 || ended) &&
-                !drain(fds[0].fd, &ret->output, COMMAND_OUTPUT_MAX, &ret->cut))
-                fds[0].fd = -1;
-        for (int turns = ended ? LAST_TURNS : 1; turns > 0 && fds[1].fd >= 0; turns--)
-            if ((fds[1].revents != 0 || ended) && !drain_last(c))
-                fds[1].fd = -1;
-        if (ended)
+        if (fds[2].revents != 0) {
+            fds[0].revents = fds[1].revents = POLLIN;
+            take(c, fds, LAST_TURNS, ret);
             return;
+        }
+        take(c, fds, 1, ret);
     }
 }
 

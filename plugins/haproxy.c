@@ -86,7 +86,7 @@ static enum dr_rc parse_line(struct farm *farm, const char *line, struct dr_err 
         return dr_fail(err, DR_E_CORRUPT, "backend '%s' has more than %d servers", farm->backend,
                        SERVERS_MAX);
     struct member *m = &farm->members[farm->count++];
-    strcpy(m->name, name);
+    memcpy(m->name, name, strlen(name) + 1);
     m->op = op;
     m->admin = admin & ADMIN_OURS;
     return DR_OK;

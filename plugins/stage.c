@@ -135,6 +135,7 @@ enum dr_rc stage_at(struct stage *p, const char *name, const struct config_site 
     const struct config_site *site = NULL;
     if (name) {
         DR_TRY(stage_site(p, name, &site, err));
+        DR_ASSERT(site != NULL);
         if (site->reach && strcmp(site->reach, "local") != 0)
             return dr_fail(err, DR_E_CONFIG,
                            "site '%s' is reached by %s: this drctl reaches local sites only",

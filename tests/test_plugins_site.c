@@ -18,6 +18,7 @@
 #include "dr/base/mem.h"
 #include "dr/lease/lease.h"
 #include "plugins/providers.h"
+#include "tests/support/fault.h"
 #include "tests/support/steps.h"
 
 static char dir[160], config[200];
@@ -383,6 +384,7 @@ static void make_world(const char *key, const char *live_is)
     struct lease_record record = { 0 };
     struct lease *old = hold(key, "us-east-1");
     assert_int_equal(lease_release(old, &err), DR_OK); /* released: the fence need not wait */
+    lease_free(old);
     struct lease_fence wish = {
         .key = key, .region = "us-east-1", .by = "R-7", .deadline_ms = clock_boot_ms() + 10000
     };
@@ -505,6 +507,46 @@ static void promotion_undo_leaves_a_link_of_somebody_else(void **state)
     tried_fini(&first);
 }
 
+/* Every call of the system table fails, or is the last before death: the live tree is always one
+ * generation, whole, and a second attempt of the same round succeeds. */
+static void promotion_survives_a_failure_and_a_death_at_every_call(void **state)
+{
+    (void)state;
+    static const enum fault_kind kinds[] = { FAULT_DIE_BEFORE, FAULT_DIE_AFTER, FAULT_ERRNO };
+    DR_FREE char *data = path_of("gen-2"), *live = path_of("live");
+    unsigned calls = 1000;
+    for (size_t k = 0; k < DR_ARRAY_LEN(kinds); k++) {
+        for (unsigned n = 1; n <= calls; n++) {
+            DR_FREE char *key = dr_strf("writer/s%zu-%u", k, n);
+            make_world(key, "gen-1");
+            struct tried first = promote("check", "gen-2", key, NULL);
+            struct step_ask ask = { .config = config, .former = first.former, .may_die = true };
+            fault_arm(kinds[k], n);
+            struct tried t = step_try(&provider_service_promote, "apply",
+                                      json_pack("{s:s,s:s,s:s,s:s,s:s}", "at", "eu-west-1", "unit",
+                                                "app", "data", data, "live", live, "lease", key),
+                                      &ask);
+            (void)fault_disarm(); /* it fired in the child, if at all */
+            if (k == 0 && !t.died)
+                calls = n; /* the first sweep finds how many there are */
+            tried_fini(&t);
+            assert_true(calls > 20);
+            char target[512] = "";
+            assert_true(readlink(live, target, sizeof(target) - 1) > 0);
+            assert_true(text_ends(target, "/gen-1") || text_ends(target, "/gen-2"));
+            t = promote("apply", "gen-2", key, first.former);
+            assert_int_equal(t.verdict, STEP_PASS);
+            assert_live_is("gen-2");
+            tried_fini(&t);
+            t = promote("undo", "gen-2", key, first.former);
+            assert_int_equal(t.verdict, STEP_PASS);
+            assert_live_is("gen-1");
+            tried_fini(&t);
+            tried_fini(&first);
+        }
+    }
+}
+
 /* -- wait -------------------------------------------------------------------------------------- */
 
 static void wait_lets_the_time_pass_or_says_that_it_does_not_fit(void **state)
@@ -541,6 +583,7 @@ int main(void)
         cmocka_unit_test(promotion_that_cannot_start_the_unit_leaves_nothing),
         cmocka_unit_test(promotion_is_refused_while_another_region_may_write),
         cmocka_unit_test(promotion_does_not_replace_a_real_directory_nor_use_missing_data),
+        cmocka_unit_test(promotion_survives_a_failure_and_a_death_at_every_call),
         cmocka_unit_test(promotion_undo_leaves_a_link_of_somebody_else),
         cmocka_unit_test(wait_lets_the_time_pass_or_says_that_it_does_not_fit),
     };

@@ -56,7 +56,7 @@ bool net_addr_parse(const char *text, uint16_t default_port, struct net_addr *re
         if (strlen(text) >= sizeof(un->sun_path))
             return false;
         un->sun_family = AF_UNIX;
-        strcpy(un->sun_path, text);
+        memcpy(un->sun_path, text, strlen(text) + 1);
         addr.len = sizeof(*un);
         *ret = addr;
         return true;

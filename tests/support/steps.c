@@ -109,8 +109,8 @@ struct tried step_try(const struct provider *provider, const char *verb, json_t 
     int status = 0;
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
-    assert_true(done);
-    assert_int_equal(status, 0);
+    t.died = !done;
+    assert_true(ask->may_die || (done && status == 0));
     print_message("%s %s: %s\n", provider->type, verb, t.why); /* for whoever reads a failure */
     return t;
 }

@@ -20,14 +20,16 @@ struct step_ask {
     const json_t *former; /* or NULL */
     const char *target;   /* of the run */
     int64_t timeout_ms;   /* 0: 20 s */
+    bool may_die;         /* the process may end without a result: unknown, and died */
 };
 
 struct tried {
     enum step_verdict verdict;
     char why[1024];
     char proof[64];
-    char log[4096];   /* lines of log events */
-    size_t progress;  /* events of it */
+    char log[4096];  /* lines of log events */
+    size_t progress; /* events of it */
+    bool died;
     json_t *outputs;  /* an object */
     json_t *former;   /* what was kept, or NULL */
     json_t *evidence; /* or NULL */
