@@ -86,6 +86,9 @@ void toc_writer_clear(struct toc_writer *w);
 /* Append a piece; piece->pack is any number of the caller's, given to name() later. Its index. */
 uint32_t toc_add_piece(struct toc_writer *w, const struct toc_piece *piece);
 
+/* Set a row anew: one that was added before its frame was known. */
+void toc_set_piece(struct toc_writer *w, uint32_t index, const struct toc_piece *piece);
+
 /* Begin a range at the next record; bundle: index of its piece + 1, or 0. */
 void toc_add_range(struct toc_writer *w, uint32_t bundle);
 
@@ -93,6 +96,7 @@ void toc_add_range(struct toc_writer *w, uint32_t bundle);
 void toc_add_record(struct toc_writer *w, const struct toc_record *r);
 
 size_t toc_writer_records(const struct toc_writer *w);
+size_t toc_writer_pieces(const struct toc_writer *w);
 size_t toc_writer_bytes(const struct toc_writer *w); /* about the encoded size */
 const struct toc_piece *toc_writer_piece(const struct toc_writer *w, uint32_t index);
 

@@ -1,0 +1,243 @@
+/*
+ * Snapshot objects. What is signed are the bytes of the first line with its newline, so a stock
+ * `openssl pkeyutl` checks them. The signature is looked at before any member is.
+ */
+#include "backup/format/snapshot.h"
+
+#include <openssl/evp.h>
+#include <string.h>
+
+#include "backup/format/sealed.h"
+#include "dr/base/hash.h"
+#include "dr/base/mem.h"
+
+static const char format[] = "drctl-snapshot";
+enum { BASE64_SIGNATURE = 88 };
+
+void snapshot_fini(struct snapshot *s)
+{
+    free(s->repository);
+    free(s->source);
+    free(s->class);
+    free(s->host);
+    free(s->kind);
+    free(s->parent);
+    list_fini(&s->toc);
+    list_fini(&s->recipe);
+    list_fini(&s->removed);
+    list_fini(&s->packs);
+    json_decref(s->owners);
+    *s = (struct snapshot){ .owners = NULL };
+}
+
+/* -- writing ------------------------------------------------------------------------------- */
+
+static void put_list(json_t *body, const char *key, const struct list *l)
+{
+    json_t *list = json_object(), *lines = json_array();
+    for (size_t i = 0; i < l->lines.count; i++)
+        DR_ASSERT(json_array_append_new(lines, json_string(l->lines.items[i])) == 0);
+    json_put_int(list, "depth", l->depth);
+    json_put(list, "lines", lines);
+    json_put(body, key, list);
+}
+
+static void put_count(json_t *body, const char *key, uint64_t n)
+{
+    DR_ASSERT(n <= INT64_MAX);
+    json_put_int(body, key, (int64_t)n);
+}
+
+static json_t *make_body(const struct snapshot *s)
+{
+    json_t *body = json_object();
+    char nonce[2 * NONCE_SIZE + 1];
+    json_put_text(body, "format", format);
+    json_put_int(body, "version", FORMAT_VERSION);
+    json_put(body, "needs", json_array());
+    json_put_text(body, "id", s->id);
+    json_put_text(body, "repository", s->repository);
+    json_put_text(body, "source", s->source);
+    json_put_text(body, "class", s->class);
+    json_put_text(body, "host", s->host);
+    json_put_text(body, "kind", s->kind);
+    json_put(body, "parent", s->parent != NULL ? json_string(s->parent) : json_null());
+    json_put_int(body, "epoch", s->epoch);
+    json_put_int(body, "start_ns", s->start_ns);
+    json_put_int(body, "end_ns", s->end_ns);
+    json_put_text(body, "nonce", hex_encode(s->nonce, NONCE_SIZE, nonce));
+    put_count(body, "entries", s->entries);
+    put_count(body, "files", s->files);
+    put_count(body, "bytes", s->bytes);
+    put_count(body, "stored", s->stored);
+    put_count(body, "warnings", s->warnings);
+    put_list(body, "toc", &s->toc);
+    put_list(body, "recipe", &s->recipe);
+    put_list(body, "removed", &s->removed);
+    put_list(body, "packs", &s->packs);
+    json_put(body, "owners", json_incref(s->owners));
+    json_put_text(body, "encryption", "none");
+    json_put(body, "index", json_null());
+    json_put(body, "recipients", json_null());
+    return body;
+}
+
+void snapshot_encode(const struct snapshot *s, const struct keys *signer, struct buf *out)
+{
+    DR_ASSERT(names_is_id(s->id) && s->owners != NULL);
+    DR_JSON json_t *body = make_body(s);
+    size_t start = out->len;
+    json_add_canonical(out, body);
+    buf_addc(out, '\n');
+    uint8_t signature[KEYS_SIGNATURE_SIZE];
+    char text[BASE64_SIGNATURE + 1];
+    keys_sign(signer, out->data + start, out->len - start, signature);
+    EVP_EncodeBlock((uint8_t *)text, signature, sizeof signature);
+    buf_addf(out, "{\"key\":\"%s\",\"signature\":\"%s\"}\n", keys_public(signer), text);
+}
+
+/* -- reading ------------------------------------------------------------------------------- */
+
+static enum dr_rc check_signature(const char *name, const struct sealed_lines *lines,
+                                  char writer[KEYS_TEXT_MAX], struct dr_err *err)
+{
+    static const char start[] = "{\"key\":\"", middle[] = "\",\"signature\":\"", end[] = "\"}";
+    DR_FREE char *seal = dr_memdup(lines->seal, lines->seal_len);
+    char *key = seal + strlen(start), *between = strstr(seal, middle);
+    uint8_t signature[BASE64_SIGNATURE / 4 * 3 + 1];
+    char again[BASE64_SIGNATURE + 1];
+    if (strlen(seal) != lines->seal_len || strncmp(seal, start, strlen(start)) != 0 ||
+        between == NULL || (size_t)(between - key) >= KEYS_TEXT_MAX)
+        return dr_fail(err, DR_E_CORRUPT, "%s: not signed", name);
+    *between = '\0';
+    char *text = between + strlen(middle);
+    if (strlen(text) != BASE64_SIGNATURE + strlen(end) ||
+        strcmp(text + BASE64_SIGNATURE, end) != 0 ||
+        EVP_DecodeBlock(signature, (uint8_t *)text, BASE64_SIGNATURE) < KEYS_SIGNATURE_SIZE)
+        return dr_fail(err, DR_E_CORRUPT, "%s: its signature is malformed", name);
+    EVP_EncodeBlock((uint8_t *)again, signature, KEYS_SIGNATURE_SIZE);
+    if (strncmp(again, text, BASE64_SIGNATURE) != 0 ||
+        !keys_verify(key, lines->body, lines->body_len + 1, signature))
+        return dr_fail(err, DR_E_CORRUPT, "%s: its signature does not match", name);
+    memcpy(writer, key, strlen(key) + 1);
+    return DR_OK;
+}
+
+static enum dr_rc read_list(const json_t *body, const char *key, struct list *ret,
+                            struct dr_err *err)
+{
+    const json_t *object = NULL, *lines = NULL;
+    int64_t depth = 0;
+    DR_TRY(json_get_object(body, key, &object, err));
+    DR_TRY(json_get_int(object, "depth", &depth, err));
+    DR_TRY(json_get_list(object, "lines", &lines, err));
+    if (depth < 0 || depth > LIST_DEPTH_MAX)
+        return dr_fail(err, DR_E_CORRUPT, "'%s' has an impossible depth", key);
+    ret->depth = (unsigned)depth;
+    for (size_t i = 0; i < json_array_size(lines); i++) {
+        const char *line = json_string_value(json_array_get(lines, i));
+        if (line == NULL || strlen(line) > LIST_LINE_MAX)
+            return dr_fail(err, DR_E_CORRUPT, "'%s' has a line that is none", key);
+        text_list_add(&ret->lines, line);
+    }
+    return DR_OK;
+}
+
+static enum dr_rc read_text(const json_t *body, const char *key, char **ret, struct dr_err *err)
+{
+    const char *text = NULL;
+    DR_TRY(json_get_text(body, key, &text, err));
+    *ret = dr_strdup(text);
+    return DR_OK;
+}
+
+static enum dr_rc read_count(const json_t *body, const char *key, uint64_t *ret, struct dr_err *err)
+{
+    int64_t n = 0;
+    DR_TRY(json_get_int(body, key, &n, err));
+    if (n < 0)
+        return dr_fail(err, DR_E_CORRUPT, "'%s' is negative", key);
+    *ret = (uint64_t)n;
+    return DR_OK;
+}
+
+static enum dr_rc read_numbers(const json_t *body, struct snapshot *s, struct dr_err *err)
+{
+    const char *nonce = NULL;
+    DR_TRY(json_get_int(body, "epoch", &s->epoch, err));
+    DR_TRY(json_get_int(body, "start_ns", &s->start_ns, err));
+    DR_TRY(json_get_int(body, "end_ns", &s->end_ns, err));
+    DR_TRY(json_get_text(body, "nonce", &nonce, err));
+    if (!hex_decode(nonce, strlen(nonce), s->nonce, NONCE_SIZE))
+        return dr_fail(err, DR_E_CORRUPT, "'nonce' is not 32 hexadecimal digits");
+    if (s->start_ns < 0 || s->end_ns < s->start_ns)
+        return dr_fail(err, DR_E_CORRUPT, "it ends before it begins");
+    DR_TRY(read_count(body, "entries", &s->entries, err));
+    DR_TRY(read_count(body, "files", &s->files, err));
+    DR_TRY(read_count(body, "bytes", &s->bytes, err));
+    DR_TRY(read_count(body, "stored", &s->stored, err));
+    return read_count(body, "warnings", &s->warnings, err);
+}
+
+static enum dr_rc read_members(const json_t *body, struct snapshot *s, struct dr_err *err)
+{
+    const json_t *owners = NULL, *parent = json_object_get(body, "parent");
+    DR_TRY(read_text(body, "repository", &s->repository, err));
+    DR_TRY(read_text(body, "source", &s->source, err));
+    DR_TRY(read_text(body, "class", &s->class, err));
+    DR_TRY(read_text(body, "host", &s->host, err));
+    DR_TRY(read_text(body, "kind", &s->kind, err));
+    if (!json_is_null(parent))
+        DR_TRY(read_text(body, "parent", &s->parent, err));
+    DR_TRY(read_numbers(body, s, err));
+    DR_TRY(read_list(body, "toc", &s->toc, err));
+    DR_TRY(read_list(body, "recipe", &s->recipe, err));
+    DR_TRY(read_list(body, "removed", &s->removed, err));
+    DR_TRY(read_list(body, "packs", &s->packs, err));
+    DR_TRY(json_get_object(body, "owners", &owners, err));
+    s->owners = json_deep_copy(owners);
+    if (!json_is_null(json_object_get(body, "index")) ||
+        !json_is_null(json_object_get(body, "recipients")) ||
+        json_object_get(body, "encryption") == NULL)
+        return dr_fail(err, DR_E_REFUSED, "encrypted: needs a newer version of drctl");
+    return DR_OK;
+}
+
+static enum dr_rc read_id(const char *name, const json_t *body, struct snapshot *s,
+                          struct dr_err *err)
+{
+    const char *id = NULL;
+    const char *last = strrchr(name, '/') != NULL ? strrchr(name, '/') + 1 : name;
+    char made[NAMES_ID_MAX];
+    DR_TRY(json_get_text(body, "id", &id, err));
+    if (!names_is_id(id) || strcmp(id, last) != 0)
+        return dr_fail(err, DR_E_CORRUPT, "it lies under another name than its own");
+    memcpy(s->id, id, strlen(id) + 1);
+    struct names_id of = { s->source, s->epoch, s->start_ns, s->nonce };
+    if (strcmp(names_make_id(&of, made), id) != 0)
+        return dr_fail(err, DR_E_CORRUPT, "its id is not made of its own members");
+    return DR_OK;
+}
+
+enum dr_rc snapshot_parse(const char *name, const void *data, size_t len, struct snapshot *ret,
+                          struct dr_err *err)
+{
+    DR_JSON json_t *body = NULL;
+    DR_CLEANUP(snapshot_fini) struct snapshot s = { .owners = NULL };
+    struct sealed_lines lines;
+    if (len > SNAPSHOT_SIZE_MAX)
+        return dr_fail(err, DR_E_CORRUPT, "%s: larger than its limit", name);
+    DR_TRY(sealed_split(name, data, len, &lines, err));
+    DR_TRY(check_signature(name, &lines, s.writer, err));
+    DR_TRY(sealed_body(name, format, &lines, &body, err));
+    if (read_members(body, &s, err) != DR_OK || read_id(name, body, &s, err) != DR_OK)
+        return dr_context(err, "%s", name);
+    *ret = s;
+    s = (struct snapshot){ .owners = NULL };
+    return DR_OK;
+}
+
+bool snapshot_is_by(const struct snapshot *s, const struct text_list *keys)
+{
+    return text_list_has(keys, s->writer);
+}
