@@ -24,7 +24,7 @@ awk '/^ -c/ { exit } NR > 2 && NF > 1 { print substr($0, 22) }' "$work/help" | a
 echo help >>"$work/verbs" # hidden in the list, but not a secret
 while read -r verb; do
     echo "$verb"
-    "$DRCTL" "$verb" --help | { grep -oE -- '--[a-z][a-z-]*' || true; } | sed "s/^/$verb /"
+    "$DRCTL" "$verb" --help | sed "s/'[^']*'//g" | { grep -oE -- '--[a-z][a-z-]*' || true; } | sed "s/^/$verb /"
 done <"$work/verbs" | sort -u >"$work/help.all"
 
 for side in page help; do

@@ -23,7 +23,7 @@ int data_open(struct cli *cli, struct data *ret)
         if (b->store != NULL)
             continue;
         ret->closed++;
-        log_warning("bucket '%s' is left out: %s", b->config->name, b->error.msg);
+        log_warning("%s; it is left out", b->error.msg);
     }
     return EXIT_DONE;
 }

@@ -166,8 +166,16 @@ static void check_tools(struct doctor *doc)
 
 /* ---- the buckets -------------------------------------------------------------------------------- */
 
+/* What the store says begins with the bucket's name, which stands in front of the line already. */
+static const char *cause(const struct config_bucket *b, const struct dr_err *err)
+{
+    DR_FREE char *prefix = dr_strf("bucket '%s': ", b->name);
+    return err->msg + (text_starts(err->msg, prefix) ? strlen(prefix) : 0);
+}
+
 /* May we add, and what may be done to what was added? The object is named at random and taken away. */
-static void try_writing(struct doctor *doc, struct store *store, const char *what)
+static void try_writing(struct doctor *doc, struct store *store, const struct config_bucket *b,
+                        const char *what)
 {
     uint8_t nonce[8];
     char hex[2 * sizeof(nonce) + 1];
@@ -175,14 +183,14 @@ static void try_writing(struct doctor *doc, struct store *store, const char *wha
     DR_FREE char *name = dr_strf("doctor-%s", hex_encode(nonce, sizeof(nonce), hex));
     struct dr_err err, again;
     if (store_put(store, name, name, strlen(name), &err) != DR_OK) {
-        say(doc, ERROR, what, err.hint, "cannot be written: %s", err.msg);
+        say(doc, ERROR, what, err.hint, "cannot be written: %s", cause(b, &err));
         return;
     }
     if (store_put(store, name, "", 0, &again) == DR_OK || again.rc != DR_E_EXISTS)
         say(doc, ERROR, what, NULL, "an object could be changed: it must be write-once");
     if (store_remove(store, name, &err) != DR_OK)
         say(doc, WARNING, what, NULL, "the object '%s' of this test is left in it: %s", name,
-            err.msg);
+            cause(b, &err));
     text_list_add(&doc->writable, store->name);
 }
 
@@ -192,7 +200,7 @@ static void check_bucket(struct doctor *doc, const struct config_bucket *b)
     DR_CLEANUP(store_close_ptr) struct store *store = NULL;
     struct dr_err err;
     if (store_open(b->name, b->region, b->url, &store, &err) != DR_OK) {
-        say(doc, ERROR, what, err.hint, "%s", err.msg);
+        say(doc, ERROR, what, err.hint, "%s", cause(b, &err));
         return;
     }
     uint64_t size = 0;
@@ -202,8 +210,8 @@ static void check_bucket(struct doctor *doc, const struct config_bucket *b)
     else if (err.rc == DR_E_NOTFOUND)
         say(doc, ERROR, what, "drctl init", "holds no repository");
     else
-        say(doc, ERROR, what, err.hint, "%s", err.msg);
-    try_writing(doc, store, what);
+        say(doc, ERROR, what, err.hint, "%s", cause(b, &err));
+    try_writing(doc, store, b, what);
     if (doc->errors == errors)
         say(doc, FINE, what, NULL, "%s, %s: reachable and writable", b->url, b->region);
 }
@@ -315,7 +323,8 @@ static int run_doctor(struct cli *cli)
 
     int exit = doc.errors > 0 ? EXIT_FAILED : doc.warnings > 0 ? EXIT_WARNINGS : EXIT_DONE;
     char why[96];
-    snprintf(why, sizeof(why), "%zu errors, %zu warnings", doc.errors, doc.warnings);
+    snprintf(why, sizeof(why), "%zu error%s, %zu warning%s", doc.errors, doc.errors == 1 ? "" : "s",
+             doc.warnings, doc.warnings == 1 ? "" : "s");
     if (!cli->json) {
         printf("%s\n", exit == EXIT_DONE ? "all is well" : why);
         return exit;

@@ -14,8 +14,10 @@ enum dr_rc key_look(const struct config *c, char **ret_path, char **ret_public, 
 {
     char public[KEYS_TEXT_MAX];
     enum dr_rc rc = keys_read_public(c->state_dir, public, err);
-    if (rc == DR_E_NOTFOUND)
+    if (rc == DR_E_NOTFOUND) {
+        dr_fail(err, DR_E_NOTFOUND, "this host has no key yet: '%s/keys' holds none", c->state_dir);
         return dr_hint(err, "drctl init makes the key.");
+    }
     if (rc != DR_OK)
         return rc;
     *ret_public = dr_strdup(public);

@@ -1,12 +1,11 @@
 /*
- * verbs.c - the table of verbs, in the order in which `drctl --help` tells them.
+ * verbs.c - the table of verbs.
  *
- * One line for each verb, and nothing else in this file.
+ * One line for each, in the order of the alphabet; help.c groups those it shows.
  */
 #include "dr/cli/verbs.h"
 
 const struct cli_verb *const cli_verbs[] = {
-    &verb_check,
-    &verb_help,
-    NULL,
+    &verb_check, &verb_daemon, &verb_doctor,    &verb_help,
+    &verb_init,  &verb_key,    &verb_snapshots, NULL,
 };
