@@ -74,6 +74,8 @@ static enum dr_rc pick(struct vault *v, struct snapshot_list *list,
 {
     const char *source = step_text(v->p.call, "source", NULL);
     const char *bucket = step_text(v->p.call, "bucket", NULL);
+    if (json_object_get(step_with(v->p.call), "host"))
+        return dr_fail(err, DR_E_CONFIG, "'host' is not built in: name the host's source");
     const struct config_bucket *named = bucket ? config_bucket(v->p.config, bucket) : NULL;
     if (source && !config_source(v->p.config, source))
         return dr_fail(err, DR_E_CONFIG, "'%s' is no source of the configuration", source);
@@ -147,27 +149,79 @@ static enum step_verdict backup_check(struct step_call *call)
 
 /* -- backup.now ------------------------------------------------------------------------------- */
 
-/* A source may be backed up from another path at another site; its name stays. */
-static enum dr_rc make_backup(struct vault *v, struct backup_result *result, struct dr_err *err)
+/* What later issues bring is refused, not ignored: a hold that is not kept is a lie. */
+static enum dr_rc open_now(struct vault *v, struct step_call *call,
+                           const struct config_source **ret, struct dr_err *err)
 {
-    const char *name = step_text(v->p.call, "source", "");
+    const char *name = step_text(call, "source", "");
     const struct config_site *at = NULL;
-    DR_TRY(stage_at(&v->p, step_text(v->p.call, "at", NULL), &at, err));
-    const struct config_source *source = config_source(v->p.config, name);
-    if (!source)
+    DR_TRY(stage_need_config(&v->p, call, err));
+    DR_TRY(stage_at(&v->p, step_text(call, "at", NULL), &at, err));
+    if (strcmp(step_text(call, "kind", "full"), "full") != 0)
+        return dr_fail(err, DR_E_CONFIG, "this drctl takes full backups only");
+    if (json_object_get(step_with(call), "hold"))
+        return dr_fail(err, DR_E_CONFIG, "this drctl cannot hold a snapshot for a time");
+    *ret = config_source(v->p.config, name);
+    if (!*ret)
         return dr_fail(err, DR_E_CONFIG, "'%s' is no source of the configuration", name);
-    DR_TRY(vault_open_repo(v, err));
-    struct work_hooks hooks = vault_hooks(v);
-    int64_t epoch = json_integer_value(json_object_get(step_run(v->p.call), "epoch"));
-    return backup_run(v->repo, source, "full", epoch, &hooks, result, err);
+    return vault_open_repo(v, err);
 }
 
-static enum step_verdict backup_now(struct step_call *call)
+/* When this round began: the first look keeps it, and later ones find it there. */
+static int64_t began_ns(struct step_call *call)
+{
+    const json_t *kept = json_object_get(step_former(call), "began_ns");
+    if (kept)
+        return json_integer_value(kept);
+    json_t *former = json_object();
+    int64_t now = clock_wall_ns();
+    json_put_int(former, "began_ns", now);
+    step_keep(call, former);
+    return now;
+}
+
+static void put_now(struct vault *v, const char *id, uint64_t stored, int64_t start_ns)
+{
+    char text[TIME_TEXT_MAX];
+    step_output(v->p.call, "id", json_string(id));
+    step_output(v->p.call, "bytes", json_integer((json_int_t)stored));
+    step_output(v->p.call, "recovery_point", json_string(time_print(start_ns, text)));
+}
+
+/* In place: a good snapshot of the source that was begun in this round, by whichever attempt. */
+static enum step_verdict now_check(struct step_call *call)
+{
+    DR_CLEANUP(vault_fini) struct vault v = { 0 };
+    DR_CLEANUP(snapshot_list_fini) struct snapshot_list list = { 0 };
+    const struct config_source *source = NULL;
+    struct dr_err err = { 0 };
+    if (open_now(&v, call, &source, &err) != DR_OK ||
+        repo_snapshots(v.repo, source->name, &list, &err) != DR_OK)
+        return stage_cannot_tell(&v.p, &err);
+    DR_ASSERT(source != NULL);
+    int64_t since_ns = began_ns(call);
+    for (size_t i = list.count; i-- > 0;) {
+        const struct snapshot_info *info = &list.items[i];
+        if (info->state != SNAPSHOT_GOOD || info->start_ns < since_ns)
+            continue;
+        put_now(&v, info->id, info->stored, info->start_ns);
+        return stage_says(&v.p, STEP_PASS, "%s was taken in this round", info->id);
+    }
+    return stage_says(&v.p, STEP_FAIL, "no snapshot of %s was taken in this round", source->name);
+}
+
+static enum step_verdict now_apply(struct step_call *call)
 {
     DR_CLEANUP(vault_fini) struct vault v = { 0 };
     DR_CLEANUP(backup_result_fini) struct backup_result result = { 0 };
+    const struct config_source *source = NULL;
     struct dr_err err = { 0 };
-    if (stage_need_config(&v.p, call, &err) != DR_OK || make_backup(&v, &result, &err) != DR_OK)
+    if (open_now(&v, call, &source, &err) != DR_OK)
+        return stage_says(&v.p, STEP_FAIL, "%s", err.msg);
+    (void)began_ns(call); /* kept for the checks to come */
+    struct work_hooks hooks = vault_hooks(&v);
+    int64_t epoch = json_integer_value(json_object_get(step_run(call), "epoch"));
+    if (backup_run(v.repo, source, "full", epoch, &hooks, &result, &err) != DR_OK)
         return stage_cannot(&v.p, &err);
     json_put_text(v.p.evidence, "id", result.id);
     json_put_int(v.p.evidence, "bytes", (int64_t)result.bytes);
@@ -176,11 +230,19 @@ static enum step_verdict backup_now(struct step_call *call)
     DR_FREE char *missing = text_list_join(&result.missing, "; ");
     if (result.copies == 0)
         return stage_says(&v.p, STEP_FAIL, "no bucket holds the snapshot: %s", missing);
-    step_output(call, "id", json_string(result.id));
+    put_now(&v, result.id, result.stored, result.start_ns);
     return stage_says(&v.p, STEP_PASS, "%s: %" PRIu64 " files in %zu buckets%s%s", result.id,
                       result.files, result.copies, missing[0] ? ", without " : "", missing);
 }
 
+/* Snapshots are never taken back: one more does no harm, and retention removes it in its time. */
+static enum step_verdict now_undo(struct step_call *call)
+{
+    return step_says(call, STEP_PASS, "a snapshot stays: it does no harm");
+}
+
 const struct provider provider_backup_pick = { .type = "backup.pick", .apply = backup_pick };
 const struct provider provider_backup_check = { .type = "backup.check", .check = backup_check };
-const struct provider provider_backup_now = { .type = "backup.now", .apply = backup_now };
+const struct provider provider_backup_now = {
+    .type = "backup.now", .check = now_check, .apply = now_apply, .undo = now_undo
+};

@@ -56,10 +56,12 @@ static void child_fini(struct child *c)
 static void make_env(const struct stage *p, const struct config_site *at,
                      const struct text_list *more, struct text_list *ret)
 {
+    const char *home = getenv("HOME"); /* NOLINT(concurrency-mt-unsafe): one thread here */
     const struct {
         const char *name, *value;
     } rows[] = {
         { "PATH", COMMAND_PATH },
+        { "HOME", home ? home : "/" },
         { "LANG", "C.UTF-8" },
         { "DRCTL_RUN", stage_run_text(p, "id") },
         { "DRCTL_STEP_KEY", step_key(p->call) },

@@ -13,7 +13,7 @@
 #include "dr/base/text.h"
 #include "plugins/stage.h"
 
-enum { COMMAND_OUTPUT_MAX = 256 * 1024, COMMAND_ARGS_MAX = 256 };
+enum { COMMAND_OUTPUT_MAX = 64 * 1024, COMMAND_ARGS_MAX = 256 };
 
 struct command_result {
     int code;          /* exit code, or -1 */
@@ -27,7 +27,7 @@ void command_result_fini(struct command_result *r);
 
 /*
  * Run argv (argv[0] by the PATH /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin) and wait.
- * Environment: that PATH, LANG=C.UTF-8, DRCTL_RUN, DRCTL_STEP_KEY, DRCTL_REGION (of the site, or
+ * Environment: that PATH, HOME (ours), LANG=C.UTF-8, DRCTL_RUN, DRCTL_STEP_KEY, DRCTL_REGION (of the site, or
  * empty), DRCTL_CONFIG, then env ("NAME=value"). DR_E_NOTFOUND and DR_E_DENIED: it could not be
  * started, nothing was done.
  */

@@ -72,6 +72,10 @@ static const char *lease_key(const struct fence *f, size_t i, char *why, size_t 
     }
     if (!key)
         snprintf(why, size, "fence.lease: 'key' is missing");
+    if (json_is_true(json_object_get(json_object_get(method, "with"), "release"))) {
+        snprintf(why, size, "fence.lease: 'release' is not built in this drctl");
+        return NULL;
+    }
     return key;
 }
 
@@ -116,6 +120,12 @@ static void add_why(struct buf *whys, const char *why)
     buf_addf(whys, "%s%s", whys->len ? "; " : "", why);
 }
 
+static void give_proof(struct step_call *call)
+{
+    step_proof(call, "lease_expired");
+    step_output(call, "proof", json_string("lease_expired"));
+}
+
 static enum step_verdict fence_apply(struct step_call *call)
 {
     DR_CLEANUP(fence_fini) struct fence f = { 0 };
@@ -128,7 +138,7 @@ static enum step_verdict fence_apply(struct step_call *call)
         char why[DR_ERR_MSG_MAX + 32] = "";
         const char *key = lease_key(&f, i, why, sizeof(why));
         if (key && by_lease(&f, key, i, &err) == DR_OK) {
-            step_proof(call, "lease_expired");
+            give_proof(call);
             return stage_says(&f.p, STEP_PASS, "the lease %s of %s has expired, and was taken", key,
                               f.region);
         }
@@ -160,7 +170,7 @@ static enum step_verdict fence_check(struct step_call *call)
             return stage_cannot_tell(&f.p, &err);
         json_put_int(f.p.evidence, "epoch", record.epoch);
         if (text_list_has(&record.fenced, f.region)) {
-            step_proof(call, "lease_expired");
+            give_proof(call);
             return stage_says(&f.p, STEP_PASS, "%s is fenced from %s since epoch %" PRId64,
                               f.region, key, record.epoch);
         }

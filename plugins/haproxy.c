@@ -140,6 +140,14 @@ static enum dr_rc find_target(struct stage *p, struct farm *farm, const char *to
                    to, list);
 }
 
+/* Finer ways to move traffic, which the language knows. */
+static bool asks_for_more(const struct step_call *call)
+{
+    const json_t *with = step_with(call);
+    return json_object_get(with, "share") || json_object_get(with, "server") ||
+           json_object_get(with, "drain");
+}
+
 static enum dr_rc open_farm(struct stage *p, struct farm *farm, struct dr_err *err)
 {
     const char *fallback = p->config ? p->config->providers.haproxy_socket : NULL;
@@ -148,9 +156,10 @@ static enum dr_rc open_farm(struct stage *p, struct farm *farm, struct dr_err *e
     const char *to = step_text(p->call, "to", NULL);
     if (!farm->socket)
         return dr_fail(err, DR_E_CONFIG, "where is HAProxy? providers.haproxy.socket is not set");
-    if (!to || json_object_get(step_with(p->call), "share"))
+    if (!to || asks_for_more(p->call))
         return dr_fail(err, DR_E_CONFIG,
-                       "this drctl switches a backend wholly, with 'to': shares are not built in");
+                       "this drctl switches a backend wholly and at once, with 'to': 'share', "
+                       "'server' and 'drain' are not built in");
     if (!good_name(farm->backend) || !good_name(to))
         return dr_fail(err, DR_E_CONFIG, "'%s' or '%s' is no name of HAProxy", farm->backend, to);
     const struct config_site *site = p->config ? config_site(p->config, to) : NULL;

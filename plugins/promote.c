@@ -212,6 +212,8 @@ static enum step_verdict promote_check(struct step_call *call)
         if (!ours)
             return stage_says(&m.p, STEP_FAIL, "the lease %s is not %s's", m.lease, m.site->region);
     }
+    if (m.lease)
+        step_output(call, "epoch", json_integer(record.epoch));
     if (service(&m, "status", &r, why, &err) != DR_OK)
         return stage_cannot_tell(&m.p, &err);
     if (r.code != 0)
@@ -254,6 +256,7 @@ static enum step_verdict promote_apply(struct step_call *call)
             return take_back(&m, &err, false);
         step_log(call, "lease %s granted to %s, epoch %" PRId64, m.lease, m.site->region, epoch);
         json_put_int(m.p.evidence, "epoch", epoch);
+        step_output(call, "epoch", json_integer(epoch));
         json_put_text(m.p.evidence, "honours", "enforced");
     }
     if (must_do(&m, "start", &err) != DR_OK || must_do(&m, "status", &err) != DR_OK)

@@ -187,6 +187,8 @@ static const struct step_arg dns_check_args[] = {
     { "type", ARG_TEXT, OPTIONAL, choices_a, "record type, default A" },
     { "share", ARG_PERCENT, OPTIONAL, NULL, "of the resolvers that must say so, default 100%" },
     { "resolver", ARG_TEXT, OPTIONAL, NULL, "ask only this one: ADDRESS:PORT" },
+    { "resolvers", ARG_LIST, OPTIONAL, NULL,
+      "ask these; default: providers.dns of the configuration, else the system's" },
     POLLING_ARGS,
     { 0 },
 };
