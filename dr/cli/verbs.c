@@ -6,6 +6,6 @@
 #include "dr/cli/verbs.h"
 
 const struct cli_verb *const cli_verbs[] = {
-    &verb_check, &verb_daemon, &verb_doctor,    &verb_help,
-    &verb_init,  &verb_key,    &verb_snapshots, NULL,
+    &verb_check, &verb_daemon, &verb_doctor,    &verb_help, &verb_init,
+    &verb_key,   &verb_report, &verb_snapshots, NULL,
 };

@@ -42,11 +42,10 @@ void ledger_settle(struct ledger_figure *figure, const char *missing)
 {
     char objective[DURATION_TEXT_MAX];
     figure->verdict = ledger_judge(figure);
-    if (!figure->has_lo && !figure->has_hi)
-        figure->why = dr_strdup(missing);
-    else if (figure->verdict != VERDICT_OPEN)
+    bool unknown = !figure->has_lo && !figure->has_hi;
+    if (!unknown && figure->verdict != VERDICT_OPEN)
         return;
-    else if (figure->has_lo && figure->has_hi)
+    if (figure->has_lo && figure->has_hi)
         figure->why = dr_strf("the objective of %s lies between the two ends",
                               duration_print(figure->objective_ms, objective));
     else

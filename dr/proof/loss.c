@@ -13,7 +13,7 @@
 static const int64_t MS = 1000000;
 
 struct held { /* the last write that a restored tree holds lies in [from, to] */
-    bool known, sentinel;
+    bool known, has_to, sentinel;
     int64_t from_ns, to_ns;
 };
 
@@ -30,16 +30,17 @@ static bool passed(const struct journal_record *r, const char *use, const struct
 {
     const struct timeline_step *step = timeline_step(t, body_text(r->body, "step"));
     const char *verdict = body_text(r->body, "verdict");
-    return strcmp(r->type, "outcome") == 0 && step != NULL && strcmp(step->use, use) == 0 &&
-           verdict != NULL && strcmp(verdict, "pass") == 0 &&
-           strcmp(ledger_state(t, step->id), "done") == 0;
+    bool settles = strcmp(r->type, "outcome") == 0 ||
+                   (strcmp(r->type, "check") == 0 && body_is(r->body, "already"));
+    return settles && step != NULL && strcmp(step->use, use) == 0 && verdict != NULL &&
+           strcmp(verdict, "pass") == 0 && strcmp(ledger_state(t, step->id), "done") == 0;
 }
 
 static struct held sentinel_of(const struct journal_record *r)
 {
     struct held held = { 0 };
     const char *text = body_text(json_object_get(r->body, "outputs"), "sentinel");
-    held.known = held.sentinel = time_first(text, &held.from_ns);
+    held.known = held.has_to = held.sentinel = time_first(text, &held.from_ns);
     held.to_ns = held.from_ns;
     return held;
 }
@@ -50,11 +51,10 @@ static struct held snapshot_of(const struct journal_record *r)
     const json_t *evidence = json_object_get(r->body, "evidence");
     if (time_first(body_text(evidence, "started_at"), &held.from_ns) &&
         time_first(body_text(evidence, "taken_at"), &held.to_ns)) {
-        held.known = true;
-    } else if (time_first(body_text(json_object_get(r->body, "outputs"), "recovery_point"),
-                          &held.from_ns)) {
-        held.to_ns = held.from_ns;
-        held.known = true;
+        held.known = held.has_to = true;
+    } else { /* the snapshot's start alone: nothing older than that is missing */
+        held.known = time_first(body_text(json_object_get(r->body, "outputs"), "recovery_point"),
+                                &held.from_ns);
     }
     return held;
 }
@@ -89,7 +89,7 @@ static int64_t lost_ms(int64_t ns, bool up)
 static void take(struct work *w, const struct held *held)
 {
     struct ledger_figure *figure = &w->ledger->loss;
-    if (w->broke.has_from) {
+    if (w->broke.has_from && held->has_to) {
         int64_t lo_ms = lost_ms(w->broke.from_wall - held->to_ns, false);
         figure->lo_ms = !figure->has_lo || lo_ms > figure->lo_ms ? lo_ms : figure->lo_ms;
         figure->has_lo = true;

@@ -163,7 +163,7 @@ void timeline_fini(struct timeline *t)
 
 /* --- phases --- */
 
-enum work { WORK_NONE, WORK_ON, WORK_BACK };
+enum work { WORK_NONE, WORK_ON, WORK_BACK, WORK_STUCK };
 
 static enum work work_of(const char *state)
 {
@@ -171,20 +171,50 @@ static enum work work_of(const char *state)
         return WORK_BACK;
     bool on = strcmp(state, "running") == 0 || strcmp(state, "waiting") == 0 ||
               strcmp(state, "checking") == 0;
-    return on ? WORK_ON : WORK_NONE;
+    bool stuck = strcmp(state, "failed") == 0 || strcmp(state, "unknown") == 0;
+    return on ? WORK_ON : stuck ? WORK_STUCK : WORK_NONE;
 }
 
-/* Phase of the slice after record i by the steps at work; PHASE_COUNT when none is. */
+/* Phase of the slice after a record: of the steps at work, else of one that waits for a decision
+ * after it failed; PHASE_COUNT when there is neither. */
 static enum phase busy_phase(const struct timeline *t, const enum work *work)
 {
-    enum phase phase = PHASE_COUNT;
+    enum phase on = PHASE_COUNT, stuck = PHASE_COUNT;
     for (size_t k = t->step_count; k-- > 0;) {
         if (work[k] == WORK_BACK)
             return PHASE_PUT_BACK;
         if (work[k] == WORK_ON)
-            phase = t->steps[k].phase;
+            on = t->steps[k].phase;
+        if (work[k] == WORK_STUCK)
+            stuck = t->steps[k].phase;
     }
-    return phase;
+    return on != PHASE_COUNT ? on : stuck;
+}
+
+/* Going back is a decision: nobody waits for one any more. */
+static void set_work(const struct timeline *t, enum work *work, size_t step, enum work now)
+{
+    for (size_t k = 0; k < t->step_count && now == WORK_BACK; k++)
+        if (work[k] == WORK_STUCK)
+            work[k] = WORK_NONE;
+    work[step] = now;
+}
+
+/* What the end of the journal waits for: the first step that was still to come, else verify. */
+static enum phase phase_to_come(const struct timeline *t)
+{
+    DR_FREE bool *done = dr_alloc(t->step_count + 1, sizeof(*done));
+    for (size_t i = 0; i < t->records->count; i++) {
+        const json_t *body = t->records->items[i].body;
+        const char *state = body_text(body, "state");
+        const struct timeline_step *step = timeline_step(t, body_text(body, "step"));
+        if (state != NULL && step != NULL)
+            done[step - t->steps] = strcmp(state, "pending") != 0 && strcmp(state, "undone") != 0;
+    }
+    for (size_t k = 0; k < t->step_count; k++)
+        if (!done[k])
+            return t->steps[k].phase;
+    return PHASE_VERIFY;
 }
 
 /* ret_phase[i]: of the slice from record i to the next. */
@@ -197,11 +227,11 @@ static void find_phases(const struct timeline *t, enum phase *ret_phase)
         const char *state = body_text(body, "state");
         const struct timeline_step *step = timeline_step(t, body_text(body, "step"));
         if (state != NULL && step != NULL)
-            work[step - t->steps] = work_of(state);
+            set_work(t, work, (size_t)(step - t->steps), work_of(state));
         ret_phase[i] = busy_phase(t, work);
     }
-    /* Gaps: to the phase that comes next; before the first step it is decide; at the end, verify. */
-    enum phase next = PHASE_VERIFY;
+    /* Gaps: to the phase that comes next; before the first step it is decide. */
+    enum phase next = phase_to_come(t);
     bool worked = false;
     for (size_t i = count; i-- > 0;) {
         if (ret_phase[i] == PHASE_COUNT)

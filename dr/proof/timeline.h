@@ -11,8 +11,8 @@
  *     detect | decide | fence | activate | restore | switch | effective | verify  (and put-back)
  *
  * Before the first record it is detect; then the phase of the step that is at work, of several
- * the uppermost in the plan; when none is, the phase of the step that comes next, for it is
- * that one which waited. Steps that are being undone are put-back.
+ * the uppermost in the plan; when none is, of one that failed and waits for a decision; else of
+ * the step that comes next, for it is that one which waited. Steps being undone are put-back.
  *
  * Pure: nothing is read but the records, and they must outlive the timeline.
  */

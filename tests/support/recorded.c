@@ -1,7 +1,7 @@
 /*
- * script.c - lines of a script into records of a journal.
+ * recorded.c - lines of a script into records of a journal.
  */
-#include "tests/support/script.h"
+#include "tests/support/recorded.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -116,7 +116,7 @@ static size_t line_len(const char *at)
     return (size_t)(end - at);
 }
 
-void script_bytes(const char *script, struct buf *out)
+void recorded_bytes(const char *script, struct buf *out)
 {
     struct writer w = { .boot0_ns = 1000 * NS, .boot = "boot-1", .out = out };
     DR_ASSERT(time_parse("2026-11-21T03:16:00Z", &w.wall0_ns));
@@ -131,10 +131,10 @@ void script_bytes(const char *script, struct buf *out)
     }
 }
 
-void script_records(const char *script, struct journal_records *ret)
+void recorded_run(const char *script, struct journal_records *ret)
 {
     DR_CLEANUP(buf_fini) struct buf bytes = { 0 };
-    script_bytes(script, &bytes);
+    recorded_bytes(script, &bytes);
     struct dr_err err = { 0 };
     size_t whole = 0;
     enum dr_rc rc = journal_parse(bytes.data, bytes.len, ret, &whole, &err);

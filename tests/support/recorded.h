@@ -1,5 +1,5 @@
 /*
- * script.h - a run written down by hand becomes a journal, byte for byte the same each time.
+ * recorded.h - a run written down by hand becomes a journal, byte for byte the same each time.
  *
  *     # a comment
  *     0      start    {"id":"R-1","mode":"failover", ...}
@@ -14,15 +14,15 @@
  * prober's facts: last_good, first_bad, last_bad, first_good in seconds of the script (null:
  * unknown); "ms" each answer took, "times" (3), "stale" (false), "gap_ms" (0), "passes" (3).
  */
-#ifndef TESTS_SUPPORT_SCRIPT_H
-#define TESTS_SUPPORT_SCRIPT_H
+#ifndef TESTS_SUPPORT_RECORDED_H
+#define TESTS_SUPPORT_RECORDED_H
 
 #include "dr/journal/journal.h"
 
 /* The bytes of the journal. A mistake in the script ends the test. */
-void script_bytes(const char *script, struct buf *out);
+void recorded_bytes(const char *script, struct buf *out);
 
 /* The same, read back through journal_parse(). */
-void script_records(const char *script, struct journal_records *ret);
+void recorded_run(const char *script, struct journal_records *ret);
 
 #endif

@@ -1,0 +1,60 @@
+/*
+ * report_work.h - what the files of the report share: report.c, report_steps.c,
+ * report_text.c, report_screen.c.
+ *
+ * Making JSON: members are copied out of bodies as they are, null when they are absent, so that
+ * nothing is invented on the way. Rendering text: the readers below never fail, since what
+ * they read was made here.
+ */
+#ifndef DR_PROOF_REPORT_WORK_H
+#define DR_PROOF_REPORT_WORK_H
+
+#include "dr/data/duration.h"
+#include "dr/proof/report.h"
+
+/* Copy a member, whatever its type; null when it is absent. */
+void report_copy(json_t *to, const char *key, const json_t *from, const char *from_key);
+
+/* Text or null; a time or null. */
+void report_put_text(json_t *to, const char *key, const char *text);
+void report_put_time(json_t *to, const char *key, bool known, int64_t ns);
+
+/* Has the record this type? Does it speak of this step? */
+bool report_is(const struct journal_record *r, const char *type);
+bool report_of(const struct journal_record *r, const char *step);
+
+/* The newest value of a body's member among the records before `end`; NULL: none has it. */
+const char *report_last(const struct timeline *t, size_t end, const char *key);
+
+/* report_steps.c: what the run did, step by step, and what came of its people and guards. */
+json_t *report_steps(const struct timeline *t) DR_MUST_USE;
+json_t *report_approvals(const struct timeline *t) DR_MUST_USE;
+json_t *report_fencing(const struct timeline *t) DR_MUST_USE;
+json_t *report_integrity(const struct timeline *t) DR_MUST_USE;
+json_t *report_invariants(const struct timeline *t) DR_MUST_USE;
+
+/* Readers for text: "" and empty lists when absent or null. */
+const char *report_word(const json_t *object, const char *key);
+const json_t *report_list(const json_t *object, const char *key);
+
+bool report_has(const json_t *object, const char *key); /* there, and not null */
+
+/* Text of the journal came from people and programs: it is made printable. */
+void report_add(struct buf *out, const char *text);
+void report_add_upper(struct buf *out, const char *word);
+
+/* "14.4s to 15.6s" "at least 14.4s" "not measured"; "1m" "none"; "MET", nothing without objective. */
+void report_add_interval(struct buf *out, const json_t *figure);
+void report_add_objective(struct buf *out, const json_t *object, const char *key);
+void report_add_verdict(struct buf *out, const json_t *figure);
+
+/* "us-east-1 -> eu-west-1" */
+void report_add_way(struct buf *out, const json_t *report);
+
+/* Drop blanks at the end, add a newline. */
+void report_end_line(struct buf *out);
+
+/* A duration as one end of an interval: rounded down for lo, up for hi. Returns out. */
+char *report_tell_ms(int64_t ms, bool up, char out[DURATION_TEXT_MAX]);
+
+#endif
