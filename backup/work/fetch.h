@@ -38,9 +38,9 @@ void fetch_prefer(struct fetch *f, const struct text_list *names);
  * behind each other in one pack are read with one call. */
 void fetch_plan(struct fetch *f, const struct fetch_piece *const *pieces, size_t count);
 
-/* The raw bytes of a piece, borrowed until the next call. DR_E_CORRUPT when no open bucket has it
+/* The raw bytes of a piece, borrowed until the next call; the same again costs nothing. DR_E_CORRUPT when no open bucket has it
  * right: the message names the pack and what each bucket said. */
-enum dr_rc fetch_get(struct fetch *f, const struct fetch_piece *piece, const uint8_t **ret,
+enum dr_rc fetch_get(struct fetch *f, const struct fetch_piece *piece, const struct buf **ret,
                      struct dr_err *err) DR_MUST_USE;
 
 /* Objects that another bucket had to replace so far. */

@@ -52,10 +52,12 @@ static enum dr_rc look_inside(struct restore_target *t, struct dr_err *err)
         dr_fail(err, DR_E_REFUSED, "target '%s' is not a directory", t->path);
         return dr_hint(err, "Choose a directory that is empty or does not exist.");
     }
+    t->exists = true;
     DIR *d = opendir(t->path);
+    if (d == NULL && errno == EACCES)
+        return DR_OK; /* shut, perhaps by a restore of ours: its mark will tell */
     if (d == NULL)
         return dr_fail_sys(err, errno, "cannot list target '%s'", t->path);
-    t->exists = true;
     t->empty = true;
     const struct dirent *e;
     while (t->empty && (e = readdir(d)) != NULL) /* NOLINT(concurrency-mt-unsafe): own stream */

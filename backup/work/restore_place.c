@@ -51,6 +51,8 @@ enum dr_rc place_new(const char *dir_path, bool resuming, bool trusting, struct 
                      struct dr_err *err)
 {
     DR_CLEANUP(dr_close_fd) int fd = sys_open(dir_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    if (fd < 0 && errno == EACCES && resuming && sys.fchmodat(AT_FDCWD, dir_path, 0700, 0) == 0)
+        fd = sys_open(dir_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     if (fd < 0)
         return dr_fail_sys(err, errno, "cannot open target '%s'", dir_path);
     struct place *p = dr_alloc(1, sizeof(*p));
@@ -212,10 +214,20 @@ static enum dr_rc open_above(struct place *p, struct open_dir *slot, const char 
     return DR_OK;
 }
 
+/* An earlier attempt may have closed the target itself. */
+static enum dr_rc open_root(const struct place *p, struct dr_err *err)
+{
+    char proc[PROC_PATH_MAX];
+    snprintf(proc, sizeof(proc), "/proc/self/fd/%d", p->root);
+    if (p->resuming && sys.fchmodat(AT_FDCWD, proc, 0700, 0) < 0)
+        return dr_fail_sys(err, errno, "cannot open up target '%s'", p->target);
+    return DR_OK;
+}
+
 enum dr_rc place_dir(struct place *p, const char *path, struct dr_err *err)
 {
     if (path[0] == '\0')
-        return DR_OK;
+        return open_root(p, err);
     const char *name = NULL;
     DR_TRY(open_above(p, &p->last, path, &name, err));
     if (sys.mkdirat(p->last.fd, name, 0700) == 0)
@@ -445,6 +457,11 @@ enum dr_rc place_hardlink(struct place *p, const char *path, const char *first, 
     if (sys.linkat(p->first.fd, first_name, p->last.fd, name, 0) < 0)
         return fail_path(p, path, errno, "cannot make hard link", err);
     return DR_OK;
+}
+
+void place_lose_device(struct place *p, const char *path)
+{
+    lose(p, LOST_DEVICE, path, EPERM);
 }
 
 enum dr_rc place_dir_end(struct place *p, const struct place_entry *e, struct dr_err *err)

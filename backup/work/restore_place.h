@@ -72,6 +72,8 @@ enum dr_rc place_special(struct place *p, const struct place_entry *e, mode_t ty
 /* first: path of an entry that was placed before. */
 enum dr_rc place_hardlink(struct place *p, const char *path, const char *first, struct dr_err *err)
     DR_MUST_USE;
+/* A further name of a device that could not be made. */
+void place_lose_device(struct place *p, const char *path);
 enum dr_rc place_dir_end(struct place *p, const struct place_entry *e, struct dr_err *err)
     DR_MUST_USE;
 
