@@ -130,11 +130,16 @@ fact "what was read is proved" json "all(s['proved_at'] for s in v)"
 "$DRCTL" export "$id" >x.tar.zst
 mkdir x && zstd -qdc x.tar.zst | tar -C x -xp
 fact "an export is a tar.zst that restores the tree" same srv/app x
-if command -v script >/dev/null; then
-    rc=0
-    script -qec "'$DRCTL' export '$id'" /dev/null </dev/null >typescript 2>&1 || rc=$?
-    fact "export refuses a terminal" is "$rc" 2
-fi
+rc=0
+script -qec "'$DRCTL' export '$id'" /dev/null </dev/null >typescript 2>&1 || rc=$?
+fact "export refuses a terminal" is "$rc" 2
+
+# -- a terminal -----------------------------------------------------------------------------------------------
+script -qec "'$DRCTL' backup --source app" /dev/null </dev/null >typescript 2>&1
+fact "on a terminal a line is drawn" has "$(cat typescript)" $'\r\033[Kapp  reading'
+fact "and cleared before anything else is told" has "$(cat typescript)" $'\r\033[Kdrctl: app: '
+script -qec "'$DRCTL' -q backup --source app" /dev/null </dev/null >typescript 2>&1
+fact "-q draws nothing" absent grep -q $'\033' typescript
 
 # -- doctor -------------------------------------------------------------------------------------------------------
 run "$DRCTL" doctor
