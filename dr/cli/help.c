@@ -45,7 +45,9 @@ static bool in_any_group(const char *name)
 /* Returns what stands in front of the next line of the group. */
 static const char *show(const char *need, const struct cli_verb *verb)
 {
-    printf(" %-18s  %-10s %s\n", need, verb->name, verb->summary);
+    const char *text = verb->summary;
+    char first = text[0] >= 'a' && text[0] <= 'z' ? (char)(text[0] - 32) : text[0];
+    printf(" %-18s  %-10s %c%s\n", need, verb->name, first, text + 1);
     return "";
 }
 

@@ -5,7 +5,20 @@
  */
 #include "dr/cli/verbs.h"
 
+/* clang-format off: one a line, so that two people can add one each */
 const struct cli_verb *const cli_verbs[] = {
-    &verb_check, &verb_daemon, &verb_doctor,    &verb_help, &verb_init,
-    &verb_key,   &verb_report, &verb_snapshots, NULL,
+    &verb_cat,
+    &verb_check,
+    &verb_daemon,
+    &verb_doctor,
+    &verb_export,
+    &verb_help,
+    &verb_init,
+    &verb_key,
+    &verb_ls,
+    &verb_report,
+    &verb_restore,
+    &verb_snapshots,
+    NULL,
 };
+/* clang-format on */
