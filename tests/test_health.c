@@ -2,6 +2,7 @@
  * The outside eye: what is drawn from the lines, and what never is; a prober against real servers.
  */
 #include <arpa/inet.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -66,11 +67,19 @@ static void use_fake_clock(int64_t now_s)
 
 static char probe_name[] = "front";
 
+/* The configuration owns its texts; ours are literals that nobody frees. */
+static char *as_owned(const char *text)
+{
+    char *owned;
+    memcpy(&owned, &text, sizeof(owned));
+    return owned;
+}
+
 static struct config_probe probe_of(const char *kind, const char *url)
 {
     return (struct config_probe){ .name = probe_name,
-                                  .kind = (char *)(uintptr_t)kind,
-                                  .url = (char *)(uintptr_t)url,
+                                  .kind = as_owned(kind),
+                                  .url = as_owned(url),
                                   .expect = 200,
                                   .interval_ms = 1000,
                                   .timeout_ms = 2000,
@@ -101,11 +110,11 @@ static void add_line(struct buf *out, int64_t at_s, int64_t wall_jump_s, const c
                      const char *result)
 {
     char time[TIME_TEXT_MAX];
-    buf_addf(out,
-             "{\"boot_id\":\"%s\",\"boot_ns\":%lld,\"ms\":10,\"result\":\"%s\",\"time\":\"%s\","
-             "\"why\":\"words at %lld\"}\n",
-             boot, (long long)(BOOT0 + at_s * S), result,
-             time_print(WALL0 + (at_s + wall_jump_s) * S, time), (long long)at_s);
+    buf_addf(
+        out,
+        "{\"boot_id\":\"%s\",\"boot_ns\":%" PRId64 ",\"ms\":10,\"result\":\"%s\",\"time\":\"%s\","
+        "\"why\":\"words at %" PRId64 "\"}\n",
+        boot, BOOT0 + at_s * S, result, time_print(WALL0 + (at_s + wall_jump_s) * S, time), at_s);
 }
 
 /* One letter a second: p pass, f fail, u unknown, '.' silence, 't' a torn line. */

@@ -219,6 +219,15 @@ static void book_open(struct book *b, const char *script)
     ledger_init(&b->l, &b->t);
 }
 
+/* Both of one length. */
+static void overwrite(char *script, const char *old_words, const char *new_words)
+{
+    char *at = strstr(script, old_words);
+    assert_non_null(at);
+    for (size_t i = 0; new_words[i] != '\0'; i++)
+        at[i] = new_words[i];
+}
+
 static void book_close(struct book *b)
 {
     ledger_fini(&b->l);
@@ -307,8 +316,7 @@ static void a_planned_run_breaks_with_the_first_interruption(void **state)
     static const char records[] = IMPACT(MARKS(-4, null, null, null)) RESTORED(SENTINEL)
         SWITCHED OBSERVED RECOVERED(MARKS(9, 10.5, 11, 12));
     DR_FREE char *script = dr_strf("%s%s", START, records);
-    char *mode = strstr(script, "failover");
-    memcpy(mode, "run     ", 8);
+    overwrite(script, "failover", "run     ");
     struct book b;
     book_open(&b, script);
     assert_figure(&b.l.recovery, 1000, 2020, "met", NULL); /* from the intent of 'live' at 10 */
@@ -321,7 +329,7 @@ static void a_dry_run_measures_nothing(void **state)
 {
     (void)state;
     DR_FREE char *script = dr_strf("%s%s", START, IMPACT(MARKS(-4, -3, -3, null)) RECOVERED(FULL));
-    memcpy(strstr(script, "\"dry\":false"), "\"dry\":true ", 11);
+    overwrite(script, "\"dry\":false", "\"dry\":true ");
     struct book b;
     book_open(&b, script);
     assert_figure(&b.l.recovery, -1, -1, "not measured", "dry run");

@@ -58,7 +58,10 @@ static int print(const struct config *c, struct cli *cli, const char *run, bool 
     DR_JSON json_t *report = NULL;
     if (run == NULL && newest_run(c, &newest, &err) != DR_OK)
         return cli_fail(cli, &err);
-    if (read_run(c, run != NULL ? run : newest, &report, &err) != DR_OK)
+    enum dr_rc rc = read_run(c, run != NULL ? run : newest, &report, &err);
+    if (rc == DR_E_CORRUPT) /* what happened cannot be told from it */
+        err.rc = DR_E_UNKNOWN;
+    if (rc != DR_OK)
         return cli_fail(cli, &err);
     DR_CLEANUP(buf_fini) struct buf out = { 0 };
     if (as_json) {
@@ -101,16 +104,17 @@ static int run_report(struct cli *cli)
 const struct cli_verb verb_report = {
     .name = "report",
     .summary = "how long recovery took and how much was lost, with the evidence",
-    .usage = "drctl report [--run RUN] [--format text|json]      RUN: the newest if left out\n"
-             "\n"
-             "Recovery time and data loss as intervals, by phase, against the objectives that were\n"
-             "fixed before the start; each step and what deviated, approvals, the fence's proof,\n"
-             "checks of the data, what was undone and what is left. All of it is computed from the\n"
-             "run's journal, whose chain is verified first; the same journal gives the same bytes.\n"
-             "A figure that no fact supports is \"not measured\".\n"
-             "\n"
-             " --json   the same as --format json\n"
-             "\n"
-             "exit 0 printed, 1 no such run or its chain is broken\n",
+    .usage =
+        "drctl report [--run RUN] [--format text|json]      RUN: the newest if left out\n"
+        "\n"
+        "Recovery time and data loss as intervals, by phase, against the objectives that were\n"
+        "fixed before the start; each step and what deviated, approvals, the fence's proof,\n"
+        "checks of the data, what was undone and what is left. All of it is computed from the\n"
+        "run's journal, whose chain is verified first; the same journal gives the same bytes.\n"
+        "A figure that no fact supports is \"not measured\".\n"
+        "\n"
+        " --json   the same as --format json\n"
+        "\n"
+        "exit 0 printed, 1 no such run, 7 its chain is broken: what happened cannot be told\n",
     .run = run_report,
 };
