@@ -195,10 +195,11 @@ static enum step_verdict now_check(struct step_call *call)
     DR_CLEANUP(snapshot_list_fini) struct snapshot_list list = { 0 };
     const struct config_source *source = NULL;
     struct dr_err err = { 0 };
-    if (open_now(&v, call, &source, &err) != DR_OK ||
-        repo_snapshots(v.repo, source->name, &list, &err) != DR_OK)
+    if (open_now(&v, call, &source, &err) != DR_OK)
         return stage_cannot_tell(&v.p, &err);
     DR_ASSERT(source != NULL);
+    if (repo_snapshots(v.repo, source->name, &list, &err) != DR_OK)
+        return stage_cannot_tell(&v.p, &err);
     int64_t since_ns = began_ns(call);
     for (size_t i = list.count; i-- > 0;) {
         const struct snapshot_info *info = &list.items[i];
