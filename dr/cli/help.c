@@ -46,7 +46,7 @@ static bool in_any_group(const char *name)
 static const char *show(const char *need, const struct cli_verb *verb)
 {
     const char *text = verb->summary;
-    char first = text[0] >= 'a' && text[0] <= 'z' ? (char)(text[0] - 32) : text[0];
+    int first = text[0] >= 'a' && text[0] <= 'z' ? text[0] - 'a' + 'A' : text[0];
     printf(" %-18s  %-10s %c%s\n", need, verb->name, first, text + 1);
     return "";
 }

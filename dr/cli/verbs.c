@@ -5,7 +5,8 @@
  */
 #include "dr/cli/verbs.h"
 
-/* clang-format off: one a line, so that two people can add one each */
+/* One a line, so that two people can add one each. */
+/* clang-format off */
 const struct cli_verb *const cli_verbs[] = {
     &verb_cat,
     &verb_check,
