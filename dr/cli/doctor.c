@@ -116,6 +116,30 @@ static void check_key(struct doctor *doc)
     }
 }
 
+/* Each secret can be had, and by nobody else. Its value is read and forgotten. */
+static void check_secrets(struct doctor *doc)
+{
+    const struct config *c = doc->config;
+    size_t good = 0;
+    for (size_t i = 0; i < c->secret_count; i++) {
+        const struct config_secret *secret = &c->secrets[i];
+        DR_FREE char *value = NULL;
+        struct dr_err err;
+        struct stat st;
+        if (config_secret(c, secret->name, &value, &err) != DR_OK)
+            say(doc, WARNING, "secrets", err.hint, "%s", err.msg);
+        else if (secret->file != NULL && stat(secret->file, &st) == 0 && (st.st_mode & 077) != 0)
+            say(doc, WARNING, "secrets", "chmod 600", "'%s' has mode %03o: others can read it",
+                secret->file, (unsigned)st.st_mode & 0777);
+        else
+            good++;
+        if (value != NULL)
+            explicit_bzero(value, strlen(value));
+    }
+    if (good > 0)
+        say(doc, FINE, "secrets", NULL, "%zu can be read, by us alone", good);
+}
+
 static void check_clock(struct doctor *doc, const struct snapshot_list *list)
 {
     int64_t now_ns = clock_wall_ns(), newest_ns = 0;
@@ -312,6 +336,7 @@ static int run_doctor(struct cli *cli)
     say(&doc, FINE, "configuration", NULL, "%s", c->path);
     check_state_dir(&doc);
     check_key(&doc);
+    check_secrets(&doc);
     for (size_t i = 0; i < c->bucket_count; i++)
         check_bucket(&doc, &c->buckets[i]);
     check_regions(&doc);
