@@ -84,6 +84,12 @@ static void a_run_that_was_aborted_says_what_is_left(void **state)
     compare_all("held", 17);
 }
 
+static void a_dry_run_proves_nothing(void **state)
+{
+    (void)state;
+    compare_all("dry", 0);
+}
+
 static void the_same_journal_gives_the_same_bytes(void **state)
 {
     (void)state;
@@ -128,7 +134,7 @@ static void a_torn_journal_is_reported_up_to_the_tear(void **state)
 static void every_prefix_of_a_run_has_a_report(void **state)
 {
     (void)state;
-    static const char *const names[] = { "recovered", "held" };
+    static const char *const names[] = { "recovered", "held", "dry" };
     for (size_t k = 0; k < DR_ARRAY_LEN(names); k++) {
         DR_FREE char *script = load(names[k], "run");
         struct journal_records all = { 0 };
@@ -188,6 +194,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_recovery_is_told_as_it_was),
         cmocka_unit_test(a_run_that_was_aborted_says_what_is_left),
+        cmocka_unit_test(a_dry_run_proves_nothing),
         cmocka_unit_test(the_same_journal_gives_the_same_bytes),
         cmocka_unit_test(a_torn_journal_is_reported_up_to_the_tear),
         cmocka_unit_test(every_prefix_of_a_run_has_a_report),

@@ -369,8 +369,10 @@ static json_t *todo_of(const struct timeline *t, const struct ledger *l, const j
     }
     json_array_foreach(json_object_get(report, "left"), i, one)
         todo(list, dr_strf("%s: %s", body_text(one, "step"), body_text(one, "what")));
-    todo_of_figure(list, "recovery time", &l->recovery);
-    todo_of_figure(list, "data loss", &l->loss);
+    if (!body_is(t->records->items[0].body, "dry")) {
+        todo_of_figure(list, "recovery time", &l->recovery);
+        todo_of_figure(list, "data loss", &l->loss);
+    }
     return list;
 }
 

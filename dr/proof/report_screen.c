@@ -97,8 +97,7 @@ void report_recovered_block(const json_t *report, struct buf *out)
     const json_t *evidence = json_object_get(report, "evidence");
     size_t vain = tried_in_vain(report);
     size_t from = out->len;
-    report_add_upper(out, report_has(report, "state") ? report_word(report, "state")
-                                                      : "state not on record");
+    report_add_state(out, report);
     buf_adds(out, "  ");
     report_add_way(out, report);
     int used = (int)(out->len - from);

@@ -18,7 +18,7 @@ struct digest { /* of the records that speak of one step */
     int64_t began_ns, worked_ns;
     const json_t *outcome; /* the newest body with a verdict or an answer */
     const struct journal_record *skip;
-    bool already, doubt, undone;
+    bool already, doubt, undone, simulated;
     int64_t refused; /* connects to a dark region */
 };
 
@@ -44,6 +44,7 @@ static void take_record(struct digest *d, const struct journal_record *r)
     }
     d->already = d->already || body_is(r->body, "already");
     d->doubt = d->doubt || body_is(r->body, "doubt");
+    d->simulated = d->simulated || body_is(r->body, "simulated");
     d->undone = d->undone || report_is(r, "undo");
     d->refused += body_int(json_object_get(r->body, "evidence"), "refused_connects", 0);
 }
@@ -84,13 +85,13 @@ static char *skip_text(const struct journal_record *r)
     const char *by = body_text(r->body, "by");
     const char *reason = body_text(r->body, "reason");
     const char *why = body_text(r->body, "why");
+    if (by == NULL && body_is(r->body, "not_measured") && why != NULL)
+        return dr_strdup(why);
     if (by == NULL)
-        return dr_strf("skipped: %s", reason != NULL ? reason
-                                      : why != NULL  ? why
-                                                     : "its condition did not hold");
-    return dr_strf("%s %s%s%s",
+        return dr_strf("skipped: %s", why != NULL ? why : "no reason on record");
+    return dr_strf("%s %s: %s",
                    body_is(r->body, "by_hand") ? "done by hand, in the word of" : "skipped by", by,
-                   reason != NULL ? ": " : "", reason != NULL ? reason : "");
+                   reason != NULL ? reason : "no reason on record");
 }
 
 static json_t *deviations_of(const struct digest *d, const char *state)
@@ -98,6 +99,8 @@ static json_t *deviations_of(const struct digest *d, const char *state)
     json_t *list = json_array();
     if (d->skip != NULL)
         deviate(list, skip_text(d->skip));
+    if (d->simulated)
+        deviate(list, dr_strdup("simulated: nothing was changed"));
     if (d->already)
         deviate(list, dr_strdup("already in place: not done by this run"));
     if (d->rounds > 1)

@@ -68,6 +68,22 @@ void report_end_line(struct buf *out)
     buf_addc(out, '\n');
 }
 
+/* One empty line, never two. */
+static void blank(struct buf *out)
+{
+    if (out->len < 2 || out->data[out->len - 2] != '\n')
+        buf_addc(out, '\n');
+}
+
+void report_add_state(struct buf *out, const json_t *report)
+{
+    if (json_is_true(json_object_get(report, "dry")))
+        buf_adds(out, "DRY RUN");
+    else
+        report_add_upper(out, report_has(report, "state") ? report_word(report, "state")
+                                                          : "state not on record");
+}
+
 /* --- durations --- */
 
 char *report_tell_ms(int64_t ms, bool up, char out[DURATION_TEXT_MAX])
@@ -141,16 +157,14 @@ static void text_identity(struct buf *out, const json_t *r)
     const json_t *plan = json_object_get(r, "plan");
     title(out, "RUN");
     buf_addf(out, "%s  ", report_word(r, "run"));
-    report_add_upper(out, report_has(r, "state") ? report_word(r, "state") : "state not on record");
-    if (json_is_true(json_object_get(r, "dry")))
-        buf_adds(out, "  DRY RUN");
+    report_add_state(out, r);
     if (json_is_true(json_object_get(r, "drill")))
         buf_adds(out, "  DRILL");
     buf_addf(out, "  %s  ", report_word(r, "mode"));
     report_add_way(out, r);
     if (report_has(r, "epoch"))
         buf_addf(out, "  epoch %" PRId64, body_int(r, "epoch", 0));
-    buf_addc(out, '\n');
+    report_end_line(out);
     if (report_has(r, "why")) {
         title(out, "");
         report_add(out, report_word(r, "why"));
@@ -253,7 +267,7 @@ static void text_phases(struct buf *out, const json_t *r)
         return;
     size_t i;
     const json_t *one;
-    buf_addc(out, '\n');
+    blank(out);
     json_array_foreach(report_list(phases, "list"), i, one)
     {
         title(out, i == 0 ? "PHASES" : "");
@@ -307,7 +321,7 @@ static void text_steps(struct buf *out, const json_t *r)
 {
     size_t i;
     const json_t *one;
-    buf_addc(out, '\n');
+    blank(out);
     json_array_foreach(report_list(r, "steps"), i, one) text_step(out, i == 0 ? "STEPS" : "", one);
 }
 
@@ -436,12 +450,12 @@ void report_text(const json_t *report, struct buf *out)
     text_identity(out, report);
     text_figures(out, report);
     text_phases(out, report);
-    buf_addc(out, '\n');
+    blank(out);
     text_standbys(out, report);
     text_approvals(out, report);
     text_guards(out, report);
     text_steps(out, report);
-    buf_addc(out, '\n');
+    blank(out);
     text_undone(out, report);
     text_list(out, "NOTES", report_list(report, "notes"));
     text_list(out, "TO DO", report_list(report, "to_do"));

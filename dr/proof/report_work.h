@@ -48,6 +48,9 @@ void report_add_interval(struct buf *out, const json_t *figure);
 void report_add_objective(struct buf *out, const json_t *object, const char *key);
 void report_add_verdict(struct buf *out, const json_t *figure);
 
+/* "RECOVERED", "DRY RUN" */
+void report_add_state(struct buf *out, const json_t *report);
+
 /* "us-east-1 -> eu-west-1" */
 void report_add_way(struct buf *out, const json_t *report);
 

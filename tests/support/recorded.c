@@ -76,8 +76,8 @@ static void write_record(struct writer *w, const char *line, size_t len)
     double second;
     char type[32];
     int used = 0;
-    if (sscanf(text, "%lf %31s %n", &second, type, &used) < 2) /* NOLINT(cert-err34-c) */
-        DR_ASSERT(!"a line of the script is SECONDS TYPE {BODY}");
+    int words = sscanf(text, "%lf %31s %n", &second, type, &used); /* NOLINT(cert-err34-c) */
+    DR_ASSERT(words == 2);                                         /* SECONDS TYPE {BODY} */
     struct dr_err err = { 0 };
     json_t *body = NULL;
     if (json_read(text, text + used, strlen(text + used), &body, &err) != DR_OK)
@@ -103,7 +103,7 @@ static void take_order(struct writer *w, const char *line)
     else if (sscanf(line, "!boot %39s %lld", w->boot, &number) == 2) /* NOLINT(cert-err34-c) */
         w->boot0_ns = number * NS;
     else
-        DR_ASSERT(!"an order of the script is !wall or !boot");
+        DR_ASSERT(line[0] != '!'); /* there is no other order */
 }
 
 /* The length of a line with those that go on with it. */
