@@ -24,7 +24,7 @@ static struct server nginx, pdns;
 static int start(void **state)
 {
     (void)state;
-    const char *tmp = getenv("TMPDIR");
+    const char *tmp = getenv("TMPDIR"); /* NOLINT(concurrency-mt-unsafe): one thread */
     snprintf(dir, sizeof(dir), "%s/test_net.XXXXXX", tmp ? tmp : "/tmp");
     if (!mkdtemp(dir))
         return -1;

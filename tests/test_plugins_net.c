@@ -55,7 +55,7 @@ static int write_config(void)
 static int start(void **state)
 {
     (void)state;
-    const char *tmp = getenv("TMPDIR");
+    const char *tmp = getenv("TMPDIR"); /* NOLINT(concurrency-mt-unsafe): one thread */
     snprintf(dir, sizeof(dir), "%s/test_plugins.XXXXXX", tmp ? tmp : "/tmp");
     if (!mkdtemp(dir) || !nginx_start(&us, dir, "us", 0, NULL) ||
         !nginx_start(&eu, dir, "eu", 0, NULL) || !pdns_start(&pdns, dir))

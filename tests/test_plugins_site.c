@@ -42,7 +42,7 @@ static void put(const char *name, const char *text)
 static int start(void **state)
 {
     (void)state;
-    const char *tmp = getenv("TMPDIR");
+    const char *tmp = getenv("TMPDIR"); /* NOLINT(concurrency-mt-unsafe): one thread */
     char text[4096];
     snprintf(dir, sizeof(dir), "%s/test_plugins.XXXXXX", tmp ? tmp : "/tmp");
     if (!mkdtemp(dir))
@@ -136,8 +136,8 @@ static void exec_uses_no_shell_and_a_small_environment(void **state)
 {
     (void)state;
     struct step_ask ask = { .config = config };
-    setenv("HOME", "/home/x", 1);
-    setenv("SECRET_OF_THE_OPERATOR", "x", 1);
+    setenv("HOME", "/home/x", 1);             /* NOLINT(concurrency-mt-unsafe): one thread */
+    setenv("SECRET_OF_THE_OPERATOR", "x", 1); /* NOLINT(concurrency-mt-unsafe) */
     json_t *with = json_pack("{s:[s,s],s:s,s:{s:s}}", "argv", "printf", "%s;$(id)", "at",
                              "eu-west-1", "env", "A", "b");
     struct tried t = step_try(&provider_exec, "apply", with, &ask);

@@ -97,7 +97,7 @@ static void spawn(struct server *s, const char *const *argv)
     dup2(fd, 2);
     close(0);
     open("/dev/null", O_RDONLY);
-    execvp(argv[0], (char *const *)(uintptr_t)argv);
+    execvp(argv[0], (char *const *)(uintptr_t)argv); /* NOLINT(performance-no-int-to-ptr) */
     perror(argv[0]);
     _exit(127);
 }
@@ -260,7 +260,7 @@ static bool make_zone(const struct server *s)
                " (1, 'app.example.test', 'A', '127.0.0.1', 60, 0),\n"
                " (1, 'www.example.test', 'CNAME', 'app.example.test', 300, 0),\n"
                " (1, 'text.example.test', 'TXT', '\"hello there\"', 60, 0);\n");
-    return system(cmd) == 0;
+    return system(cmd) == 0; /* NOLINT(cert-env33-c,concurrency-mt-unsafe): one thread */
 }
 
 bool pdns_start(struct server *s, const char *parent)

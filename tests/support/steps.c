@@ -55,8 +55,8 @@ static bool take_event(struct tried *t, const char *line)
     assert_non_null(event);
     const char *kind = tried_text(event, "event");
     if (strcmp(kind, "log") == 0) {
-        strncat(t->log, tried_text(event, "text"), sizeof(t->log) - strlen(t->log) - 2);
-        strcat(t->log, "\n");
+        size_t len = strlen(t->log);
+        snprintf(t->log + len, sizeof(t->log) - len, "%s\n", tried_text(event, "text"));
     } else if (strcmp(kind, "progress") == 0) {
         t->progress++;
     } else if (strcmp(kind, "output") == 0) {
@@ -92,7 +92,7 @@ struct tried step_try(const struct provider *provider, const char *verb, json_t 
         dup2(out[1], 1);
         close(out[0]);
         close(out[1]);
-        exit(step_main(providers, 1));
+        exit(step_main(providers, 1)); /* NOLINT(concurrency-mt-unsafe): one thread */
     }
     close(out[1]);
     FILE *events = fdopen(out[0], "r");
