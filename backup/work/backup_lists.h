@@ -1,0 +1,29 @@
+/*
+ * backup_lists.h - the lists of a snapshot object, gathered while packs are still without names.
+ *
+ * Runs of the recipe join when one frame lies right behind the other. Directories are kept apart
+ * and come last. Short lists go into the snapshot object itself, long ones into packs.
+ */
+#ifndef BACKUP_WORK_BACKUP_LISTS_H
+#define BACKUP_WORK_BACKUP_LISTS_H
+
+#include "backup/format/snapshot.h"
+#include "backup/work/backup_packs.h"
+
+struct lists;
+
+/* packs: borrowed; gives names and takes frames of long lists. */
+struct lists *lists_new(struct packs *packs) DR_MUST_USE;
+void lists_free(struct lists *l);
+
+/* The next piece of the stream; of its last part when directories is set. */
+void lists_add_run(struct lists *l, const struct packs_place *place, bool directories);
+
+/* The next segment; first: the path of its first record (copied). */
+void lists_add_segment(struct lists *l, const struct packs_place *place, size_t entries,
+                       const char *first);
+
+/* All packs but those of lists are sealed: fill toc, recipe, removed and packs of ret. */
+enum dr_rc lists_finish(struct lists *l, struct snapshot *ret, struct dr_err *err) DR_MUST_USE;
+
+#endif
