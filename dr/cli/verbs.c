@@ -8,6 +8,7 @@
 /* One a line, so that two people can add one each. */
 /* clang-format off */
 const struct cli_verb *const cli_verbs[] = {
+    &verb_backup,
     &verb_cat,
     &verb_check,
     &verb_daemon,
@@ -20,6 +21,7 @@ const struct cli_verb *const cli_verbs[] = {
     &verb_report,
     &verb_restore,
     &verb_snapshots,
+    &verb_verify,
     NULL,
 };
 /* clang-format on */
