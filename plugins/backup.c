@@ -49,20 +49,38 @@ static char *against(const struct vault *v, const struct snapshot_info *info)
     return NULL;
 }
 
-/* The newest that nothing speaks against; why the newer ones were passed over goes to the log and
- * to 'whys'. NULL when there is none. */
+struct passed { /* snapshots that were not taken */
+    struct vault *v;
+    struct buf *whys;
+    size_t told;
+};
+
+static void pass_over(struct passed *passed, const struct snapshot_info *info, const char *why)
+{
+    if (passed->told++ >= TOLD_MAX)
+        return;
+    step_log(passed->v->p.call, "passed over %s: %s", info->id, why);
+    buf_addf(passed->whys, "%s%s: %s", passed->whys->len ? "; " : "", info->id, why);
+}
+
+/*
+ * The newest that nothing speaks against, or NULL; why the others were passed over goes to the log
+ * and to 'whys'. Refused ones come first: the times in them cannot be trusted, so whether one
+ * would be the newest cannot be told, and it is named in any case.
+ */
 static const struct snapshot_info *newest(struct vault *v, const struct snapshot_list *list,
                                           struct buf *whys)
 {
-    size_t told = 0;
-    for (size_t i = list->count; i-- > 0;) {
-        const struct snapshot_info *info = &list->items[i];
-        DR_FREE char *why = against(v, info);
-        if (!why)
-            return info;
-        if (told++ < TOLD_MAX) {
-            step_log(v->p.call, "passed over %s: %s", info->id, why);
-            buf_addf(whys, "%s%s: %s", whys->len ? "; " : "", info->id, why);
+    struct passed passed = { .v = v, .whys = whys };
+    for (int refused = 1; refused >= 0; refused--) {
+        for (size_t i = list->count; i-- > 0;) {
+            const struct snapshot_info *info = &list->items[i];
+            if ((info->state == SNAPSHOT_REFUSED) != (refused != 0))
+                continue;
+            DR_FREE char *why = against(v, info);
+            if (!why)
+                return info;
+            pass_over(&passed, info, why);
         }
     }
     return NULL;
@@ -87,6 +105,8 @@ static enum dr_rc pick(struct vault *v, struct snapshot_list *list,
     DR_TRY(repo_snapshots(v->repo, source, list, err));
     DR_CLEANUP(buf_fini) struct buf whys = { 0 };
     *ret = newest(v, list, &whys);
+    if (whys.len > 0)
+        json_put(v->p.evidence, "passed_over", json_printable(whys.data));
     const char *whose = source ? source : "any source";
     if (!*ret && whys.len > 0)
         return dr_fail(err, DR_E_NOTFOUND, "no snapshot of '%s' may be used: %s", whose, whys.data);
