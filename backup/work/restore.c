@@ -50,7 +50,8 @@ struct restore {
     struct owner_map *users, *groups; /* owned */
     size_t user_count, group_count;
     struct text_list moved_from,
-        moved_to; /* first names outside of 'only', and who gets the file */
+        moved_to;              /* first names outside of 'only', and who gets the file */
+    struct text_list not_made; /* devices that could not be made */
 };
 
 static void restore_fini(struct restore *r)
@@ -61,6 +62,7 @@ static void restore_fini(struct restore *r)
     free(r->groups);
     text_list_fini(&r->moved_from);
     text_list_fini(&r->moved_to);
+    text_list_fini(&r->not_made);
 }
 
 static enum dr_rc tell_progress(struct restore *r, bool now, struct dr_err *err)
@@ -314,20 +316,21 @@ static enum dr_rc place_entry_of(struct restore *r, const struct segment *s,
     struct reader_file file = { .segment = s, .record = rec, .head = &h };
     DR_TRY(reader_head(r->reader, s, rec, &h, &file.data, err));
     add_head(&e, &h, &xattrs);
-    switch (rec->type) {
-    case '0':
+    if (rec->type == '0') {
         r->result->files++;
         r->result->bytes += rec->size;
         return place_regular(r, &file, &e, err);
-    case '2':
-        return place_symlink(r->place, &e, h.link, err);
-    case '3':
-        return place_special(r->place, &e, S_IFCHR, makedev(h.major, h.minor), err);
-    case '4':
-        return place_special(r->place, &e, S_IFBLK, makedev(h.major, h.minor), err);
-    default:
-        return place_special(r->place, &e, S_IFIFO, 0, err);
     }
+    if (rec->type == '2')
+        return place_symlink(r->place, &e, h.link, err);
+    if (rec->type == '6')
+        return place_special(r->place, &e, S_IFIFO, 0, err);
+    uint64_t lost = place_lost_devices(r->place);
+    mode_t type = rec->type == '3' ? S_IFCHR : S_IFBLK;
+    DR_TRY(place_special(r->place, &e, type, makedev(h.major, h.minor), err));
+    if (place_lost_devices(r->place) > lost)
+        text_list_add(&r->not_made, rec->path);
+    return DR_OK;
 }
 
 static enum dr_rc name_entry(const struct toc_record *rec, struct dr_err *err)
@@ -408,13 +411,12 @@ static enum dr_rc link_one(struct restore *r, const struct toc_record *rec, stru
     r->progress.entries++;
     if (strcmp(first, rec->path) == 0)
         return DR_OK; /* it became the file */
-    if (place_hardlink(r->place, rec->path, first, err) == DR_OK)
-        return DR_OK;
-    /* A device that an ordinary user could not make has no further names either. */
-    if (err->rc == DR_E_NOTFOUND && !r->is_root) {
+    if (text_list_has(&r->not_made, rec->link)) {
         place_lose_device(r->place, rec->path);
         return DR_OK;
     }
+    if (place_hardlink(r->place, rec->path, first, err) == DR_OK)
+        return DR_OK;
     return name_entry(rec, err);
 }
 

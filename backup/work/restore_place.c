@@ -94,7 +94,7 @@ static enum dr_rc fail_path(const struct place *p, const char *path, int errnum,
     dr_fail_sys(err, errnum, "%s '%s/%s'", what, p->target, name.len > 0 ? name.data : "");
     if (errnum == ENOSPC || errnum == EDQUOT)
         return dr_hint(err, "Free space there and run the same command again: it goes on.");
-    if (errnum == ELOOP || errnum == EXDEV)
+    if (errnum == ELOOP || errnum == EXDEV || errnum == ENOTDIR)
         err->rc = DR_E_REFUSED;
     return err->rc;
 }
@@ -454,9 +454,19 @@ enum dr_rc place_hardlink(struct place *p, const char *path, const char *first, 
         a.st_dev == b.st_dev)
         return DR_OK;
     clear_way(p, name);
-    if (sys.linkat(p->first.fd, first_name, p->last.fd, name, 0) < 0)
-        return fail_path(p, path, errno, "cannot make hard link", err);
+    if (sys.linkat(p->first.fd, first_name, p->last.fd, name, 0) < 0) {
+        bool wrong =
+            errno == EPERM || errno == ENOENT; /* a directory, or no entry of this restore */
+        fail_path(p, path, errno, "cannot make hard link", err);
+        err->rc = wrong ? DR_E_REFUSED : err->rc;
+        return err->rc;
+    }
     return DR_OK;
+}
+
+uint64_t place_lost_devices(const struct place *p)
+{
+    return p->lost[LOST_DEVICE].count;
 }
 
 void place_lose_device(struct place *p, const char *path)

@@ -72,7 +72,8 @@ enum dr_rc place_special(struct place *p, const struct place_entry *e, mode_t ty
 /* first: path of an entry that was placed before. */
 enum dr_rc place_hardlink(struct place *p, const char *path, const char *first, struct dr_err *err)
     DR_MUST_USE;
-/* A further name of a device that could not be made. */
+/* Devices that could not be made so far; and one more: a further name of such a device. */
+uint64_t place_lost_devices(const struct place *p);
 void place_lose_device(struct place *p, const char *path);
 enum dr_rc place_dir_end(struct place *p, const struct place_entry *e, struct dr_err *err)
     DR_MUST_USE;
