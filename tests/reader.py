@@ -395,7 +395,8 @@ def read_rows(b, count, packs):
         row.pack = packs[pack]
         row.offset, row.stored, row.raw, row.superseded = (b.varint() for _ in range(4))
         check_lengths(row.offset, row.stored, row.raw, MAX_PIECE, b.what)
-        need(row.raw % 512 == 0 and row.raw > 0, f"{b.what}: a piece is not of whole blocks")
+        need(row.raw > 0, f"{b.what}: an empty piece")
+        need(row.kind == KIND_CHUNK or row.raw % 512 == 0, f"{b.what}: a piece is not of whole blocks")
         rows.append(row)
     return rows
 

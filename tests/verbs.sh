@@ -8,7 +8,7 @@ cd "$work"
 
 mkdir -p us eu srv/app/sub 'srv/app/odd name' srv/etc
 printf 'hello\n' >srv/app/greeting
-head -c 700000 /dev/urandom >srv/app/large
+head -c 9000000 /dev/urandom >srv/app/large
 printf 'x' >"srv/app/sub/$(printf 'line\nbreak')"
 ln -s ../greeting srv/app/sub/link
 printf 'key: 1\n' >srv/etc/app.conf
@@ -60,7 +60,7 @@ fact "and a summary on stderr, without cursor movements" has "$talk" "drctl: app
 fact "nothing is drawn where there is no terminal" is "$(tr -cd '\033\r' <"$work/.err")" ""
 run "$DRCTL" backup --source app --kind full --json
 fact "backup --source takes that one" json "v['source'] == 'app' and v['kind'] == 'full' and v['exit'] == 0"
-fact "and tells its size and copies" json "v['files'] == 3 and v['bytes'] == 700007 and v['copies'] == 2 and v['missing'] == []"
+fact "and tells its size and copies" json "v['files'] == 3 and v['bytes'] == 9000007 and v['copies'] == 2 and v['missing'] == []"
 run "$DRCTL" -q backup --source etc
 fact "-q keeps stderr empty" is "$rc $talk" "0 "
 run "$DRCTL" backup --source ap

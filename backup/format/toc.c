@@ -54,8 +54,9 @@ static enum dr_rc read_piece(struct toc_segment *s, struct toc_piece *piece, str
     DR_TRY(wire_varint(w, PIECE_RAW_MAX, &piece->superseded, err));
     if (kind >= FRAME_PIECE_KINDS)
         return wire_bad(w, err, "piece of an unknown kind");
-    if (pack >= s->pack_count || piece->raw == 0 || piece->raw % BLOCK_SIZE != 0 ||
-        piece->stored == 0 || piece->stored > piece->raw + FRAME_SLACK)
+    if (pack >= s->pack_count || piece->raw == 0 ||
+        (kind != FRAME_CHUNK && piece->raw % BLOCK_SIZE != 0) || piece->stored == 0 ||
+        piece->stored > piece->raw + FRAME_SLACK)
         return wire_bad(w, err, "piece with impossible numbers");
     piece->kind = (enum frame_kind)kind;
     piece->pack = (uint32_t)pack;
