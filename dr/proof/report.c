@@ -335,23 +335,27 @@ static void todo_of_figure(json_t *list, const char *name, const struct ledger_f
         todo(list, dr_strf("%s is %s: %s", name, verdict_name(f->verdict), f->why));
 }
 
-static json_t *todo_of(const struct timeline *t, const struct ledger *l, const json_t *report)
+static void todo_of_fences(json_t *list, const struct timeline *t, const json_t *fencing)
 {
-    json_t *list = json_array();
     size_t i;
     const json_t *one;
-    json_array_foreach(json_object_get(report, "fencing"), i, one)
+    json_array_foreach(fencing, i, one)
     {
-        const char *step = body_text(one, "step");
         const char *region = body_text(one, "region");
         const char *by = body_text(one, "skipped_by");
         if (region != NULL && by != NULL)
             todo(list, dr_strf("nothing proves that %s cannot write: the fence was skipped by %s",
                                region, by));
-        else if (region != NULL && strcmp(ledger_state(t, step), "done") == 0)
+        else if (region != NULL && strcmp(ledger_state(t, body_text(one, "step")), "done") == 0)
             todo(list, dr_strf("%s stays fenced", region));
     }
-    json_array_foreach(json_object_get(report, "standbys"), i, one)
+}
+
+static void todo_of_standbys(json_t *list, const json_t *standbys)
+{
+    size_t i;
+    const json_t *one;
+    json_array_foreach(standbys, i, one)
     {
         const char *result = body_text(one, "result");
         const char *why = body_text(one, "why");
@@ -359,7 +363,13 @@ static json_t *todo_of(const struct timeline *t, const struct ledger *l, const j
             todo(list, dr_strf("%s was %s: %s", body_text(one, "region"), result,
                                why != NULL ? why : "no words on record"));
     }
-    json_array_foreach(json_object_get(report, "preflight"), i, one)
+}
+
+static void todo_of_preflight(json_t *list, const json_t *preflight)
+{
+    size_t i;
+    const json_t *one;
+    json_array_foreach(preflight, i, one)
     {
         const char *verdict = body_text(one, "verdict");
         const char *why = body_text(one, "why");
@@ -367,6 +377,16 @@ static json_t *todo_of(const struct timeline *t, const struct ledger *l, const j
             todo(list,
                  dr_strf("preflight %s: %s", body_text(one, "check"), why != NULL ? why : verdict));
     }
+}
+
+static json_t *todo_of(const struct timeline *t, const struct ledger *l, const json_t *report)
+{
+    json_t *list = json_array();
+    todo_of_fences(list, t, json_object_get(report, "fencing"));
+    todo_of_standbys(list, json_object_get(report, "standbys"));
+    todo_of_preflight(list, json_object_get(report, "preflight"));
+    size_t i;
+    const json_t *one;
     json_array_foreach(json_object_get(report, "left"), i, one)
         todo(list, dr_strf("%s: %s", body_text(one, "step"), body_text(one, "what")));
     if (!body_is(t->records->items[0].body, "dry")) {
