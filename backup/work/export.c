@@ -73,7 +73,9 @@ static enum dr_rc export_entry(struct exporter *e, const struct segment *s,
     DR_CLEANUP(head_fini) struct head h = { 0 };
     struct reader_file file = { .segment = s, .record = rec, .head = &h };
     DR_TRY(reader_head(e->reader, s, rec, &h, &file.data, err));
-    head_write(&e->raw, &h);
+    DR_CLEANUP(buf_fini) struct buf head = { 0 }; /* of its own: raw may end within a block */
+    head_write(&head, &h);
+    buf_add(&e->raw, head.data, head.len);
     e->progress.entries++;
     if (rec->type != '0')
         return e->raw.len >= FRAME_RAW ? flush(e, err) : DR_OK;
