@@ -21,6 +21,7 @@ const struct cli_verb *const cli_verbs[] = {
     &verb_report,
     &verb_restore,
     &verb_snapshots,
+    &verb_step,
     &verb_verify,
     NULL,
 };

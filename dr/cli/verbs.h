@@ -23,6 +23,7 @@ extern const struct cli_verb verb_ls;
 extern const struct cli_verb verb_report;
 extern const struct cli_verb verb_restore;
 extern const struct cli_verb verb_snapshots;
+extern const struct cli_verb verb_step;
 extern const struct cli_verb verb_verify;
 
 #endif
