@@ -207,7 +207,7 @@ static enum dr_rc parse_records(struct parse *p, size_t size, struct dr_err *err
 static enum dr_rc read_block(struct parse *p, const uint8_t **ret, struct dr_err *err)
 {
     const uint8_t *b;
-    uint64_t want;
+    uint64_t want = 0;
     DR_TRY(wire_take(&p->w, BLOCK_SIZE, &b, err));
     DR_TRY(octal(p, b, 148, 7, &want, err));
     uint64_t sum = 8 * ' ';
@@ -294,7 +294,7 @@ static enum dr_rc set_names(struct parse *p, const uint8_t *b, struct dr_err *er
 static enum dr_rc set_numbers(struct parse *p, const uint8_t *b, struct dr_err *err)
 {
     struct head *h = p->h;
-    uint64_t mode, uid, gid, size, mtime, major, minor;
+    uint64_t mode = 0, uid = 0, gid = 0, size = 0, mtime = 0, major = 0, minor = 0;
     DR_TRY(octal(p, b, 100, 8, &mode, err));
     DR_TRY(octal(p, b, 108, 8, &uid, err));
     DR_TRY(octal(p, b, 116, 8, &gid, err));
@@ -320,7 +320,7 @@ static enum dr_rc parse(struct parse *p, struct dr_err *err)
     struct head *h = p->h;
     DR_TRY(read_block(p, &b, err));
     if (b[156] == 'x') {
-        uint64_t size;
+        uint64_t size = 0;
         DR_TRY(octal(p, b, SIZE_AT, 12, &size, err));
         DR_TRY(parse_records(p, size, err));
         DR_TRY(read_block(p, &b, err));

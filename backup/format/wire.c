@@ -24,7 +24,7 @@ enum dr_rc wire_take(struct wire *w, size_t len, const uint8_t **ret, struct dr_
 
 enum dr_rc wire_u8(struct wire *w, uint8_t *ret, struct dr_err *err)
 {
-    const uint8_t *p;
+    const uint8_t *p = w->data;
     DR_TRY(wire_take(w, 1, &p, err));
     *ret = *p;
     return DR_OK;
@@ -32,7 +32,7 @@ enum dr_rc wire_u8(struct wire *w, uint8_t *ret, struct dr_err *err)
 
 enum dr_rc wire_u32(struct wire *w, uint32_t *ret, struct dr_err *err)
 {
-    const uint8_t *p;
+    const uint8_t *p = w->data;
     DR_TRY(wire_take(w, 4, &p, err));
     *ret = wire_get_u32(p);
     return DR_OK;
@@ -40,7 +40,7 @@ enum dr_rc wire_u32(struct wire *w, uint32_t *ret, struct dr_err *err)
 
 enum dr_rc wire_magic(struct wire *w, const char magic[4], struct dr_err *err)
 {
-    const uint8_t *p;
+    const uint8_t *p = w->data;
     DR_TRY(wire_take(w, 4, &p, err));
     if (memcmp(p, magic, 4) != 0)
         return wire_bad(w, err, "unknown magic");

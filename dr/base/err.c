@@ -75,7 +75,7 @@ static void set_message(struct dr_err *err, enum dr_rc rc, int errnum, const cha
     vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
 }
 
-enum dr_rc dr_fail(struct dr_err *err, enum dr_rc rc, const char *fmt, ...)
+enum dr_rc(dr_fail)(struct dr_err *err, enum dr_rc rc, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
@@ -84,7 +84,7 @@ enum dr_rc dr_fail(struct dr_err *err, enum dr_rc rc, const char *fmt, ...)
     return rc;
 }
 
-enum dr_rc dr_fail_sys(struct dr_err *err, int errnum, const char *fmt, ...)
+enum dr_rc(dr_fail_sys)(struct dr_err *err, int errnum, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
@@ -98,7 +98,7 @@ enum dr_rc dr_fail_sys(struct dr_err *err, int errnum, const char *fmt, ...)
     return err->rc;
 }
 
-enum dr_rc dr_context(struct dr_err *err, const char *fmt, ...)
+enum dr_rc(dr_context)(struct dr_err *err, const char *fmt, ...)
 {
     DR_ASSERT(err != NULL && err->rc != DR_OK);
 
@@ -122,7 +122,7 @@ enum dr_rc dr_context(struct dr_err *err, const char *fmt, ...)
     return err->rc;
 }
 
-enum dr_rc dr_hint(struct dr_err *err, const char *fmt, ...)
+enum dr_rc(dr_hint)(struct dr_err *err, const char *fmt, ...)
 {
     DR_ASSERT(err != NULL && err->rc != DR_OK);
 

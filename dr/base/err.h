@@ -52,18 +52,34 @@ struct dr_err {
     char hint[DR_ERR_HINT_MAX];
 };
 
+/*
+ * Compilers and analysers do not see into the functions below: this tells them that what comes
+ * back is never DR_OK, so that a caller's outputs count as set wherever it goes on.
+ */
+static inline enum dr_rc dr_not_ok(enum dr_rc rc)
+{
+    if (rc == DR_OK)
+        __builtin_unreachable();
+    return rc;
+}
+
 /* Describe a failure; returns rc, so that callers can write return dr_fail(...). */
-enum dr_rc dr_fail(struct dr_err *err, enum dr_rc rc, const char *fmt, ...) DR_PRINTF(3, 4) DR_COLD;
+enum dr_rc(dr_fail)(struct dr_err *err, enum dr_rc rc, const char *fmt, ...) DR_PRINTF(3, 4)
+    DR_COLD;
+#define dr_fail(...) dr_not_ok((dr_fail)(__VA_ARGS__))
 
 /* The same for a failed system call: rc is derived from errnum and ": strerror" is added. */
-enum dr_rc dr_fail_sys(struct dr_err *err, int errnum, const char *fmt, ...) DR_PRINTF(3, 4)
+enum dr_rc(dr_fail_sys)(struct dr_err *err, int errnum, const char *fmt, ...) DR_PRINTF(3, 4)
     DR_COLD;
+#define dr_fail_sys(...) dr_not_ok((dr_fail_sys)(__VA_ARGS__))
 
 /* Put "fmt: " before the message: the outer scene, added on the way up. Returns err->rc. */
-enum dr_rc dr_context(struct dr_err *err, const char *fmt, ...) DR_PRINTF(2, 3) DR_COLD;
+enum dr_rc(dr_context)(struct dr_err *err, const char *fmt, ...) DR_PRINTF(2, 3) DR_COLD;
+#define dr_context(...) dr_not_ok((dr_context)(__VA_ARGS__))
 
 /* Set the operator's next move, one sentence. Returns err->rc. */
-enum dr_rc dr_hint(struct dr_err *err, const char *fmt, ...) DR_PRINTF(2, 3) DR_COLD;
+enum dr_rc(dr_hint)(struct dr_err *err, const char *fmt, ...) DR_PRINTF(2, 3) DR_COLD;
+#define dr_hint(...) dr_not_ok((dr_hint)(__VA_ARGS__))
 
 /* Short stable name ("corrupt"), for logs, JSON and tests. */
 const char *dr_rc_name(enum dr_rc rc);
