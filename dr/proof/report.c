@@ -197,7 +197,7 @@ static char *given_up_why(const struct timeline *t, const char *region)
             bool bad =
                 state != NULL && (strcmp(state, "failed") == 0 || strcmp(state, "unknown") == 0);
             if (bad && why != NULL)
-                return dr_strf("%s: %s", body_text(body, "step"), why);
+                return dr_strf("%s: %s", body_told(body, "step"), why);
         }
         return dr_strdup("");
     }
@@ -293,7 +293,7 @@ static json_t *left_of(const struct timeline *t)
     for (size_t i = 0; i < t->records->count; i++) {
         const struct journal_record *r = &t->records->items[i];
         if (report_is(r, "undo") && body_is(r->body, "left_behind"))
-            add_left(list, report_last(t, i + 1, "step"), "was not undone, at a person's word");
+            add_left(list, body_told(r->body, "step"), "was not undone, at a person's word");
     }
     for (size_t i = 0; i < t->step_count; i++) {
         const struct timeline_step *step = &t->steps[i];
@@ -375,7 +375,7 @@ static void todo_of_preflight(json_t *list, const json_t *preflight)
         const char *why = body_text(one, "why");
         if (verdict != NULL && strcmp(verdict, "pass") != 0 && body_text(one, "region") == NULL)
             todo(list,
-                 dr_strf("preflight %s: %s", body_text(one, "check"), why != NULL ? why : verdict));
+                 dr_strf("preflight %s: %s", body_told(one, "check"), why != NULL ? why : verdict));
     }
 }
 

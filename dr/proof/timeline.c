@@ -21,6 +21,12 @@ const char *body_text(const json_t *body, const char *key)
     return json_string_value(json_object_get(body, key));
 }
 
+const char *body_told(const json_t *body, const char *key)
+{
+    const char *text = body_text(body, key);
+    return text != NULL ? text : "not on record";
+}
+
 int64_t body_int(const json_t *body, const char *key, int64_t fallback)
 {
     const json_t *value = json_object_get(body, key);

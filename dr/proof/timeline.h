@@ -69,6 +69,7 @@ const char *phase_name(enum phase phase);
 
 /* Members of a body that are absent, or of another type, read as NULL and as the fallback. */
 const char *body_text(const json_t *body, const char *key);
+const char *body_told(const json_t *body, const char *key); /* "not on record" instead of NULL */
 int64_t body_int(const json_t *body, const char *key, int64_t fallback);
 static inline bool body_is(const json_t *body, const char *key)
 {
