@@ -95,6 +95,9 @@ run "$DRCTL" cat "$id" greeting
 fact "cat writes the file" is "$out" "hello"
 "$DRCTL" cat latest large --source app >large.out
 fact "cat writes large files exactly" cmp large.out srv/app/large
+rc=0
+"$DRCTL" cat latest large --source app 2>.talk | head -c 10 >/dev/null || rc=$?
+fact "a reader that had enough ends it without a word" is "$rc $(cat .talk)" "1 "
 run "$DRCTL" cat "$id" nowhere
 fact "a path that is not there is named" has "$talk" "nowhere"
 fact "and fails" test $rc -eq 1

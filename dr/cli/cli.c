@@ -305,8 +305,8 @@ static int finish_output(const struct cli *cli, int exit)
 {
     errno = 0;
     bool lost = fflush(stdout) != 0 || ferror(stdout) != 0;
-    if (!lost)
-        return exit;
+    if (!lost || exit == EXIT_FAILED)
+        return exit; /* a failure was told already, most likely this one */
     int errnum = errno;
     if (errnum == EPIPE) /* the reader had enough ("| head"): it knows */
         return cli_gravest(exit, EXIT_FAILED);

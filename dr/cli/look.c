@@ -1,6 +1,7 @@
 /*
  * look.c - `drctl ls` and `drctl cat`: into a snapshot without restoring it.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -10,12 +11,18 @@
 
 typedef int look_fn(struct cli *cli, struct data *d, const struct snapshot_info *snapshot);
 
+/* A reader that had enough ("| head") needs no message. */
+static int fail(const struct cli *cli, const struct dr_err *err)
+{
+    return err->sys == EPIPE ? EXIT_FAILED : cli_fail(cli, err);
+}
+
 static int list_entries(struct cli *cli, struct data *d, const struct snapshot_info *snapshot)
 {
     struct dr_err err;
     const char *path = cli->argc > 2 ? cli->argv[2] : NULL;
     if (list_run(d->repo, snapshot, path, cli->json, &err) != DR_OK)
-        return cli_fail(cli, &err);
+        return fail(cli, &err);
     return EXIT_DONE;
 }
 
@@ -23,7 +30,7 @@ static int print_file(struct cli *cli, struct data *d, const struct snapshot_inf
 {
     struct dr_err err;
     if (cat_run(d->repo, snapshot, cli->argv[2], STDOUT_FILENO, &err) != DR_OK)
-        return cli_fail(cli, &err);
+        return fail(cli, &err);
     return EXIT_DONE;
 }
 

@@ -64,7 +64,8 @@ void progress_line(const char *label, const struct work_progress *at, int64_t el
         buf_addf(out, " of %s  ", text_size(total, sizeof(total), at->bytes_total));
         add_bar(out, at->bytes, at->bytes_total);
     }
-    buf_addf(out, "  %" PRIu64 " entries", at->entries);
+    if (at->entries > 0)
+        buf_addf(out, "  %" PRIu64 " entries", at->entries);
     uint64_t per_s = elapsed_ms > 0 ? at->bytes * 1000 / (uint64_t)elapsed_ms : 0;
     if (per_s > 0)
         buf_addf(out, "  %s/s", text_size(rate, sizeof(rate), per_s));
