@@ -158,43 +158,55 @@ static void every_prefix_of_a_run_has_a_report(void **state)
     }
 }
 
+/* A report of records that may make no sense: in both forms, and nothing printed that is not there. */
+static size_t report_what_can_be(const struct journal_records *records)
+{
+    struct dr_err err = { 0 };
+    DR_JSON json_t *report = NULL;
+    if (report_make(records, 0, &report, &err) != DR_OK)
+        return 0;
+    DR_CLEANUP(buf_fini) struct buf text = { 0 };
+    report_text(report, &text);
+    report_recovered_block(report, &text);
+    assert_null(strstr(text.data, "(null)"));
+    return 1;
+}
+
+/* Each member of one record in turn is left out, made a number, made a list. */
+static size_t spoil_members(const struct journal_records *records, json_t *body)
+{
+    DR_JSON json_t *kept = json_deep_copy(body);
+    const char *key;
+    json_t *value;
+    size_t reports = 0;
+    json_object_foreach(kept, key, value)
+    {
+        json_object_del(body, key);
+        reports += report_what_can_be(records);
+        json_put_int(body, key, 7);
+        reports += report_what_can_be(records);
+        json_put(body, key, json_array());
+        reports += report_what_can_be(records);
+        json_put(body, key, json_deep_copy(value));
+    }
+    return reports;
+}
+
 /* Records that another version, or a bug, wrote otherwise: less is reported, nothing breaks. */
 static void any_member_may_be_missing_or_of_another_type(void **state)
 {
     (void)state;
     static const char *const names[] = { "recovered", "held", "dry" };
-    size_t reports = 0;
     for (size_t k = 0; k < DR_ARRAY_LEN(names); k++) {
         DR_FREE char *script = load(names[k], "run");
         struct journal_records all = { 0 };
+        size_t reports = 0;
         recorded_run(script, &all);
-        for (size_t n = 0; n < all.count; n++) {
-            json_t *body = all.items[n].body;
-            DR_JSON json_t *kept = json_deep_copy(body);
-            const char *key;
-            json_t *value;
-            json_object_foreach(kept, key, value)
-            {
-                for (int how = 0; how < 3; how++) {
-                    json_object_del(body, key);
-                    if (how > 0)
-                        json_put(body, key, how == 1 ? json_integer(7) : json_array());
-                    struct dr_err err = { 0 };
-                    DR_JSON json_t *report = NULL;
-                    if (report_make(&all, 0, &report, &err) != DR_OK)
-                        continue;
-                    DR_CLEANUP(buf_fini) struct buf text = { 0 };
-                    report_text(report, &text);
-                    report_recovered_block(report, &text);
-                    assert_null(strstr(text.data, "(null)"));
-                    reports++;
-                }
-                json_put(body, key, json_deep_copy(value));
-            }
-        }
+        for (size_t n = 0; n < all.count; n++)
+            reports += spoil_members(&all, all.items[n].body);
+        assert_true(reports > 3 * all.count);
         journal_records_fini(&all);
     }
-    print_message("  %zu reports\n", reports);
 }
 
 static void a_journal_without_a_start_has_no_report(void **state)
