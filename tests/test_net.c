@@ -11,6 +11,10 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
 #include "dr/base/clock.h"
 #include "dr/base/fs.h"
 #include "dr/base/sys.h"
@@ -18,8 +22,40 @@
 #include "dr/net/resolve.h"
 #include "tests/support/servers.h"
 
-static char dir[160];
+static char dir[160], cert[200], key[200];
 static struct server nginx, pdns;
+static int tls_port;
+
+/* A certificate for 127.0.0.1 that signs itself: DIR/cert.pem and DIR/key.pem. */
+static bool make_certificate(void)
+{
+    snprintf(cert, sizeof(cert), "%s/cert.pem", dir);
+    snprintf(key, sizeof(key), "%s/key.pem", dir);
+    EVP_PKEY *pair = EVP_EC_gen("P-256");
+    X509 *x = X509_new();
+    X509_set_version(x, X509_VERSION_3);
+    ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
+    X509_gmtime_adj(X509_getm_notBefore(x), -3600);
+    X509_gmtime_adj(X509_getm_notAfter(x), 3600);
+    X509_set_pubkey(x, pair);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC,
+                               (const unsigned char *)"test", -1, -1, 0);
+    X509_set_issuer_name(x, X509_get_subject_name(x));
+    X509_EXTENSION *ext = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "IP:127.0.0.1");
+    X509_add_ext(x, ext, -1);
+    X509_sign(x, pair, EVP_sha256());
+    FILE *c = fopen(cert, "we"), *k = fopen(key, "we");
+    bool ok =
+        c && k && PEM_write_X509(c, x) && PEM_write_PrivateKey(k, pair, NULL, NULL, 0, NULL, NULL);
+    if (c)
+        fclose(c);
+    if (k)
+        fclose(k);
+    X509_EXTENSION_free(ext);
+    X509_free(x);
+    EVP_PKEY_free(pair);
+    return ok;
+}
 
 static int start(void **state)
 {
@@ -28,7 +64,14 @@ static int start(void **state)
     snprintf(dir, sizeof(dir), "%s/test_net.XXXXXX", tmp ? tmp : "/tmp");
     if (!mkdtemp(dir))
         return -1;
-    bool up = nginx_start(&nginx, dir, "us", 0, NULL) && pdns_start(&pdns, dir);
+    char conf[640];
+    tls_port = server_free_port();
+    if (!make_certificate())
+        return -1;
+    snprintf(conf, sizeof(conf),
+             "listen 127.0.0.1:%d ssl; ssl_certificate %s; ssl_certificate_key %s;", tls_port, cert,
+             key);
+    bool up = nginx_start(&nginx, dir, "us", 0, conf) && pdns_start(&pdns, dir);
     return up ? 0 : -1;
 }
 
@@ -193,6 +236,42 @@ static void http_tells_a_closed_port_from_a_silent_server(void **state)
     http_reply_fini(&reply);
 }
 
+static void http_trusts_only_a_signed_certificate(void **state)
+{
+    (void)state;
+    char url[64];
+    snprintf(url, sizeof(url), "https://127.0.0.1:%d/health", tls_port);
+    struct http_request request = { .url = url, .deadline_ms = soon() };
+    struct http_reply reply = { 0 };
+    struct dr_err err = { 0 };
+    assert_int_equal(http_do(&request, &reply, &err), DR_E_DENIED);
+    assert_non_null(strstr(err.msg, "certificate"));
+    http_reply_fini(&reply);
+    reply = (struct http_reply){ 0 };
+    request.ca = cert;
+    assert_int_equal(http_do(&request, &reply, &err), DR_OK);
+    assert_string_equal(reply.body.data, "ok us");
+    http_reply_fini(&reply);
+}
+
+static void http_keeps_no_more_of_an_answer_than_its_limit(void **state)
+{
+    (void)state;
+    char path[256];
+    snprintf(path, sizeof(path), "%s/us/www/big", dir);
+    FILE *fp = fopen(path, "we");
+    assert_non_null(fp);
+    assert_int_equal(ftruncate(fileno(fp), HTTP_BODY_MAX + 1), 0);
+    fclose(fp);
+    struct http_reply reply = { 0 };
+    struct dr_err err = { 0 };
+    assert_int_equal(ask("/big", NULL, &reply, &err), DR_OK);
+    assert_int_equal(reply.status, 200);
+    assert_true(reply.cut);
+    assert_int_equal(reply.body.len, HTTP_BODY_MAX);
+    http_reply_fini(&reply);
+}
+
 static void http_looks_a_name_up_at_the_given_server(void **state)
 {
     (void)state;
@@ -320,6 +399,8 @@ int main(void)
         cmocka_unit_test(http_to_a_dark_region_is_refused_before_any_byte),
         cmocka_unit_test(http_refuses_what_is_no_web_address),
         cmocka_unit_test(http_tells_a_closed_port_from_a_silent_server),
+        cmocka_unit_test(http_trusts_only_a_signed_certificate),
+        cmocka_unit_test(http_keeps_no_more_of_an_answer_than_its_limit),
         cmocka_unit_test(http_looks_a_name_up_at_the_given_server),
         cmocka_unit_test(dns_gives_values_and_the_longest_ttl),
         cmocka_unit_test(dns_tells_no_name_from_no_record_from_no_server),

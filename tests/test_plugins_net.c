@@ -205,6 +205,28 @@ static void dns_check_that_nobody_answers_is_unknown(void **state)
     tried_fini(&t);
 }
 
+static void dns_check_does_not_ask_resolvers_in_the_dark(void **state)
+{
+    (void)state;
+    char us_address[32];
+    snprintf(us_address, sizeof(us_address), "127.0.0.1:%d", us.port);
+    const struct {
+        const char *first;
+        enum step_verdict verdict;
+        int64_t asked;
+    } rows[] = { { resolver, STEP_PASS, 1 }, { us_address, STEP_FAIL, 0 } };
+    for (size_t i = 0; i < DR_ARRAY_LEN(rows); i++) {
+        struct step_ask ask = { .config = config, .dark = "us-east-1" };
+        json_t *with = json_pack("{s:s,s:[s],s:[s,s]}", "name", "app.example.test", "want",
+                                 "127.0.0.1", "resolvers", rows[i].first, us_address);
+        struct tried t = step_try(&provider_dns_check, "check", with, &ask);
+        assert_int_equal(t.verdict, rows[i].verdict);
+        assert_int_equal(tried_int(t.evidence, "asked"), rows[i].asked);
+        assert_true(tried_int(t.evidence, "refused_connects") > 0);
+        tried_fini(&t);
+    }
+}
+
 static void dns_ttl_compares_with_the_most_that_is_wanted(void **state)
 {
     (void)state;
@@ -484,6 +506,23 @@ static void powerdns_says_what_is_wrong(void **state)
     assert_world_sees("app.example.test", "127.0.0.1", 60);
 }
 
+static void powerdns_in_the_dark_is_not_asked(void **state)
+{
+    (void)state;
+    char url[64];
+    snprintf(url, sizeof(url), "http://127.0.0.1:%d", us.port);
+    static const char *const verbs[] = { "check", "apply" };
+    for (size_t i = 0; i < DR_ARRAY_LEN(verbs); i++) {
+        struct step_ask ask = { .config = config, .dark = "us-east-1" };
+        json_t *with = json_pack("{s:s,s:s,s:[s],s:s}", "zone", "example.test", "name",
+                                 "app.example.test", "to", "127.0.0.2", "url", url);
+        struct tried t = step_try(&provider_powerdns, verbs[i], with, &ask);
+        assert_int_equal(t.verdict, STEP_FAIL);
+        assert_non_null(strstr(t.why, "refused: us-east-1 is dark"));
+        tried_fini(&t);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -493,6 +532,7 @@ int main(void)
         cmocka_unit_test(http_check_asks_the_given_name_server),
         cmocka_unit_test(dns_check_counts_the_resolvers_that_agree),
         cmocka_unit_test(dns_check_that_nobody_answers_is_unknown),
+        cmocka_unit_test(dns_check_does_not_ask_resolvers_in_the_dark),
         cmocka_unit_test(dns_ttl_compares_with_the_most_that_is_wanted),
         cmocka_unit_test(haproxy_switch_is_seen_through_the_front_and_undone),
         cmocka_unit_test(haproxy_undo_restores_each_state_by_its_name),
@@ -503,6 +543,7 @@ int main(void)
         cmocka_unit_test(powerdns_undo_deletes_a_name_that_was_not_there),
         cmocka_unit_test(powerdns_leaves_alone_what_somebody_else_changed),
         cmocka_unit_test(powerdns_says_what_is_wrong),
+        cmocka_unit_test(powerdns_in_the_dark_is_not_asked),
     };
     return cmocka_run_group_tests_name("plugins_net", tests, start, stop);
 }
