@@ -21,7 +21,7 @@ static json_t *steps_of(const struct script *s)
     for (size_t i = 0; i < s->step_count; i++) {
         const struct script_step *st = &s->steps[i];
         json_t *o = json_object();
-        DR_FREE char *title = s->ops->text(s, st->title, &facts);
+        DR_FREE char *title = s->ops->title(s, i, &facts);
         put(o, "id", st->id);
         put(o, "use", st->type->name);
         put(o, "class", class_names[st->type->class]);

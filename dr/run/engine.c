@@ -200,7 +200,7 @@ static void put_region(json_t *o, const char *key, const char *region)
     json_put(o, key, region != NULL ? json_printable(region) : json_null());
 }
 
-/* {"$secret":"NAME"} in the journal is the secret itself on the child's descriptor. */
+/* {"secret":"NAME"} in the journal is the secret itself on the child's descriptor. */
 static json_t *with_secrets(const struct engine *e, const json_t *with)
 {
     json_t *copy = json_deep_copy(with);
@@ -209,7 +209,7 @@ static json_t *with_secrets(const struct engine *e, const json_t *with)
     void *next = NULL;
     json_object_foreach_safe(copy, next, name, value)
     {
-        const char *secret = json_string_value(json_object_get(value, "$secret"));
+        const char *secret = json_string_value(json_object_get(value, "secret"));
         DR_FREE char *text = NULL;
         struct dr_err err = { 0 };
         if (secret != NULL && e->o.config != NULL &&

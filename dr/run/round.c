@@ -102,7 +102,7 @@ static void finish_failed(struct job *j, const char *type, const char *verdict, 
 static bool has_own_check(const struct job *j)
 {
     const struct script_step *s = step_of(j);
-    return s->check != NULL || s->repeatable || s->type->has_check;
+    return s->check != NULL || s->repeatable || s->own_check;
 }
 
 /* -- between attempts -------------------------------------------------------------------------- */
@@ -616,8 +616,6 @@ static void begin_approval(struct job *j)
     }
     json_put(b, "with", json_incref(j->with));
     json_put_text(b, "shown", hex_encode(raw, sizeof(raw), hex));
-    json_decref(at_of(j)->with);
-    at_of(j)->with = json_incref(j->with);
     e->told_wait = false;
     job_end(j);
     commit(e, "ask", b);

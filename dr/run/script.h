@@ -30,8 +30,9 @@ struct script_ops {
                           const struct script_facts *facts, json_t **ret, struct dr_err *err);
     enum script_truth (*truth)(const struct script *s, const void *when,
                                const struct script_facts *facts);
-    /* A text with names in it (title, point of no return); never NULL. The caller frees. */
+    /* A text with names in it (the point of no return), a step's title; never NULL. The caller frees. */
     char *(*text)(const struct script *s, const void *text, const struct script_facts *facts);
+    char *(*title)(const struct script *s, size_t step, const struct script_facts *facts);
     void (*free)(struct script *s);
 };
 
@@ -51,14 +52,14 @@ struct script_step {
     const char *id;
     const struct step_type *type;
     const void *with;
-    const void *title;   /* for ops->text() */
     const void *when;    /* NULL: always */
     const size_t *needs; /* indices, all smaller than its own */
     size_t need_count;
     int64_t timeout_ms;
     int retry;
     bool repeatable;                  /* check: repeatable */
-    const struct script_check *check; /* given; NULL: the type's own, if it has one */
+    bool own_check;                   /* the type's own answers */
+    const struct script_check *check; /* given by the plan, or NULL */
     const struct script_check *verify;
     size_t verify_count;
     enum script_undo undo;

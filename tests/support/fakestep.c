@@ -395,6 +395,12 @@ static char *fake_text(const struct script *s, const void *text, const struct sc
     return dr_strdup(text != NULL ? text : "");
 }
 
+static char *fake_title(const struct script *s, size_t i, const struct script_facts *facts)
+{
+    (void)facts;
+    return dr_strdup(s->steps[i].id);
+}
+
 static void fake_free(struct script *s)
 {
     struct fake_script *f = (struct fake_script *)s;
@@ -410,9 +416,11 @@ static void fake_free(struct script *s)
     free(f);
 }
 
-static const struct script_ops script_ops = {
-    .resolve = fake_resolve, .truth = fake_truth, .text = fake_text, .free = fake_free
-};
+static const struct script_ops script_ops = { .resolve = fake_resolve,
+                                              .truth = fake_truth,
+                                              .text = fake_text,
+                                              .title = fake_title,
+                                              .free = fake_free };
 
 static enum on_error word_of(const json_t *o)
 {
@@ -458,6 +466,7 @@ static void fill_step(struct script_step *st, const json_t *steps, size_t i)
     st->when = json_object_get(o, "when");
     st->timeout_ms = st->type->timeout_ms;
     st->retry = (int)json_integer_value(json_object_get(o, "retry"));
+    st->own_check = st->type->has_check;
     st->repeatable = check != NULL && strcmp(check, "repeatable") == 0;
     st->verify = checks_of(json_object_get(o, "verify"), &st->verify_count);
     st->undo = undo == NULL                 ? UNDO_OF_TYPE

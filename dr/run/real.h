@@ -1,0 +1,42 @@
+/*
+ * real.h - the world as it is: children on libuv, buckets, the prober's files, and the run's lease.
+ *
+ * The lease is renewed from the loop each third of HOLD. When it is lost, or cannot be renewed until the
+ * belief ends, the engine is told and stops everything. Buckets in the failed region are never opened.
+ */
+#ifndef DR_RUN_REAL_H
+#define DR_RUN_REAL_H
+
+#include <uv.h>
+
+#include "dr/config/config.h"
+#include "dr/lease/lease.h"
+#include "dr/run/world.h"
+
+struct real_options {
+    const struct config *config; /* borrowed for the world's life */
+    const char *run;             /* its id */
+    const char *failed;          /* region not to be touched, or NULL */
+    struct lease *lease;         /* taken over: released at the end; NULL: none (dry run) */
+    void (*lost)(void *arg);     /* the lease is gone */
+    void *arg;
+};
+
+struct world *real_world_new(const struct real_options *options) DR_MUST_USE;
+
+/* Releases the lease. NULL is fine. */
+void real_world_free(struct world *w);
+
+/* For whoever reads a terminal on the same loop. */
+uv_loop_t *real_world_loop(struct world *w);
+
+/* Who is told when the lease is gone; the engine is made after the world. */
+void real_world_on_loss(struct world *w, void (*lost)(void *arg), void *arg);
+
+/* Can a step of this type run here: built in, or an executable in $DRCTL_PLUGINS? arg is unused. */
+bool real_world_runs(void *arg, const char *type);
+
+/* The prober's facts for a start (since NULL) as journalled; NULL: no probe is configured. */
+json_t *real_health_at_start(const struct config *c);
+
+#endif
