@@ -17,6 +17,7 @@ const struct cli_verb *const cli_verbs[] = {
     &verb_help,
     &verb_init,
     &verb_key,
+    &verb_lease,
     &verb_ls,
     &verb_report,
     &verb_restore,

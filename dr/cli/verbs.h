@@ -19,6 +19,7 @@ extern const struct cli_verb verb_export;
 extern const struct cli_verb verb_help;
 extern const struct cli_verb verb_init;
 extern const struct cli_verb verb_key;
+extern const struct cli_verb verb_lease;
 extern const struct cli_verb verb_ls;
 extern const struct cli_verb verb_report;
 extern const struct cli_verb verb_restore;

@@ -1,0 +1,243 @@
+#include "dr/run/run.h"
+
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dr/base/clock.h"
+#include "dr/base/mem.h"
+#include "dr/data/time.h"
+#include "dr/run/plan.h"
+
+enum { PASSWD_MAX = 4096, CREATE_TRIES = 16 };
+
+static const char run_key[] = "run"; /* one run at a time, whatever the plan */
+
+void run_close(struct run *r)
+{
+    if (r == NULL)
+        return;
+    engine_free(r->engine);
+    real_world_free(r->world);
+    journal_close(r->journal);
+    script_free(r->script);
+    free(r);
+}
+
+char *run_operator(void)
+{
+    /* NOLINTBEGIN(concurrency-mt-unsafe): one thread */
+    static const char *const names[] = { "DRCTL_OPERATOR", "SUDO_USER" };
+    for (size_t i = 0; i < DR_ARRAY_LEN(names); i++) {
+        const char *name = getenv(names[i]);
+        if (name != NULL && name[0] != '\0')
+            return dr_strdup(name);
+    }
+    /* NOLINTEND(concurrency-mt-unsafe) */
+    struct passwd pw;
+    struct passwd *found = NULL;
+    char room[PASSWD_MAX];
+    if (getpwuid_r(getuid(), &pw, room, sizeof(room), &found) == 0 && found != NULL)
+        return dr_strdup(pw.pw_name);
+    return dr_strf("uid-%u", getuid());
+}
+
+char *run_host(void)
+{
+    char name[256] = "";
+    if (gethostname(name, sizeof(name) - 1) != 0 || name[0] == '\0')
+        return dr_strdup("localhost");
+    return dr_strdup(name);
+}
+
+/* -- earlier runs -------------------------------------------------------------------------------- */
+
+static bool load_state(const struct config *c, const char *id, struct run_state *ret)
+{
+    DR_CLEANUP(journal_records_fini) struct journal_records all = { 0 };
+    struct dr_err err = { 0 };
+    if (journal_load(c->state_dir, id, &all, &err) != DR_OK || all.count == 0)
+        return false;
+    state_replay(ret, &all);
+    return true;
+}
+
+char *run_active_region(const struct config *c, const char *const *regions, size_t count)
+{
+    DR_CLEANUP(text_list_fini) struct text_list runs = { 0 };
+    struct dr_err err = { 0 };
+    char *active = NULL;
+    if (journal_runs(c->state_dir, &runs, &err) != DR_OK)
+        runs.count = 0;
+    for (size_t i = runs.count; i > 0 && active == NULL; i--) {
+        DR_CLEANUP(run_state_fini) struct run_state s = { 0 };
+        if (runs.items[i - 1][0] != 'R' || !load_state(c, runs.items[i - 1], &s))
+            continue;
+        if ((s.phase == RUN_RECOVERED || s.phase == RUN_FAILED) && s.target != NULL && !s.dry)
+            active = dr_strdup(s.target);
+    }
+    if (active == NULL && count > 0)
+        active = dr_strdup(regions[0]);
+    return active;
+}
+
+char *run_newest_open(const struct config *c)
+{
+    DR_CLEANUP(text_list_fini) struct text_list runs = { 0 };
+    struct dr_err err = { 0 };
+    if (journal_runs(c->state_dir, &runs, &err) != DR_OK)
+        return NULL;
+    for (size_t i = runs.count; i > 0; i--) {
+        DR_CLEANUP(run_state_fini) struct run_state s = { 0 };
+        if (runs.items[i - 1][0] == 'R' && load_state(c, runs.items[i - 1], &s) &&
+            !run_is_final(s.phase))
+            return dr_strdup(runs.items[i - 1]);
+    }
+    return NULL;
+}
+
+/* -- lease --------------------------------------------------------------------------------------- */
+
+static enum dr_rc take_lease(const struct config *c, const char *who, struct lease **ret,
+                             struct dr_err *err)
+{
+    struct lease_place place;
+    struct lease_wish wish = { .key = run_key, .holder = who };
+    DR_TRY(lease_place_of(c, &place, err));
+    if (lease_acquire(&place, &wish, ret, err) == DR_OK)
+        return DR_OK;
+    if (err->rc == DR_E_BUSY)
+        return dr_hint(err, "Another run is under way: drctl runs, drctl runs watch.");
+    return err->rc;
+}
+
+static enum dr_rc record_lease(struct run *r, const struct lease *lease, struct dr_err *err)
+{
+    json_t *b = json_object();
+    json_put_text(b, "key", run_key);
+    json_put_int(b, "epoch", lease != NULL ? lease->epoch : 0);
+    json_put_text(b, "holder", lease != NULL ? lease->holder : "");
+    return journal_append(r->journal, "lease", b, err);
+}
+
+/* -- beginning ------------------------------------------------------------------------------------ */
+
+static enum dr_rc create_journal(struct run *r, bool dry, struct dr_err *err)
+{
+    const char *dir = r->config->state_dir;
+    for (int tries = 0; tries < CREATE_TRIES; tries++) {
+        DR_CLEANUP(text_list_fini) struct text_list runs = { 0 };
+        long long last = 0;
+        DR_TRY(journal_runs(dir, &runs, err));
+        for (size_t i = 0; i < runs.count; i++)
+            if (runs.items[i][0] == (dry ? 'D' : 'R'))
+                last = strtoll(runs.items[i] + 2, NULL, 10);
+        (void)snprintf(r->id, sizeof(r->id), "%c-%lld", dry ? 'D' : 'R', last + 1);
+        enum dr_rc rc = journal_create(dir, r->id, &r->journal, err);
+        if (rc != DR_E_EXISTS)
+            return rc;
+    }
+    return dr_fail(err, DR_E_BUSY, "others take each run id in '%s'", dir);
+}
+
+static enum dr_rc record_impact(struct run *r, const struct run_begin *begin, const char *since,
+                                struct dr_err *err)
+{
+    char now[TIME_TEXT_MAX];
+    json_t *b = json_object();
+    DR_JSON json_t *health = real_health_at_start(r->config);
+    const json_t *good = json_object_get(health, "last_good");
+    bool seen = health != NULL && good != NULL && !json_is_null(good);
+    json_put_text(b, "method", since != NULL ? "since" : seen ? "probe" : "command");
+    json_put(b, "since", since != NULL ? json_printable(since) : json_null());
+    json_put(b, "health", health != NULL ? json_incref(health) : json_null());
+    json_put_text(b, "by", begin->by);
+    json_put_text(b, "at", time_print(clock_wall_ns(), now));
+    return journal_append(r->journal, "impact", b, err);
+}
+
+static void on_lost(void *arg)
+{
+    engine_lose(arg);
+}
+
+static void start_engine(struct run *r, const struct engine_options *options, struct lease *lease,
+                         const char *failed)
+{
+    struct real_options o = { .config = r->config, .run = r->id, .failed = failed, .lease = lease };
+    r->world = real_world_new(&o);
+    r->engine = engine_new(r->script, r->journal, r->world, options);
+    real_world_on_loss(r->world, on_lost, r->engine);
+}
+
+enum dr_rc run_begin(const struct config *c, struct script *script, struct run_begin *begin,
+                     const struct run_since *since, const struct engine_options *options,
+                     struct run **ret, struct dr_err *err)
+{
+    DR_CLEANUP(run_close_ptr) struct run *r = dr_alloc(1, sizeof(*r));
+    DR_CLEANUP(lease_free_ptr) struct lease *lease = NULL;
+    DR_FREE char *host = run_host();
+    DR_FREE char *who = dr_strf("%s@%s:%d", begin->by, host, (int)getpid());
+    r->config = c;
+    r->script = script;
+    if (!begin->dry)
+        DR_TRY(take_lease(c, who, &lease, err));
+    DR_TRY(create_journal(r, begin->dry, err));
+    begin->id = r->id;
+    begin->host = host;
+    begin->config_path = c->path;
+    DR_TRY(journal_append(r->journal, "start", run_begin_body(script, begin), err));
+    DR_TRY(record_lease(r, lease, err));
+    DR_TRY(record_impact(r, begin, since->text, err));
+    start_engine(r, options, DR_TAKE(lease), begin->failed);
+    *ret = DR_TAKE(r);
+    return DR_OK;
+}
+
+/* -- taking up ------------------------------------------------------------------------------------ */
+
+static enum dr_rc plan_as_journalled(struct run *r, const struct run_state *s, struct dr_err *err)
+{
+    DR_CLEANUP(diag_fini) struct diag d = { 0 };
+    if (s->text == NULL)
+        return dr_fail(err, DR_E_CORRUPT, "the journal of %s has no plan", r->id);
+    const char *file = s->file != NULL ? s->file : "plan.yaml";
+    struct plan *p = plan_read(file, s->text, strlen(s->text), NULL, &d);
+    if (p == NULL)
+        return dr_fail(err, DR_E_UNKNOWN, "the plan in the journal of %s is not understood: %s",
+                       r->id, d.count > 0 ? d.items[0].what : "nothing was read");
+    r->script = script_of_plan(p, s->text, r->config);
+    if (r->script->step_count != s->step_count)
+        return dr_fail(err, DR_E_UNKNOWN, "the plan in the journal of %s has other steps", r->id);
+    return DR_OK;
+}
+
+enum dr_rc run_take_up(const struct config *c, const char *id, const struct engine_options *options,
+                       struct run **ret, struct dr_err *err)
+{
+    DR_CLEANUP(run_close_ptr) struct run *r = dr_alloc(1, sizeof(*r));
+    DR_CLEANUP(lease_free_ptr) struct lease *lease = NULL;
+    DR_CLEANUP(run_state_fini) struct run_state s = { 0 };
+    DR_FREE char *host = run_host();
+    DR_FREE char *who = dr_strf("%s@%s:%d", options->operator, host, (int)getpid());
+    r->config = c;
+    (void)snprintf(r->id, sizeof(r->id), "%s", id);
+    DR_TRY(journal_open(c->state_dir, id, &r->journal, err));
+    state_replay(&s, journal_all(r->journal));
+    if (s.phase == RUN_NONE)
+        return dr_fail(err, DR_E_UNKNOWN, "run %s ended before its first record", id);
+    if (run_is_final(s.phase)) {
+        (void)dr_fail(err, DR_E_REFUSED, "run %s is over: %s", id, run_phase_name(s.phase));
+        return dr_hint(err, "A run that ended is followed by another one: drctl failover ...");
+    }
+    DR_TRY(plan_as_journalled(r, &s, err));
+    int64_t before = clock_boot_ms();
+    if (!s.dry)
+        DR_TRY(take_lease(c, who, &lease, err));
+    r->lease_waited_ms = clock_boot_ms() - before;
+    DR_TRY(record_lease(r, lease, err));
+    start_engine(r, options, DR_TAKE(lease), s.failed);
+    *ret = DR_TAKE(r);
+    return DR_OK;
+}

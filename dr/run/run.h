@@ -1,0 +1,53 @@
+/*
+ * run.h - a run as a whole: its id, its lease, its journal, its engine; begun or taken up again.
+ */
+#ifndef DR_RUN_RUN_H
+#define DR_RUN_RUN_H
+
+#include "dr/run/begin.h"
+#include "dr/run/engine.h"
+#include "dr/run/real.h"
+
+struct run {
+    const struct config *config; /* borrowed */
+    struct script *script;       /* owned */
+    struct journal *journal;     /* owned */
+    struct world *world;         /* owned; has the lease */
+    struct engine *engine;       /* owned */
+    char id[RUN_ID_MAX];
+    int64_t lease_waited_ms; /* for the lease of a runner that is gone */
+};
+
+void run_close(struct run *r);
+DR_DEFINE_CLEANUP(struct run, run_close)
+
+struct run_since {    /* what a person says about when it broke */
+    const char *text; /* RFC 3339, or NULL */
+};
+
+/*
+ * Begin: the run's lease, an id, the journal with start, lease and impact. `begin` has everything but
+ * id, host and config_path. script is taken over in every case. DR_E_BUSY: another run is under way.
+ */
+enum dr_rc run_begin(const struct config *c, struct script *script, struct run_begin *begin,
+                     const struct run_since *since, const struct engine_options *options,
+                     struct run **ret, struct dr_err *err) DR_MUST_USE;
+
+/*
+ * Take up a run: its journal (DR_E_CORRUPT: nothing was done), the lease with the next epoch, the plan
+ * as journalled. The engine still has to be told how to go on: engine_resume(), or engine_hear().
+ */
+enum dr_rc run_take_up(const struct config *c, const char *id, const struct engine_options *options,
+                       struct run **ret, struct dr_err *err) DR_MUST_USE;
+
+/* The region that serves by the record of the last run, else the first. The caller frees. NULL: none. */
+char *run_active_region(const struct config *c, const char *const *regions, size_t count);
+
+/* The newest run that is not over; NULL: none. The caller frees. */
+char *run_newest_open(const struct config *c);
+
+/* Who types: $DRCTL_OPERATOR, $SUDO_USER, or the name of the user. The caller frees. */
+char *run_operator(void);
+char *run_host(void);
+
+#endif
