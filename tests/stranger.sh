@@ -41,7 +41,8 @@ while read -r pack; do
 done < <(find "$work/us/packs" "$work/eu/packs" -type f)
 fact "there are packs in both buckets" test "$packs" -ge 2
 fact "zstd -t and sha256sum accept every pack" test "$bad" -eq 0
-fact "both buckets hold the same objects" diff -r "$work/us" "$work/eu"
+objects() { (cd "$1" && find . -type f -exec sha256sum {} + | sort -k 2); }
+fact "both buckets hold the same objects" test "$(objects "$work/us")" = "$(objects "$work/eu")"
 
 # -- drctl -----------------------------------------------------------------------------------------------
 run "$DRCTL" restore latest --source app --to "$work/by-drctl"
