@@ -183,6 +183,9 @@ static inline bool plan_is_after(const struct plan *p, size_t a, size_t b)
     return p->after[b * p->step_count + a];
 }
 
+/* The class of a call, as with.effect of exec says; not only that of its type. */
+enum step_class plan_class(const struct plan_call *call);
+
 /* ---- values at run time ------------------------------------------------------------------------ */
 
 /*
