@@ -29,8 +29,7 @@ static int tell_json(const struct diag *d, int exit)
 {
     json_t *list = json_array(), *o = json_object();
     for (size_t i = 0; i < d->count; i++)
-        if (json_array_append_new(list, finding_json(&d->items[i])) != 0)
-            DR_ASSERT(!"memory for a list");
+        cli_json_add(list, finding_json(&d->items[i]));
     json_put(o, "findings", list);
     char why[96];
     snprintf(why, sizeof(why), "%zu %s%s, %zu %s%s", COUNT(d->errors, "error"),
@@ -56,8 +55,7 @@ static int run_check(struct cli *cli)
     if (!cli_options(cli, NULL, 0, 0, 0))
         return EXIT_USAGE;
     if (cli->config_path == NULL) {
-        DR_CLEANUP(config_free_ptr)
-        struct config *none = cli_config(cli); /* says where it looked */
+        config_free(cli_config(cli)); /* there is none: it says where it looked */
         return EXIT_USAGE;
     }
     DR_CLEANUP(diag_fini) struct diag d = { 0 };

@@ -59,6 +59,12 @@ void cli_print_json(json_t *value)
     json_decref(value);
 }
 
+void cli_json_add(json_t *list, json_t *value)
+{
+    int rc = json_array_append_new(list, value);
+    DR_ASSERT(rc == 0);
+}
+
 int cli_result_json(json_t *object, int exit, const char *why)
 {
     json_put_int(object, "exit", exit);

@@ -98,6 +98,9 @@ void cli_print_json(json_t *value);
 /* The same for the result of a verb: "exit" and "why" (NULL: left out) are added. Returns exit. */
 int cli_result_json(json_t *object, int exit, const char *why);
 
+/* Append to a list; the reference is taken over. Ends the process when memory ends. */
+void cli_json_add(json_t *list, json_t *value);
+
 /* Text from outside made printable, for printf; the caller frees. */
 char *cli_printable(const char *text) DR_MUST_USE;
 

@@ -68,8 +68,7 @@ json_t *data_texts_json(const struct text_list *list)
 {
     json_t *array = json_array();
     for (size_t i = 0; i < list->count; i++)
-        if (json_array_append_new(array, json_printable(list->items[i])) != 0)
-            DR_ASSERT(!"memory for a list");
+        cli_json_add(array, json_printable(list->items[i]));
     return array;
 }
 

@@ -68,8 +68,7 @@ static void say(struct doctor *doc, enum state state, const char *what, const ch
     json_put_text(o, "text", raw);
     if (hint != NULL)
         json_put_text(o, "hint", hint);
-    if (json_array_append_new(doc->checks, o) != 0)
-        DR_ASSERT(!"memory for a list");
+    cli_json_add(doc->checks, o);
 }
 
 /* ---- this machine ---------------------------------------------------------------------------- */

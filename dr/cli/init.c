@@ -28,8 +28,7 @@ static int run_init(struct cli *cli)
         json_put_text(b, "name", c->buckets[i].name);
         json_put_text(b, "region", c->buckets[i].region);
         json_put_text(b, "url", c->buckets[i].url);
-        if (json_array_append_new(list, b) != 0)
-            DR_ASSERT(!"memory for a list");
+        cli_json_add(list, b);
     }
     json_put(o, "buckets", list);
     return cli_result_json(o, EXIT_DONE, NULL);

@@ -16,8 +16,7 @@ static void print_json(const struct snapshot_list *list)
 {
     json_t *array = json_array();
     for (size_t i = 0; i < list->count; i++)
-        if (json_array_append_new(array, data_snapshot_json(&list->items[i])) != 0)
-            DR_ASSERT(!"memory for a list");
+        cli_json_add(array, data_snapshot_json(&list->items[i]));
     cli_print_json(array);
 }
 

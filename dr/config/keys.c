@@ -21,7 +21,7 @@ static const struct config_key secondary_keys[] = {
     { "name", KEY_NAME, .required = true, AT(secondary, name) },
     { "role", KEY_TEXT, AT(secondary, role) },
     { "priority", KEY_INTEGER, AT(secondary, priority), .min = 1, .max = MANY },
-    { NULL },
+    { .name = NULL },
 };
 static const struct config_block secondary = {
     "a secondary region",
@@ -35,7 +35,7 @@ static const struct config_key strategy_keys[] = {
     { "type", KEY_TEXT, AT(loaded, config.strategy_type) },
     { "primary_region", KEY_NAME, AT(loaded, config.primary_region) },
     { "secondary_regions", KEY_ROWS, ROWS(secondaries, secondary_count), .block = &secondary },
-    { NULL },
+    { .name = NULL },
 };
 static const struct config_block strategy = { "'strategy'", strategy_keys, .at = KEY_NOWHERE };
 
@@ -59,7 +59,7 @@ static const struct config_key policy_keys[] = {
     { "retention", KEY_DURATION, AT(config_policy, retention_ms) },
     { "storage_locations", KEY_OWN, AT(config_policy, storage_locations), .read = read_locations,
       .fini = fini_list },
-    { NULL },
+    { .name = NULL },
 };
 
 static void policy_given(struct reader *r, struct yaml_node *map, void *out)
@@ -92,7 +92,7 @@ static const struct config_key backup_policy_keys[] = {
     { "full_backup", KEY_BLOCK, AT(config, full), .block = &full_policy },
     { "incremental_backup", KEY_BLOCK, AT(config, incremental), .block = &incremental_policy },
     { "config_snapshot", KEY_BLOCK, AT(config, snapshot), .block = &snapshot_policy },
-    { NULL },
+    { .name = NULL },
 };
 static const struct config_block backup_policy = { "'backup_policy'", backup_policy_keys,
                                                    .at = KEY_NOWHERE };
@@ -170,7 +170,7 @@ static const struct config_key drill_keys[] = {
     { "frequency", KEY_FREQUENCY, .to = KEY_NOWHERE },
     { "participants", KEY_LIST, .to = KEY_NOWHERE },
     { "notification_channels", KEY_LIST, .to = KEY_NOWHERE },
-    { NULL },
+    { .name = NULL },
 };
 static const struct config_block drill = { "'drill_schedule'", drill_keys, .at = KEY_NOWHERE };
 
@@ -178,7 +178,7 @@ static const struct config_key health_checks_keys[] = {
     { "interval", KEY_DURATION, AT(loaded, probe_interval_ms) },
     { "timeout", KEY_DURATION, AT(loaded, probe_timeout_ms) },
     { "failure_threshold", KEY_INTEGER, .to = KEY_NOWHERE, .min = 1, .max = MANY },
-    { NULL },
+    { .name = NULL },
 };
 static const struct config_block health_checks = { "'health_checks'", health_checks_keys,
                                                    .at = KEY_NOWHERE };
@@ -186,7 +186,7 @@ static const struct config_block health_checks = { "'health_checks'", health_che
 static const struct config_key alerts_keys[] = {
     { "channels", KEY_LIST, .to = KEY_NOWHERE },
     { "escalation_time", KEY_DURATION, .to = KEY_NOWHERE },
-    { NULL },
+    { .name = NULL },
 };
 static const struct config_block critical_alerts = { "'critical_alerts'", alerts_keys,
                                                      .at = KEY_NOWHERE };
@@ -196,14 +196,14 @@ static const struct config_block warning_alerts = { "'warning_alerts'", alerts_k
 static const struct config_key alerting_keys[] = {
     { "critical_alerts", KEY_BLOCK, .to = KEY_NOWHERE, .block = &critical_alerts },
     { "warning_alerts", KEY_BLOCK, .to = KEY_NOWHERE, .block = &warning_alerts },
-    { NULL },
+    { .name = NULL },
 };
 static const struct config_block alerting = { "'alerting'", alerting_keys, .at = KEY_NOWHERE };
 
 static const struct config_key monitoring_keys[] = {
     { "health_checks", KEY_BLOCK, .to = KEY_NOWHERE, .block = &health_checks },
     { "alerting", KEY_BLOCK, .to = KEY_NOWHERE, .block = &alerting },
-    { NULL },
+    { .name = NULL },
 };
 static const struct config_block monitoring = { "'monitoring'", monitoring_keys,
                                                 .at = KEY_NOWHERE };
@@ -261,7 +261,7 @@ static void fini_people(void *out)
 static const struct config_key incident_keys[] = {
     { "runbooks", KEY_LIST, .to = KEY_NOWHERE },
     { "contact_information", KEY_OWN, .to = 0, .read = read_people, .fini = fini_people },
-    { NULL },
+    { .name = NULL },
 };
 static const struct config_block incident = { "'incident_response'", incident_keys,
                                               .at = KEY_NOWHERE };
@@ -274,7 +274,7 @@ static const struct config_key disaster_keys[] = {
     { "drill_schedule", KEY_BLOCK, .to = KEY_NOWHERE, .block = &drill },
     { "monitoring", KEY_BLOCK, .to = KEY_NOWHERE, .block = &monitoring },
     { "incident_response", KEY_BLOCK, .to = KEY_NOWHERE, .block = &incident },
-    { NULL },
+    { .name = NULL },
 };
 static const struct config_block disaster = { "'disaster_recovery'", disaster_keys,
                                               .at = KEY_NOWHERE };
@@ -328,7 +328,7 @@ static const struct config_key site_keys[] = {
     { "reach", KEY_CHOICE, AT(config_site, reach), .choices = reaches },
     { "address", KEY_TEXT, AT(config_site, address) },
     { "fields", KEY_OWN, .to = 0, .read = read_fields, .fini = fini_fields },
-    { NULL },
+    { .name = NULL },
 };
 static const struct config_block site = {
     "a site",
@@ -344,7 +344,7 @@ static const char *const classes[] = { "data", "config", NULL };
 static const struct config_key hook_keys[] = {
     { "before", KEY_ARGV, .to = KEY_NOWHERE },
     { "after", KEY_ARGV, .to = KEY_NOWHERE },
-    { NULL },
+    { .name = NULL },
 };
 static const struct config_block hooks = { "'hooks'", hook_keys, .at = KEY_NOWHERE };
 
@@ -375,7 +375,7 @@ static const struct config_key source_keys[] = {
     { "hooks", KEY_BLOCK, .to = KEY_NOWHERE, .block = &hooks,
       .later = "do not run in this version: nothing is started before or after a backup" },
     { "sentinel", KEY_TEXT, AT(config_source, sentinel) },
-    { NULL },
+    { .name = NULL },
 };
 static const struct config_block source = {
     "a source",
@@ -403,7 +403,7 @@ static const struct config_key bucket_keys[] = {
       .later = "is not used in this version: a directory has no certificate" },
     { "lock", KEY_DURATION, .to = KEY_NOWHERE,
       .later = "has no effect in this version: a directory cannot lock its objects" },
-    { NULL },
+    { .name = NULL },
 };
 static const struct config_block bucket = {
     "a bucket",
@@ -474,7 +474,7 @@ static const struct config_key probe_keys[] = {
     { "interval", KEY_DURATION, AT(config_probe, interval_ms) },
     { "timeout", KEY_DURATION, AT(config_probe, timeout_ms) },
     { "times", KEY_INTEGER, AT(config_probe, times), .min = 1, .max = 1000 },
-    { NULL },
+    { .name = NULL },
 };
 static const struct config_block probe = {
     "a health probe",
@@ -505,14 +505,14 @@ static const struct config_key lease_keys[] = {
     { "path", KEY_PATH, AT(loaded, config.lease.path) },
     { "hold", KEY_DURATION, AT(loaded, config.lease.hold_ms) },
     { "take", KEY_DURATION, AT(loaded, config.lease.take_ms) },
-    { NULL },
+    { .name = NULL },
 };
 static const struct config_block lease = { "'lease'", lease_keys, .at = KEY_NOWHERE,
                                            .finish = finish_lease };
 
 static const struct config_key coordination_keys[] = {
     { "lease", KEY_BLOCK, .to = KEY_NOWHERE, .block = &lease },
-    { NULL },
+    { .name = NULL },
 };
 static const struct config_block coordination = { "'coordination'", coordination_keys,
                                                   .at = KEY_NOWHERE };
@@ -530,7 +530,7 @@ static void finish_haproxy(struct reader *r, struct yaml_node *map, void *out)
 
 static const struct config_key haproxy_keys[] = {
     { "socket", KEY_TEXT, .required = true, AT(loaded, config.providers.haproxy_socket) },
-    { NULL },
+    { .name = NULL },
 };
 static const struct config_block haproxy = { "'haproxy'", haproxy_keys, .at = KEY_NOWHERE,
                                              .finish = finish_haproxy };
@@ -551,7 +551,7 @@ static const struct config_key powerdns_keys[] = {
     { "url", KEY_TEXT, .required = true, AT(loaded, config.providers.powerdns_url) },
     { "key", KEY_SECRET, .required = true, AT(loaded, config.providers.powerdns_key) },
     { "server", KEY_TEXT, AT(loaded, config.providers.powerdns_server) },
-    { NULL },
+    { .name = NULL },
 };
 static const struct config_block powerdns = { "'powerdns'", powerdns_keys, .at = KEY_NOWHERE,
                                               .finish = finish_powerdns };
@@ -566,7 +566,7 @@ static void finish_dns(struct reader *r, struct yaml_node *map, void *out)
 
 static const struct config_key dns_keys[] = {
     { "resolvers", KEY_LIST, .required = true, AT(loaded, config.providers.dns_resolvers) },
-    { NULL },
+    { .name = NULL },
 };
 static const struct config_block dns = { "'dns'", dns_keys, .at = KEY_NOWHERE,
                                          .finish = finish_dns };
@@ -575,7 +575,7 @@ static const struct config_key service_keys[] = {
     { "start", KEY_ARGV, AT(loaded, config.providers.service_start) },
     { "stop", KEY_ARGV, AT(loaded, config.providers.service_stop) },
     { "status", KEY_ARGV, AT(loaded, config.providers.service_status) },
-    { NULL },
+    { .name = NULL },
 };
 static const struct config_block service = { "'service'", service_keys, .at = KEY_NOWHERE };
 
@@ -584,7 +584,7 @@ static const struct config_key provider_keys[] = {
     { "powerdns", KEY_BLOCK, .to = KEY_NOWHERE, .block = &powerdns },
     { "dns", KEY_BLOCK, .to = KEY_NOWHERE, .block = &dns },
     { "service", KEY_BLOCK, .to = KEY_NOWHERE, .block = &service },
-    { NULL },
+    { .name = NULL },
 };
 static const struct config_block providers = { "'providers'", provider_keys, .at = KEY_NOWHERE };
 
@@ -604,7 +604,7 @@ static void finish_secret(struct reader *r, struct yaml_node *map, void *out)
 static const struct config_key secret_keys[] = {
     { "file", KEY_PATH, AT(config_secret, file) },
     { "env", KEY_TEXT, AT(config_secret, env) },
-    { NULL },
+    { .name = NULL },
 };
 static const struct config_block secret = { "a secret", secret_keys, .at = KEY_NOWHERE,
                                             .finish = finish_secret };
@@ -707,7 +707,7 @@ static const struct config_key file_keys[] = {
     { "secrets", KEY_OWN, .to = 0, .read = read_secrets, .fini = fini_secrets },
     { "providers", KEY_BLOCK, .to = KEY_NOWHERE, .block = &providers },
     { "state_dir", KEY_PATH, AT(loaded, config.state_dir) },
-    { NULL },
+    { .name = NULL },
 };
 const struct config_block config_file = { "the configuration", file_keys,   sizeof(struct loaded),
                                           KEY_NOWHERE,         KEY_NOWHERE, NULL };

@@ -9,7 +9,7 @@
  *     static const struct config_key bucket_keys[] = {
  *         { "name", KEY_NAME, .to = offsetof(struct config_bucket, name), .required = true },
  *         ...
- *         { NULL },
+ *         { .name = NULL },
  *     };
  *
  * Words that name something defined elsewhere in the file (a region, a site, a secret) are also put
