@@ -79,6 +79,7 @@ static enum step_verdict exec_apply(struct step_call *call)
     char why[DR_ERR_MSG_MAX];
     if (stage_init(&p, call, &err) != DR_OK || run(&p, &r, &err) != DR_OK)
         return stage_says(&p, err.rc == DR_E_UNKNOWN ? STEP_UNKNOWN : STEP_FAIL, "%s", err.msg);
+    json_put_text(p.evidence, "honours", "none");
     if (r.code == 0)
         put_outputs(&p, &r);
     return stage_says(&p,

@@ -229,7 +229,7 @@ static void put_evidence(struct stage *p, const struct farm *farm)
     for (size_t i = 0; i < farm->count; i++)
         json_put_text(servers, farm->members[i].name, state_name(farm->members[i].admin));
     json_put(p->evidence, "servers", servers);
-    json_put_text(p->evidence, "epoch", "guarded");
+    json_put_text(p->evidence, "honours", "guarded");
 }
 
 static void farm_fini(struct farm *farm)

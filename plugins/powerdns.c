@@ -291,7 +291,7 @@ static void put_evidence(struct stage *p, const struct target *t)
         json_array_append_new(values, json_string(t->now.values.items[i]));
     json_put(p->evidence, "values", values);
     json_put_int(p->evidence, "ttl_s", t->now.exists ? t->now.ttl_s : -1);
-    json_put_text(p->evidence, "epoch", "guarded");
+    json_put_text(p->evidence, "honours", "guarded");
 }
 
 static enum step_verdict powerdns_check(struct step_call *call)

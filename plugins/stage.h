@@ -11,7 +11,9 @@
  * The gate is closed to every address that the configuration gives the dark regions (the sites'
  * address, host, and each field that is one), so a URL, a name server or a socket in there is
  * refused although the plan's author wrote it. stage_says() and stage_cannot() put the number of
- * refused connects into the evidence.
+ * refused connects into the evidence ("refused_connects"). Effects say there how they honour the
+ * run's epoch: "honours" is "enforced" (the target refuses an older one), "guarded" (read, compare,
+ * write, read back) or "none".
  */
 #ifndef PLUGINS_STAGE_H
 #define PLUGINS_STAGE_H
