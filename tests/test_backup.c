@@ -249,12 +249,12 @@ static void libarchive_reads_the_stream_to_its_end(void **state)
     struct archive *a = archive_read_new();
     struct archive_entry *e;
     assert_int_equal(archive_read_support_format_tar(a), ARCHIVE_OK);
-    assert_int_equal(archive_read_set_format_option(a, "tar", "hdrcharset", "BINARY"), ARCHIVE_OK);
     assert_int_equal(archive_read_open_filename(a, path, 1 << 16), ARCHIVE_OK);
     uint64_t entries = 0;
     int rc;
     bool directories = false;
-    while ((rc = archive_read_next_header(a, &e)) == ARCHIVE_OK) {
+    /* A warning: the C locale cannot show a name. */
+    while ((rc = archive_read_next_header(a, &e)) == ARCHIVE_OK || rc == ARCHIVE_WARN) {
         entries++;
         bool directory = archive_entry_filetype(e) == AE_IFDIR;
         assert_false(directories && !directory); /* they come last */
