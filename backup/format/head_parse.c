@@ -210,7 +210,7 @@ static enum dr_rc read_block(struct parse *p, const uint8_t **ret, struct dr_err
     uint64_t want = 0;
     DR_TRY(wire_take(&p->w, BLOCK_SIZE, &b, err));
     DR_TRY(octal(p, b, 148, 7, &want, err));
-    uint64_t sum = 8 * ' ';
+    uint64_t sum = UINT64_C(8) * ' ';
     for (size_t i = 0; i < BLOCK_SIZE; i++)
         sum += i >= 148 && i < 156 ? 0 : b[i];
     if (sum != want || memcmp(b + 257, "ustar\00000", 8) != 0)

@@ -51,7 +51,7 @@ static size_t add_source(const char *source, char *out)
     for (; source[len] != '\0' && len < SOURCE_IN_ID_MAX; len++) {
         char c = source[len];
         if (c >= 'A' && c <= 'Z')
-            c = (char)(c - 'A' + 'a');
+            c = (char)(c | 0x20); /* ASCII: to lower case */
         out[len] = is_id_char(c) && !(len == 0 && c == '.') ? c : '-';
     }
     return len;
