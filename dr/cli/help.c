@@ -23,7 +23,7 @@ static const struct {
       { "init", "backup", "snapshots", "ls", "cat", "restore", "verify", "export", "repair",
         "prune" } },
     { "evidence", { "report", "audit" } },
-    { "the machine", { "key", "daemon" } },
+    { "the machine", { "key", "lease", "daemon" } },
 };
 
 static bool in_group(size_t group, const char *name)
