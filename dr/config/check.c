@@ -77,6 +77,14 @@ static void check_secret(struct reader *r, struct yaml_node *node, const struct 
     hint_known(r, node->text, &known, "define it under secrets: NAME: {file: /...}");
 }
 
+/* A storage location is the name of a bucket; its url and its region mean it as well. */
+static bool serves(const struct config_bucket *b, const char *location)
+{
+    return (b->name != NULL && strcmp(b->name, location) == 0) ||
+           (b->url != NULL && strcmp(b->url, location) == 0) ||
+           (b->region != NULL && strcmp(b->region, location) == 0);
+}
+
 static void check_location(struct reader *r, struct yaml_node *root, struct yaml_node *node,
                            const struct loaded *l)
 {
@@ -84,14 +92,10 @@ static void check_location(struct reader *r, struct yaml_node *root, struct yaml
         return; /* it has become one */
     DR_CLEANUP(text_list_fini) struct text_list known = { 0 };
     for (size_t i = 0; i < l->config.bucket_count; i++) {
-        const struct config_bucket *b = &l->config.buckets[i];
-        add_names(&known, b->name);
-        if ((b->url != NULL && strcmp(b->url, node->text) == 0) ||
-            (b->region != NULL && strcmp(b->region, node->text) == 0))
+        add_names(&known, l->config.buckets[i].name);
+        if (serves(&l->config.buckets[i], node->text))
             return;
     }
-    if (text_list_has(&known, node->text))
-        return;
     reader_error(r, node, "unknown-bucket", "no bucket '%s'", node->text);
     hint_known(r, node->text, &known, "a storage location is the name of a bucket");
 }
@@ -330,6 +334,31 @@ static void check_trust(struct reader *r, struct yaml_node *root, const struct l
     }
 }
 
+/* Whoever leaves a bucket out of the storage locations may mean it. */
+static void check_left_out(struct reader *r, struct yaml_node *root, const struct loaded *l)
+{
+    static const char *const path[] = { "disaster_recovery", "backup_policy", "full_backup",
+                                        "storage_locations" };
+    struct yaml_node *node = root;
+    for (size_t i = 0; i < DR_ARRAY_LEN(path) && node != NULL; i++)
+        node = node->kind == YAML_MAP ? reader_value(node, path[i]) : NULL;
+    for (size_t i = 0; node != NULL && i < node->count; i++)
+        if (node->items[i]->reported) /* most likely the one that is missing */
+            return;
+    const struct text_list *locations = &l->config.full.storage_locations;
+    for (size_t i = 0; node != NULL && locations->count > 0 && i < l->config.bucket_count; i++) {
+        const struct config_bucket *b = &l->config.buckets[i];
+        bool named = b->name == NULL;
+        for (size_t k = 0; k < locations->count; k++)
+            named = named || serves(b, locations->items[k]);
+        if (named)
+            continue;
+        reader_warning(r, node, "not-available",
+                       "bucket '%s' is left out, but this version writes to every bucket", b->name);
+        return;
+    }
+}
+
 static void check_lease(struct reader *r, struct yaml_node *root, const struct loaded *l)
 {
     const struct config *c = &l->config;
@@ -353,6 +382,8 @@ void config_check(struct reader *r, struct yaml_node *root, struct loaded *l)
     check_sites(r, root, l);
     check_trust(r, root, l);
     check_lease(r, root, l);
+    if (yaml_get(root, "buckets", NULL) != NULL)
+        check_left_out(r, root, l);
     if (yaml_get(root, "sources", NULL) == NULL && !r->torn) {
         reader_warning(r, root, "no-sources", "no sources: nothing would be backed up");
         diag_hint(r->d, "sources: [{name: NAME, path: /DIRECTORY}]");
