@@ -109,13 +109,9 @@ static void try_golden(const char *name, struct buf *bad)
         return;
     }
     if (fs_read_file(out, 1 << 20, &wanted, &err) != DR_OK)
-        buf_addf(bad, "%s
-", err.msg);
+        buf_addf(bad, "%s\n", err.msg);
     else if (strcmp(said.data, wanted.data) != 0)
-        buf_addf(bad, "%s
---- said
-%s--- wanted
-%s", name, said.data, wanted.data);
+        buf_addf(bad, "%s\n--- said\n%s--- wanted\n%s", name, said.data, wanted.data);
 }
 
 static void each_mistake_is_told_in_its_words_at_its_place(void **state)
