@@ -223,7 +223,7 @@ static void unsigned_snapshot_is_refused_and_listed(void **state)
     (void)state;
     for (int i = 0; i < SITE_BUCKETS; i++)
         rewrite_object(i, id, "\"signature\":\"", "\"unsigned\":\"");
-    assert_refused_everywhere("signature");
+    assert_refused_everywhere("not signed");
 }
 
 static void forged_snapshot_is_refused_and_listed(void **state)
