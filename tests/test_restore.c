@@ -76,8 +76,8 @@ static void holes_stay_holes(void **state)
     struct stat st;
     DR_FREE char *path = dr_strf("%s/sparse", site.target);
     assert_int_equal(stat(path, &st), 0);
-    assert_int_equal(st.st_size, 3 << 20);
-    assert_true(st.st_blocks * 512 < 1 << 20);
+    assert_int_equal(st.st_size, 1 << 20);
+    assert_true(st.st_blocks * 512 < 256 << 10);
 }
 
 static void empty_directory_is_a_target_and_missing_parents_are_made(void **state)
@@ -216,6 +216,7 @@ static void path_that_is_not_there_touches_nothing(void **state)
 
 /* -- faults -------------------------------------------------------------------------------- */
 
+/* A restore that says "finished" is whole, whatever the run that made it returned. */
 static void second_run_succeeds(void)
 {
     struct dr_err err = { 0 };
@@ -240,9 +241,10 @@ static void restore_survives_every_failing_call(void **state)
             fault_arm(kinds[k], n);
             enum dr_rc rc = restore_run(r, &snapshot, &to, &site.hooks, &result, &err);
             fired = fault_disarm();
-            assert_int_equal(fault_open_fds(), 0);
-            if (rc != DR_OK)
-                assert_int_equal(restore_is_done(site.target, snapshot.id, &err), 0);
+            if (fault_open_fds() != 0)
+                fail_msg("call %u: a descriptor was left open: %s", n, fault_trace());
+            if (rc == DR_OK)
+                assert_int_equal(restore_is_done(site.target, snapshot.id, &err), 1);
             second_run_succeeds();
         }
         print_message("  swept %u calls\n", n - 1);
@@ -295,6 +297,7 @@ static void full_disk_is_told_with_a_hint(void **state)
 int main(void)
 {
 #define FRESH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+    site_without_waiting();
     const struct CMUnitTest tests[] = {
         FRESH(tree_comes_back_as_it_was),
         FRESH(holes_stay_holes),

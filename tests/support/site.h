@@ -23,6 +23,10 @@ struct site {
 
 extern const char *const site_bucket_names[SITE_BUCKETS];
 
+/* From here on nothing waits for the medium: a sweep makes each call, fsync too, fail or be the
+ * last, and does not need the disk for it. */
+void site_without_waiting(void);
+
 void site_make(struct site *s);
 void site_drop(struct site *s); /* with everything that was in it, even read-only directories */
 
