@@ -23,12 +23,12 @@
 
 static char dir[160], config[200];
 
-/* service VERB: notes what was asked; "start" fails while DIR/broken is there. */
+/* service VERB: notes what was asked; "start" fails halfway while DIR/broken is there. */
 static const char service[] = "#!/bin/sh\n"
                               "echo \"$2 $3 $DRCTL_REGION\" >>\"$1/calls\"\n"
                               "case $2 in\n"
-                              "start) [ ! -e \"$1/broken\" ] || { echo no disk >&2; exit 9; }\n"
-                              "  : >\"$1/running\" ;;\n"
+                              "start) : >\"$1/running\"\n"
+                              "  [ ! -e \"$1/broken\" ] || { echo no disk >&2; exit 9; } ;;\n"
                               "stop) rm -f \"$1/running\" ;;\n"
                               "status) [ -e \"$1/running\" ] ;;\n"
                               "esac\n";
