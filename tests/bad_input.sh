@@ -158,6 +158,31 @@ run limited
 fact "buckets that take no more bytes make the backup fail" is "$rc" 1
 fact "with the reason" has "$talk" "File too large"
 
+# -- forged snapshots ---------------------------------------------------------------------------------
+fresh
+run drctl backup --json
+id=$(python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["id"])' "$work/.out")
+forge() { # forge BUCKET: one number of the snapshot object is another one
+    chmod u+w "b/$1/snapshots/$id"
+    sed -i 's/"files":3/"files":4/' "b/$1/snapshots/$id"
+}
+forge us
+run drctl snapshots --json
+fact "a snapshot forged in one bucket is good in the other" json "v[0]['state'] == 'good' and v[0]['buckets'] == ['eu']"
+forge eu
+run drctl snapshots --json
+fact "forged in all of them it is listed as refused, with the reason" \
+    json "v[0]['state'] == 'refused' and 'signature does not match' in v[0]['why']"
+run drctl snapshots
+fact "in the table as well" has "$out" "REFUSED: "
+run drctl restore latest --to b/back
+fact "it is never chosen" test $rc -ne 0
+run drctl restore "$id" --to b/back
+fact "and refused by name" is "$rc" 5
+fact "nothing was restored" test ! -e b/back
+run drctl doctor
+fact "doctor warns of it" has "$out" "is refused"
+
 # -- targets ----------------------------------------------------------------------------------------
 fresh
 drctl backup >/dev/null 2>&1

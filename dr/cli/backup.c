@@ -61,10 +61,10 @@ static void tell_json(const struct config_source *source, const char *kind,
 static void tell(const struct config_source *source, const struct backup_result *result)
 {
     char size[32], stored[32];
-    printf("%s  %s  %" PRIu64 " files, %s, %s stored in %zu %s\n", source->name, result->id,
-           result->files, text_size(size, sizeof(size), result->bytes),
+    printf("%s  %s  %" PRIu64 " file%s, %s, %s stored in %zu bucket%s\n", source->name, result->id,
+           result->files, CLI_S(result->files), text_size(size, sizeof(size), result->bytes),
            text_size(stored, sizeof(stored), result->stored), result->copies,
-           result->copies == 1 ? "bucket" : "buckets");
+           CLI_S(result->copies));
 }
 
 static int backup_source(struct cli *cli, struct data *d, const struct config_source *source,

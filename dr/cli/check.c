@@ -8,8 +8,8 @@
 
 #include "dr/cli/verbs.h"
 
-/* "1 source", "2 sources": a number and a word for printf ("%zu %s%s"). */
-#define COUNT(n, word) (n), (word), ((n) == 1 ? "" : "s")
+/* A number, a word and its ending for printf: "%zu %s%s". */
+#define COUNT(n, word) (n), (word), CLI_S(n)
 
 static json_t *finding_json(const struct diag_item *item)
 {

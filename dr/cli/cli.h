@@ -92,6 +92,9 @@ int cli_gravest(int a, int b);
 /* The verb was called wrongly: say how on stderr; returns EXIT_USAGE. */
 int cli_usage(const struct cli *cli, const char *fmt, ...) DR_PRINTF(2, 3);
 
+/* "1 file", "2 files": printf("%zu file%s", n, CLI_S(n)). */
+#define CLI_S(n) ((n) == 1 ? "" : "s")
+
 /* One JSON value on one line of stdout; the reference is taken over. */
 void cli_print_json(json_t *value);
 

@@ -347,8 +347,8 @@ static int run_doctor(struct cli *cli)
 
     int exit = doc.errors > 0 ? EXIT_FAILED : doc.warnings > 0 ? EXIT_WARNINGS : EXIT_DONE;
     char why[96];
-    snprintf(why, sizeof(why), "%zu error%s, %zu warning%s", doc.errors, doc.errors == 1 ? "" : "s",
-             doc.warnings, doc.warnings == 1 ? "" : "s");
+    snprintf(why, sizeof(why), "%zu error%s, %zu warning%s", doc.errors, CLI_S(doc.errors),
+             doc.warnings, CLI_S(doc.warnings));
     if (!cli->json) {
         printf("%s\n", exit == EXIT_DONE ? "all is well" : why);
         return exit;

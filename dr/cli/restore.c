@@ -15,7 +15,7 @@ static int tell(struct cli *cli, const struct snapshot_info *snapshot, const cha
 {
     int exit = result->warnings > 0 ? EXIT_WARNINGS : EXIT_DONE;
     char size[32], taken[TIME_TEXT_MAX], why[96];
-    snprintf(why, sizeof(why), "%zu warnings", result->warnings);
+    snprintf(why, sizeof(why), "%zu warning%s", result->warnings, CLI_S(result->warnings));
     if (cli->json) {
         json_t *o = json_object();
         json_put_text(o, "id", snapshot->id);
@@ -29,8 +29,8 @@ static int tell(struct cli *cli, const struct snapshot_info *snapshot, const cha
         return cli_result_json(o, exit, exit == EXIT_DONE ? NULL : why);
     }
     DR_FREE char *place = cli_printable(to);
-    printf("%s of %s restored to %s: %" PRIu64 " files, %s%s%s\n", snapshot->id,
-           time_print_s(snapshot->end_ns, taken), place, result->files,
+    printf("%s of %s restored to %s: %" PRIu64 " file%s, %s%s%s\n", snapshot->id,
+           time_print_s(snapshot->end_ns, taken), place, result->files, CLI_S(result->files),
            text_size(size, sizeof(size), result->bytes), exit == EXIT_DONE ? "" : ", ",
            exit == EXIT_DONE ? "" : why);
     return exit;
@@ -83,7 +83,8 @@ const struct cli_verb verb_restore = {
         "  --to DIR     the source's root becomes this directory: absent, empty, or an unfinished\n"
         "               restore of the same snapshot, which is then carried on\n"
         "  --source S   whose latest, when there are several sources\n"
-        "  --path P     only this file or directory, as seen from the source's root\n"
+        "  --path P     only this file or directory, as seen from the source's root; it lies at the\n"
+        "               same place below DIR\n"
         "\n"
         "Exit 8: restored, but an attribute could not be kept, or a damaged object was replaced by\n"
         "that of another bucket.\n",
