@@ -61,10 +61,10 @@ static void put_outputs(struct stage *p, struct command_result *r)
         len--;
     DR_FREE char *text = dr_memdup(data ? data : "", len);
     json_t *lines = json_array();
-    char *save = NULL;
+    char *rest = text[0] ? text : NULL;
     step_output(p->call, "stdout", json_printable(text));
-    for (char *l = strtok_r(text, "\n", &save); l && json_array_size(lines) < LINES_MAX;
-         l = strtok_r(NULL, "\n", &save))
+    for (char *l = strsep(&rest, "\n"); l && json_array_size(lines) < LINES_MAX;
+         l = strsep(&rest, "\n"))
         json_array_append_new(lines, json_printable(l));
     step_output(p->call, "lines", lines);
     if (r->cut)

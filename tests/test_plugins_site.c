@@ -99,12 +99,16 @@ static struct tried run(const struct provider *provider, const char *script, con
 static void exec_gives_output_and_lines(void **state)
 {
     (void)state;
-    struct tried t = run(&provider_exec, "echo one; echo two; echo noise >&2", NULL, NULL);
+    struct tried t = run(&provider_exec, "echo one; echo; echo two; echo noise >&2", NULL, NULL);
     assert_int_equal(t.verdict, STEP_PASS);
-    assert_string_equal(tried_text(t.outputs, "stdout"), "one\ntwo");
+    assert_string_equal(tried_text(t.outputs, "stdout"), "one\n\ntwo");
     const json_t *lines = json_object_get(t.outputs, "lines");
-    assert_int_equal(json_array_size(lines), 2);
-    assert_string_equal(json_string_value(json_array_get(lines, 1)), "two");
+    assert_int_equal(json_array_size(lines), 3);
+    assert_string_equal(json_string_value(json_array_get(lines, 2)), "two");
+    tried_fini(&t);
+    t = run(&provider_exec, "true", NULL, NULL);
+    assert_string_equal(tried_text(t.outputs, "stdout"), "");
+    assert_int_equal(json_array_size(json_object_get(t.outputs, "lines")), 0);
     tried_fini(&t);
 }
 
