@@ -19,6 +19,7 @@ const struct cli_verb *const cli_verbs[] = {
     &verb_key,
     &verb_lease,
     &verb_ls,
+    &verb_plan,
     &verb_report,
     &verb_restore,
     &verb_snapshots,

@@ -21,6 +21,7 @@ extern const struct cli_verb verb_init;
 extern const struct cli_verb verb_key;
 extern const struct cli_verb verb_lease;
 extern const struct cli_verb verb_ls;
+extern const struct cli_verb verb_plan;
 extern const struct cli_verb verb_report;
 extern const struct cli_verb verb_restore;
 extern const struct cli_verb verb_snapshots;

@@ -64,7 +64,7 @@ DR_DEFINE_CLEANUP(struct plan, plan_free)
  */
 char *plan_unsupported(const struct plan *p, bool (*runs)(void *arg, const char *type), void *arg);
 
-/* On paper: numbered steps with boxes, commands, expected results. Appends to out. world may be NULL. */
+/* On paper: numbered steps with boxes, commands, expected results. Appends to out. */
 void plan_print(const struct plan *p, struct buf *out);
 
 /* `drctl plan types`: the table, or one type with arguments and outputs. */

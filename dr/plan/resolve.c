@@ -35,8 +35,7 @@ static char *tell_size(int64_t bytes)
     for (size_t i = 0; i < DR_ARRAY_LEN(units); i++) {
         int64_t unit = INT64_C(1) << (10 * (4 - (int)i));
         if (bytes >= unit)
-            return tell_number((double)(bytes / unit) +
-                                   (double)(bytes % unit * 10 / unit) / 10,
+            return tell_number((double)(bytes / unit) + (double)(bytes % unit * 10 / unit) / 10,
                                units[i]);
     }
     return dr_strf("%" PRId64 "B", bytes);
