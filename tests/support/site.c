@@ -296,8 +296,8 @@ void site_assert_restored(const struct site *s)
 
 /* -- damage -------------------------------------------------------------------------------- */
 
-void site_damage(const struct site *s, int bucket, const char *name, enum site_damage how,
-                 int percent)
+void site_damage_at(const struct site *s, int bucket, const char *name, enum site_damage how,
+                    uint64_t offset)
 {
     DR_FREE char *path = dr_strf("%s/%s", s->bucket[bucket], name);
     if (how == SITE_DELETE) {
@@ -305,20 +305,25 @@ void site_damage(const struct site *s, int bucket, const char *name, enum site_d
         return;
     }
     assert_int_equal(chmod(path, 0600), 0);
-    DR_CLEANUP(dr_close_fd) int fd = sys_open(path, O_RDWR | O_CLOEXEC, 0);
+    DR_CLEANUP(dr_close_fd) int fd = open(path, O_RDWR | O_CLOEXEC);
     assert_true(fd >= 0);
-    struct stat st;
-    assert_int_equal(fstat(fd, &st), 0);
-    off_t at = st.st_size * percent / 100;
     if (how == SITE_TRUNCATE) {
-        assert_int_equal(ftruncate(fd, at), 0);
+        assert_int_equal(ftruncate(fd, (off_t)offset), 0);
         return;
     }
     char byte;
-    at = at < st.st_size ? at : st.st_size - 1;
-    assert_int_equal(pread(fd, &byte, 1, at), 1);
+    assert_int_equal(pread(fd, &byte, 1, (off_t)offset), 1);
     byte ^= 0x10;
-    assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+    assert_int_equal(pwrite(fd, &byte, 1, (off_t)offset), 1);
+}
+
+void site_damage(const struct site *s, int bucket, const char *name, enum site_damage how,
+                 int percent)
+{
+    struct stat st;
+    DR_FREE char *path = dr_strf("%s/%s", s->bucket[bucket], name);
+    assert_int_equal(stat(path, &st), 0);
+    site_damage_at(s, bucket, name, how, (uint64_t)st.st_size * (unsigned)percent / 100);
 }
 
 void site_objects(const struct site *s, int bucket, const char *prefix, struct text_list *ret)

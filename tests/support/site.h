@@ -55,7 +55,11 @@ bool site_warned(const struct site *s, const char *a, const char *b);
 
 enum site_damage { SITE_FLIP, SITE_TRUNCATE, SITE_DELETE, SITE_DAMAGES };
 
-/* Damage the object file BUCKET/name at about the given share (0 to 100) of its length. */
+/* Damage the object file BUCKET/name at this byte. */
+void site_damage_at(const struct site *s, int bucket, const char *name, enum site_damage how,
+                    uint64_t offset);
+
+/* The same at about the given share (0 to 100) of its length. */
 void site_damage(const struct site *s, int bucket, const char *name, enum site_damage how,
                  int percent);
 
