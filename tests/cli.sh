@@ -92,6 +92,11 @@ fact "and are told" has "$out" "warning: no sources"
 run "$DRCTL" check -c "$root/conf/dr.yaml"
 fact "the complete example has no finding" test $rc -eq 0
 
+for plan in "$root"/runbooks/*.yaml; do
+    run "$DRCTL" plan lint -c "$root/conf/dr.yaml" "$plan"
+    fact "$(basename "$plan") fits the complete example" is "$rc $(grep -c 'error\|warning' "$work/.out" || true)" "0 0"
+done
+
 # -- standard descriptors --------------------------------------------------------------------------------
 rc=0
 "$DRCTL" check -c good.yaml >/dev/full 2>err || rc=$?

@@ -220,10 +220,10 @@ static void the_complete_example_is_accepted(void **state)
     assert_string_equal(c->providers.service_start.items[2], "${unit}");
     assert_int_equal(c->providers.dns_resolvers.count, 2);
     assert_string_equal(c->providers.powerdns_key, "pdns");
-    assert_string_equal(c->trusts[0].source, "app");
+    assert_string_equal(c->trusts[0].source, "config-db");
     assert_true(config_is_region(c, "ap-southeast-1"));
     assert_false(config_is_region(c, "ap-southeast-2"));
-    assert_int_equal(c->person_count, 4);
+    assert_int_equal(c->person_count, 5);
     assert_true(c->people_at.line > 1);
     unload(&f);
 }
