@@ -293,38 +293,44 @@ static enum dr_rc set_names(struct parse *p, const uint8_t *b, struct dr_err *er
 /* Numbers of the ustar header, unless a record said them. */
 static enum dr_rc set_numbers(struct parse *p, const uint8_t *b, struct dr_err *err)
 {
+    enum { MODE, UID, GID, SIZE, MTIME, MAJOR, MINOR, NUMBERS };
+    static const struct {
+        size_t at, len;
+    } fields[NUMBERS] = { { 100, 8 },  { 108, 8 }, { 116, 8 }, { SIZE_AT, 12 },
+                          { 136, 12 }, { 329, 8 }, { 337, 8 } };
     struct head *h = p->h;
-    uint64_t mode = 0, uid = 0, gid = 0, size = 0, mtime = 0, major = 0, minor = 0;
-    DR_TRY(octal(p, b, 100, 8, &mode, err));
-    DR_TRY(octal(p, b, 108, 8, &uid, err));
-    DR_TRY(octal(p, b, 116, 8, &gid, err));
-    DR_TRY(octal(p, b, SIZE_AT, 12, &size, err));
-    DR_TRY(octal(p, b, 136, 12, &mtime, err));
-    DR_TRY(octal(p, b, 329, 8, &major, err));
-    DR_TRY(octal(p, b, 337, 8, &minor, err));
-    h->mode = (uint32_t)mode & 07777;
-    h->uid = p->have_uid ? h->uid : (uint32_t)uid;
-    h->gid = p->have_gid ? h->gid : (uint32_t)gid;
-    h->mtime_s = p->have_mtime ? h->mtime_s : (int64_t)mtime;
-    h->major = (uint32_t)major;
-    h->minor = (uint32_t)minor;
-    p->stored = p->have_size ? p->stored : size;
+    uint64_t n[NUMBERS];
+    for (size_t i = 0; i < NUMBERS; i++)
+        DR_TRY(octal(p, b, fields[i].at, fields[i].len, &n[i], err));
+    h->mode = (uint32_t)n[MODE] & 07777;
+    h->uid = p->have_uid ? h->uid : (uint32_t)n[UID];
+    h->gid = p->have_gid ? h->gid : (uint32_t)n[GID];
+    h->mtime_s = p->have_mtime ? h->mtime_s : (int64_t)n[MTIME];
+    h->major = (uint32_t)n[MAJOR];
+    h->minor = (uint32_t)n[MINOR];
+    p->stored = p->have_size ? p->stored : n[SIZE];
     if (h->type != '0' && (p->stored != 0 || p->sparse_keys != 0))
         return wire_bad(&p->w, err, "only files have data");
     return DR_OK;
+}
+
+/* The ustar header of the entry, its records taken before. */
+static enum dr_rc read_blocks(struct parse *p, const uint8_t **ret, struct dr_err *err)
+{
+    uint64_t size = 0;
+    DR_TRY(read_block(p, ret, err));
+    if ((*ret)[156] != 'x')
+        return DR_OK;
+    DR_TRY(octal(p, *ret, SIZE_AT, 12, &size, err));
+    DR_TRY(parse_records(p, size, err));
+    return read_block(p, ret, err);
 }
 
 static enum dr_rc parse(struct parse *p, struct dr_err *err)
 {
     const uint8_t *b;
     struct head *h = p->h;
-    DR_TRY(read_block(p, &b, err));
-    if (b[156] == 'x') {
-        uint64_t size = 0;
-        DR_TRY(octal(p, b, SIZE_AT, 12, &size, err));
-        DR_TRY(parse_records(p, size, err));
-        DR_TRY(read_block(p, &b, err));
-    }
+    DR_TRY(read_blocks(p, &b, err));
     h->type = (char)b[156];
     if (h->type < '0' || h->type > '6')
         return wire_bad(&p->w, err, "an entry of an unknown type");

@@ -52,7 +52,10 @@ static size_t add_source(const char *source, char *out)
         char c = source[len];
         if (c >= 'A' && c <= 'Z')
             c = (char)(c | 0x20); /* ASCII: to lower case */
-        out[len] = is_id_char(c) && !(len == 0 && c == '.') ? c : '-';
+        bool keep = is_id_char(c) && (len > 0 || c != '.');
+        out[len] = '-';
+        if (keep)
+            out[len] = c;
     }
     return len;
 }

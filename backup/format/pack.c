@@ -99,6 +99,18 @@ static enum dr_rc read_row(struct wire *w, uint64_t *at, uint64_t end, struct pa
     return DR_OK;
 }
 
+static enum dr_rc read_rows(struct wire *w, uint64_t pack_size, size_t count, struct pack_table *t,
+                            struct dr_err *err)
+{
+    uint64_t at = 0;
+    if (TABLE_FIXED + (uint64_t)count * ROW_SIZE != w->len || w->len > pack_size)
+        return wire_bad(w, err, "wrong number of rows");
+    t->rows = dr_alloc(count + 1, sizeof *t->rows);
+    for (; t->count < count; t->count++)
+        DR_TRY(read_row(w, &at, pack_size - w->len, &t->rows[t->count], err));
+    return DR_OK;
+}
+
 static enum dr_rc read_table(struct wire *w, uint64_t pack_size, struct pack_table *t,
                              struct dr_err *err)
 {
@@ -112,12 +124,7 @@ static enum dr_rc read_table(struct wire *w, uint64_t pack_size, struct pack_tab
     DR_TRY(wire_take(w, NONCE_SIZE, &nonce, err));
     memcpy(t->nonce, nonce, NONCE_SIZE);
     DR_TRY(wire_u32(w, &count, err));
-    if (TABLE_FIXED + (uint64_t)count * ROW_SIZE != w->len || w->len > pack_size)
-        return wire_bad(w, err, "wrong number of rows");
-    t->rows = dr_alloc(count + 1, sizeof *t->rows);
-    uint64_t at = 0;
-    for (; t->count < count; t->count++)
-        DR_TRY(read_row(w, &at, pack_size - w->len, &t->rows[t->count], err));
+    DR_TRY(read_rows(w, pack_size, count, t, err));
     DR_TRY(wire_u32(w, &length, err));
     if (length != w->len)
         return wire_bad(w, err, "wrong size");

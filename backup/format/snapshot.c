@@ -172,28 +172,45 @@ static enum dr_rc read_numbers(const json_t *body, struct snapshot *s, struct dr
         return dr_fail(err, DR_E_CORRUPT, "'nonce' is not 32 hexadecimal digits");
     if (s->start_ns < 0 || s->end_ns < s->start_ns)
         return dr_fail(err, DR_E_CORRUPT, "it ends before it begins");
-    DR_TRY(read_count(body, "entries", &s->entries, err));
-    DR_TRY(read_count(body, "files", &s->files, err));
-    DR_TRY(read_count(body, "bytes", &s->bytes, err));
-    DR_TRY(read_count(body, "stored", &s->stored, err));
-    return read_count(body, "warnings", &s->warnings, err);
+    return DR_OK;
+}
+
+static enum dr_rc read_counts(const json_t *body, struct snapshot *s, struct dr_err *err)
+{
+    static const char *const keys[] = { "entries", "files", "bytes", "stored", "warnings" };
+    uint64_t *const counts[] = { &s->entries, &s->files, &s->bytes, &s->stored, &s->warnings };
+    for (size_t i = 0; i < DR_ARRAY_LEN(keys); i++)
+        DR_TRY(read_count(body, keys[i], counts[i], err));
+    return DR_OK;
+}
+
+static enum dr_rc read_texts(const json_t *body, struct snapshot *s, struct dr_err *err)
+{
+    static const char *const keys[] = { "repository", "source", "class", "host", "kind" };
+    char **const texts[] = { &s->repository, &s->source, &s->class, &s->host, &s->kind };
+    for (size_t i = 0; i < DR_ARRAY_LEN(keys); i++)
+        DR_TRY(read_text(body, keys[i], texts[i], err));
+    if (json_is_null(json_object_get(body, "parent")))
+        return DR_OK;
+    return read_text(body, "parent", &s->parent, err);
+}
+
+static enum dr_rc read_lists(const json_t *body, struct snapshot *s, struct dr_err *err)
+{
+    static const char *const keys[] = { "toc", "recipe", "removed", "packs" };
+    struct list *const lists[] = { &s->toc, &s->recipe, &s->removed, &s->packs };
+    for (size_t i = 0; i < DR_ARRAY_LEN(keys); i++)
+        DR_TRY(read_list(body, keys[i], lists[i], err));
+    return DR_OK;
 }
 
 static enum dr_rc read_members(const json_t *body, struct snapshot *s, struct dr_err *err)
 {
-    const json_t *owners = NULL, *parent = json_object_get(body, "parent");
-    DR_TRY(read_text(body, "repository", &s->repository, err));
-    DR_TRY(read_text(body, "source", &s->source, err));
-    DR_TRY(read_text(body, "class", &s->class, err));
-    DR_TRY(read_text(body, "host", &s->host, err));
-    DR_TRY(read_text(body, "kind", &s->kind, err));
-    if (!json_is_null(parent))
-        DR_TRY(read_text(body, "parent", &s->parent, err));
+    const json_t *owners = NULL;
+    DR_TRY(read_texts(body, s, err));
     DR_TRY(read_numbers(body, s, err));
-    DR_TRY(read_list(body, "toc", &s->toc, err));
-    DR_TRY(read_list(body, "recipe", &s->recipe, err));
-    DR_TRY(read_list(body, "removed", &s->removed, err));
-    DR_TRY(read_list(body, "packs", &s->packs, err));
+    DR_TRY(read_counts(body, s, err));
+    DR_TRY(read_lists(body, s, err));
     DR_TRY(json_get_object(body, "owners", &owners, err));
     s->owners = json_deep_copy(owners);
     if (!json_is_null(json_object_get(body, "index")) ||

@@ -232,24 +232,19 @@ static enum dr_rc read_rest(struct toc_segment *s, struct toc_record *r, struct 
     return DR_OK;
 }
 
-static enum dr_rc read_record(struct toc_segment *s, struct toc_record *r, struct dr_err *err)
+/* What all types have between type and the rest. */
+static enum dr_rc read_common(struct toc_segment *s, struct toc_record *r, struct dr_err *err)
 {
     struct wire *w = &s->records;
-    uint8_t type;
     uint64_t owner, nsec, piece, offset;
     int64_t delta;
-    DR_TRY(read_path(s, r, err));
-    DR_TRY(wire_u8(w, &type, err));
     DR_TRY(wire_varint(w, UINT32_MAX, &owner, err));
     DR_TRY(wire_svarint(w, &delta, err));
     DR_TRY(wire_varint(w, NSEC_MAX, &nsec, err));
     DR_TRY(wire_varint(w, UINT32_MAX, &piece, err));
     DR_TRY(wire_varint(w, PIECE_RAW_MAX / BLOCK_SIZE, &offset, err));
-    if (type < '0' || type > '6' || (r->path_len == 0 && type != '5'))
-        return wire_bad(w, err, "a record of an unknown type");
     if (owner >= s->owner_count || __builtin_add_overflow(s->mtime_s, delta, &s->mtime_s))
         return wire_bad(w, err, "a record with impossible numbers");
-    r->type = (char)type;
     r->mode = s->owners[owner].mode;
     r->uid = s->owners[owner].uid;
     r->gid = s->owners[owner].gid;
@@ -257,6 +252,18 @@ static enum dr_rc read_record(struct toc_segment *s, struct toc_record *r, struc
     r->mtime_ns = (uint32_t)nsec;
     r->piece = (uint32_t)piece;
     r->offset = offset * BLOCK_SIZE;
+    return DR_OK;
+}
+
+static enum dr_rc read_record(struct toc_segment *s, struct toc_record *r, struct dr_err *err)
+{
+    uint8_t type;
+    DR_TRY(read_path(s, r, err));
+    DR_TRY(wire_u8(&s->records, &type, err));
+    if (type < '0' || type > '6' || (r->path_len == 0 && type != '5'))
+        return wire_bad(&s->records, err, "a record of an unknown type");
+    r->type = (char)type;
+    DR_TRY(read_common(s, r, err));
     return read_rest(s, r, err);
 }
 

@@ -193,7 +193,7 @@ static void tell_damage(struct run *r, const struct backup_entry *e, const struc
         DR_FREE char *what =
             fed->error != 0
                 ? dr_strf("%" PRIu64 " bytes could not be read (%s), zeros stand for them",
-                          fed->missing, strerror(fed->error))
+                          fed->missing, strerrordesc_np(fed->error))
                 : dr_strf("became shorter while it was read, zeros stand for %" PRIu64 " bytes",
                           fed->missing);
         warn(r, e->head.path, what);
@@ -296,6 +296,18 @@ static enum dr_rc run_all(struct run *r, struct repo *repo, const char *kind, in
     return commit(r, keys, err);
 }
 
+static void give_result(struct run *r, struct backup_result *ret)
+{
+    memcpy(r->result.id, r->snapshot.id, sizeof r->result.id);
+    r->result.stored = r->snapshot.stored;
+    r->result.start_ns = r->snapshot.start_ns;
+    r->result.end_ns = r->snapshot.end_ns;
+    buckets_report(r->buckets, &r->result);
+    *ret = r->result;
+    r->result = (struct backup_result){ .files = 0 };
+}
+
+/* NOLINTNEXTLINE(readability-function-size): the parameters are those of the contract in work.h */
 enum dr_rc backup_run(struct repo *repo, const struct config_source *source, const char *kind,
                       int64_t epoch, const struct work_hooks *hooks, struct backup_result *ret,
                       struct dr_err *err)
@@ -309,12 +321,6 @@ enum dr_rc backup_run(struct repo *repo, const struct config_source *source, con
     enum dr_rc rc = run_all(&r, repo, kind, epoch, err);
     if (rc != DR_OK)
         return rc == DR_E_CANCELLED ? rc : dr_context(err, "backup of '%s'", source->name);
-    memcpy(r.result.id, r.snapshot.id, sizeof r.result.id);
-    r.result.stored = r.snapshot.stored;
-    r.result.start_ns = r.snapshot.start_ns;
-    r.result.end_ns = r.snapshot.end_ns;
-    buckets_report(r.buckets, &r.result);
-    *ret = r.result;
-    r.result = (struct backup_result){ .files = 0 };
+    give_result(&r, ret);
     return DR_OK;
 }

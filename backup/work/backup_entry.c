@@ -37,7 +37,8 @@ void entry_fini(struct backup_entry *e)
 static void lose(struct backup_entry *e, const char *what)
 {
     e->lost = true;
-    (void)snprintf(e->why, sizeof e->why, "%.60s: %s", what, strerror(errno)); /* cut is fine */
+    (void)snprintf(e->why, sizeof e->why, "%.60s: %s", what,
+                   strerrordesc_np(errno)); /* cut is fine */
 }
 
 static ssize_t list_names(const struct backup_place *at, const char *proc, struct buf *names)

@@ -57,7 +57,7 @@ void lists_free(struct lists *l)
 void lists_add_run(struct lists *l, const struct packs_place *place, bool directories)
 {
     struct runs *r = directories ? &l->directories : &l->data;
-    struct run *last = r->count > 0 ? &r->items[r->count - 1] : NULL;
+    struct run *last = r->items != NULL && r->count > 0 ? &r->items[r->count - 1] : NULL;
     uint64_t len = (uint64_t)place->stored + place->behind;
     if (last != NULL && last->pack == place->pack && last->offset + last->len == place->offset) {
         last->len += len;
@@ -67,6 +67,7 @@ void lists_add_run(struct lists *l, const struct packs_place *place, bool direct
         r->cap = r->cap == 0 ? 64 : r->cap * 2;
         r->items = dr_realloc(r->items, r->cap, sizeof *r->items);
     }
+    DR_ASSERT(r->items != NULL);
     r->items[r->count++] = (struct run){ place->pack, place->offset, len };
 }
 

@@ -24,6 +24,7 @@ enum {
     RANGE_ROWS = 4096,          /* likewise: pieces of its large files */
     SEGMENT_ENTRIES = 2048,     /* a segment is closed at the first range end from here on */
     SEGMENT_BYTES = 8 << 20,    /* likewise */
+    BUNDLE_SIZE = 4 << 20,      /* likewise: bytes with heads, which the cut does not count */
     DIRECTORIES_SIZE = 1 << 20, /* a piece of directories is cut here */
     WINDOW_SIZE = 16 << 20,     /* of a large file, while it is cut */
 };
@@ -204,7 +205,8 @@ static enum dr_rc end_segment(struct stream *s, struct dr_err *err)
     DR_TRY(end_directories(s, err));
     if (s->closed_count == s->closed_cap) {
         s->closed_cap = s->closed_cap == 0 ? 16 : s->closed_cap * 2;
-        s->closed = dr_realloc(s->closed, s->closed_cap, sizeof(*s->closed));
+        s->closed = dr_realloc(s->closed, s->closed_cap,
+                               sizeof(struct toc_writer *)); /* NOLINT: pointers */
         s->closed_first = dr_realloc(s->closed_first, s->closed_cap, sizeof *s->closed_first);
     }
     s->closed_bytes += toc_writer_bytes(s->toc);
@@ -498,7 +500,7 @@ enum dr_rc stream_feed(struct stream *s, const struct stream_entry *in, struct s
     }
     bool cut = s->filled > 0 && cut_bundle(s->o.seed, h->path, s->filled, size);
     if (cut || s->entry_count >= RANGE_ENTRIES || s->strings.len >= RANGE_PATHS ||
-        s->large_count >= RANGE_ROWS || s->bundle.len >= 2 * CUT_BUNDLE_MAX ||
+        s->large_count >= RANGE_ROWS || s->bundle.len >= BUNDLE_SIZE ||
         s->links.len >= CUT_BUNDLE_MAX)
         return end_range(s, err);
     return DR_OK;

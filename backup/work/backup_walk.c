@@ -81,6 +81,7 @@ static bool list_names(struct level *l)
         return false;
     }
     const struct dirent *d;
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): the stream is our own */
     while (errno = 0, (d = readdir(dir)) != NULL) {
         if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
             continue;
@@ -110,7 +111,7 @@ static void push(struct walk *w, int fd, const struct stat *st)
     struct level *l = &w->levels[w->depth++];
     *l = (struct level){ .fd = fd, .dev = st->st_dev, .ino = st->st_ino, .path_len = w->path.len };
     if (!list_names(l))
-        warn(w, strerror(errno));
+        warn(w, strerrordesc_np(errno));
 }
 
 /* Leave the top directory; its parent's descriptor comes back through "..". */
@@ -191,7 +192,7 @@ static bool open_again(struct walk *w, int dir, const char *name, int *ret_fd)
     DR_CLEANUP(dr_close_fd) int fd = open_entry(dir, name, S_ISDIR(w->st.st_mode));
     if (fd < 0) {
         bool denied = errno == EACCES;
-        warn(w, strerror(errno));
+        warn(w, strerrordesc_np(errno));
         return S_ISDIR(w->st.st_mode) && denied;
     }
     if (fstat(fd, &again) != 0 || (again.st_mode & S_IFMT) != (w->st.st_mode & S_IFMT)) {
@@ -213,7 +214,7 @@ static bool take_entry(struct walk *w, const char *name)
     if (!path_is_valid(w->path.data, w->path.len))
         return warn(w, "its path is beyond the limits"), false;
     if (fstatat(dir, name, &w->st, AT_SYMLINK_NOFOLLOW) != 0)
-        return warn(w, strerror(errno)), false;
+        return warn(w, strerrordesc_np(errno)), false;
     if (S_ISSOCK(w->st.st_mode))
         return w->sockets++, false;
     bool directory = S_ISDIR(w->st.st_mode), file = S_ISREG(w->st.st_mode);
@@ -221,7 +222,7 @@ static bool take_entry(struct walk *w, const char *name)
         return false;
     struct backup_place at = { .dir = dir, .name = name, .path = w->path.data, .fd = fd };
     if (!entry_read(&w->entry, &at, &w->st))
-        return warn(w, strerror(errno)), false;
+        return warn(w, strerrordesc_np(errno)), false;
     if (w->entry.lost)
         warn(w, w->entry.why);
     if (directory && fd >= 0)
