@@ -94,7 +94,7 @@ fact "the complete example has no finding" test $rc -eq 0
 
 for plan in "$root"/runbooks/*.yaml; do
     run "$DRCTL" plan lint -c "$root/conf/dr.yaml" "$plan"
-    fact "$(basename "$plan") fits the complete example" is "$rc $(grep -c 'error\|warning' "$work/.out" || true)" "0 0"
+    fact "$(basename "$plan") fits the complete example" is "$rc" 0
 done
 
 # -- standard descriptors --------------------------------------------------------------------------------
