@@ -140,11 +140,99 @@ static void the_runbooks_are_sound_without_a_configuration(void **state)
     }
 }
 
+/* ---- whatever a file holds --------------------------------------------------------------------- */
+
+/* Either a plan or an error; lint() asserts it. */
+static void try_text(const char *text, size_t len)
+{
+    DR_FREE char *got = lint("mutant.yaml", text, len, &world, NULL);
+    assert_non_null(got);
+}
+
+static void try_every_cut(const char *text, size_t len, size_t stride)
+{
+    for (size_t i = 0; i < len; i += stride)
+        try_text(text, i);
+}
+
+/* A fixed generator: the same mutants on each run (Marsaglia 2003, xorshift64). */
+static uint64_t next_random(uint64_t *seed)
+{
+    *seed ^= *seed << 13;
+    *seed ^= *seed >> 7;
+    *seed ^= *seed << 17;
+    return *seed;
+}
+
+static void try_mutants(const char *text, size_t len, size_t count, uint64_t seed)
+{
+    static const char marks[] = "{}[]:,\"'${}|>&*!#%-\n \t\0\x80\xff";
+    for (size_t i = 0; len > 0 && i < count; i++) {
+        DR_FREE char *copy = dr_memdup(text, len);
+        size_t changes = 1 + next_random(&seed) % 3;
+        for (size_t k = 0; k < changes; k++) {
+            size_t at = next_random(&seed) % len;
+            if (next_random(&seed) % 2 == 0)
+                copy[at] = (char)(copy[at] ^ (1 << next_random(&seed) % 8));
+            else
+                copy[at] = marks[next_random(&seed) % (sizeof(marks) - 1)];
+        }
+        try_text(copy, len);
+    }
+}
+
+static void mutate_dir(const char *dir, size_t stride, size_t count)
+{
+    DR_CLEANUP(text_list_fini) struct text_list names = { 0 };
+    list_files(dir, ".yaml", &names);
+    for (size_t i = 0; i < names.count; i++) {
+        size_t len;
+        DR_FREE char *path = dr_strf("%s/%s", dir, names.items[i]);
+        DR_FREE char *text = slurp(path, &len);
+        try_every_cut(text, len, stride);
+        try_mutants(text, len, count, 88172645463325252u + i);
+    }
+}
+
+static void no_cut_and_no_flip_brings_the_reader_down(void **state)
+{
+    (void)state;
+    mutate_dir(GOLDEN, 1, 60);
+    mutate_dir(RUNBOOKS, 7, 100);
+}
+
+/* The same words in another order: each line of a plan left out, and each one given twice. */
+static void no_missing_and_no_doubled_line_brings_the_reader_down(void **state)
+{
+    (void)state;
+    DR_CLEANUP(text_list_fini) struct text_list names = { 0 };
+    list_files(RUNBOOKS, ".yaml", &names);
+    for (size_t i = 0; i < names.count; i++) {
+        size_t len;
+        DR_FREE char *path = dr_strf("%s/%s", RUNBOOKS, names.items[i]);
+        DR_FREE char *text = slurp(path, &len);
+        for (char *line = text; *line != '\0';) {
+            char *end = strchr(line, '\n');
+            size_t line_len = end == NULL ? strlen(line) : (size_t)(end - line) + 1;
+            DR_CLEANUP(buf_fini) struct buf without = { 0 }, twice = { 0 };
+            buf_add(&without, text, (size_t)(line - text));
+            buf_adds(&without, line + line_len);
+            buf_add(&twice, text, (size_t)(line - text) + line_len);
+            buf_adds(&twice, line);
+            try_text(without.data, without.len);
+            try_text(twice.data, twice.len);
+            line += line_len;
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_wrong_plan_gets_exactly_its_message),
         cmocka_unit_test(the_runbooks_are_sound_without_a_configuration),
+        cmocka_unit_test(no_cut_and_no_flip_brings_the_reader_down),
+        cmocka_unit_test(no_missing_and_no_doubled_line_brings_the_reader_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,8 +6,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "dr/base/mem.h"
+#include "dr/base/text.h"
 #include "dr/data/duration.h"
 #include "dr/plan/reading.h"
+
+/* used: a first print without outputs; an output is to be written down when that mentions it. */
+struct paper {
+    struct buf *out;
+    const char *used; /* NULL in the first print */
+};
 
 static const char BAR[] =
     "----------------------------------------------------------------------------";
@@ -38,7 +46,9 @@ static const char *const by_hand[][2] = {
 
 static void add_line(struct buf *out, const char *label, const char *text)
 {
-    buf_addf(out, "        %-9s %s\n", label, text);
+    buf_addf(out, "        %-9s ", label);
+    text_add_printable(out, text, strlen(text));
+    buf_addc(out, '\n');
 }
 
 /* "http.check  url=https://...  times=3" */
@@ -49,6 +59,12 @@ static void add_call(struct buf *out, const struct plan_call *c)
         const struct plan_value *v = c->values[i];
         if (v->kind == PLAN_METHODS)
             continue;
+        if (v->kind == PLAN_CALL) { /* a check inside: it has no check inside itself */
+            buf_addf(out, "  %s=(", c->args[i]->name);
+            add_call(out, &v->calls[0]);
+            buf_addc(out, ')');
+            continue;
+        }
         DR_FREE char *text = plan_value_tell(v, NULL);
         if (v->type == ARG_ARGV)
             buf_addf(out, "  %s", text);
@@ -105,8 +121,10 @@ static void add_params(struct buf *out, const struct plan *p)
     for (size_t i = 0; i < p->param_count; i++) {
         const struct plan_param *param = &p->params[i];
         buf_addf(out, "  %-12s ______________________  ", param->name);
-        if (param->about != NULL)
-            buf_addf(out, "%s; ", param->about);
+        if (param->about != NULL) {
+            text_add_printable(out, param->about, strlen(param->about));
+            buf_adds(out, "; ");
+        }
         buf_adds(out, step_arg_word(param->type));
         if (param->match != NULL)
             buf_addf(out, " like %s", param->match);
@@ -123,8 +141,12 @@ static void add_params(struct buf *out, const struct plan *p)
 static void add_head(struct buf *out, const struct plan *p)
 {
     char a[DURATION_TEXT_MAX], b[DURATION_TEXT_MAX];
-    buf_addf(out, "PLAN       %s%s%s\n", p->name, p->title != NULL ? ": " : "",
-             p->title != NULL ? p->title : "");
+    buf_addf(out, "PLAN       %s", p->name);
+    if (p->title != NULL) {
+        buf_adds(out, ": ");
+        text_add_printable(out, p->title, strlen(p->title));
+    }
+    buf_addc(out, '\n');
     buf_addf(out, "VERSION    %.6s (%zu steps)\n", p->hash, p->step_count);
     add_names(out, "REGIONS", p->regions, p->region_count);
     if (p->rto_ms >= 0)
@@ -189,17 +211,38 @@ static void add_each(struct buf *out, const struct plan_step *s)
     add_line(out, "for each", text.data);
 }
 
-static void add_expect(struct buf *out, const struct plan_step *s)
+/* Does text mention name as a whole? */
+static bool mentions(const char *text, const char *name)
 {
+    size_t len = strlen(name);
+    for (const char *at = strstr(text, name); at != NULL; at = strstr(at + 1, name))
+        if (strchr("abcdefghijklmnopqrstuvwxyz0123456789_", at[len]) == NULL || at[len] == '\0')
+            return true;
+    return false;
+}
+
+static void add_outputs(const struct paper *paper, const struct plan_step *s)
+{
+    bool first = true;
+    for (const struct step_output *o = s->call.type->outputs; o->name != NULL; o++) {
+        DR_FREE char *name = dr_strf("%s.%s", s->id, o->name);
+        DR_FREE char *line = dr_strf("${%s} = ________________", name);
+        if (paper->used == NULL || !mentions(paper->used, name))
+            continue;
+        add_line(paper->out, first ? "write" : "", line);
+        first = false;
+    }
+}
+
+static void add_expect(const struct paper *paper, const struct plan_step *s)
+{
+    struct buf *out = paper->out;
     char time[DURATION_TEXT_MAX], text[96];
     if (s->check_source == PLAN_CHECK_GIVEN)
         add_check_line(out, "done if", s->check);
     for (size_t i = 0; i < s->verify_count; i++)
         add_check_line(out, "expect", &s->verify[i]);
-    for (const struct step_output *o = s->call.type->outputs; o->name != NULL; o++) {
-        snprintf(text, sizeof(text), "${%s.%s} = ________________", s->id, o->name);
-        add_line(out, o == s->call.type->outputs ? "write" : "", text);
-    }
+    add_outputs(paper, s);
     if (s->timeout_ms > 0) {
         snprintf(text, sizeof(text), "%s%s", duration_print(s->timeout_ms, time),
                  s->retry > 0 ? ", then try again" : "");
@@ -244,40 +287,53 @@ static void add_hand(struct buf *out, const char *type)
             add_line(out, "by hand", by_hand[i][1]);
 }
 
-static void add_step(struct buf *out, const struct plan *p, size_t i)
+static void add_step(const struct paper *paper, const struct plan *p, size_t i)
 {
+    struct buf *out = paper->out;
     const struct plan_step *s = &p->steps[i];
     DR_FREE char *title = plan_step_title(s, NULL);
-    buf_addf(out, "\n%3zu [ ]%c %s: %s      __:__ ______\n", i + 1,
-             s->belongs_to_target ? '*' : ' ', s->id, title);
+    buf_addf(out, "\n%3zu [ ]%c __:__  %s: ", i + 1, s->belongs_to_target ? '*' : ' ', s->id);
+    text_add_printable(out, title, strlen(title));
+    buf_addc(out, '\n');
     add_needs(out, p, s);
     if (s->when != NULL)
         add_line(out, "only if", expr_text(s->when));
     add_each(out, s);
     add_call_line(out, "do", &s->call);
     add_methods(out, &s->call);
-    add_expect(out, s);
+    add_expect(paper, s);
     add_line(out, "if not", if_it_fails(s));
     add_undo(out, s, p->no_return != PLAN_NO_STEP && plan_is_after(p, p->no_return, i));
     add_hand(out, s->call.type->name);
     if (i == p->no_return) {
         DR_FREE char *why = plan_value_tell(s->point_of_no_return, NULL);
-        buf_addf(out, "%s\n  POINT OF NO RETURN: %s\n%s\n", BAR, why, BAR);
+        buf_addf(out, "%s\n  POINT OF NO RETURN: ", BAR);
+        text_add_printable(out, why, strlen(why));
+        buf_addf(out, "\n%s\n", BAR);
     }
+}
+
+static bool add_steps(const struct paper *paper, const struct plan *p)
+{
+    bool marked = false;
+    for (size_t i = 0; i < p->step_count; i++) {
+        add_step(paper, p, i);
+        marked |= p->steps[i].belongs_to_target;
+    }
+    return marked;
 }
 
 void plan_print(const struct plan *p, struct buf *out)
 {
-    bool marked = false;
+    DR_CLEANUP(buf_fini) struct buf first = { 0 };
+    struct paper paper = { .out = &first };
+    (void)add_steps(&paper, p); /* only to see which outputs are used */
+    paper = (struct paper){ .out = out, .used = first.data == NULL ? "" : first.data };
     add_head(out, p);
     add_checks(out, "BEFORE ANYTHING IS CHANGED", p->preflight, p->preflight_count);
     add_checks(out, "BEFORE AND AFTER EACH CHANGE: ELSE STOP", p->invariants, p->invariant_count);
     buf_adds(out, "\nSTEPS, in this order unless a line says otherwise\n");
-    for (size_t i = 0; i < p->step_count; i++) {
-        add_step(out, p, i);
-        marked |= p->steps[i].belongs_to_target;
-    }
-    if (marked)
+    if (add_steps(&paper, p))
         buf_adds(
             out,
             "\n* belongs to the standby: taken back and done again when the next one is tried\n");

@@ -156,6 +156,24 @@ void read_checks(struct reading *r, struct yaml_node *node, const char *key, boo
 
 /* ---- the parts of a step ----------------------------------------------------------------------- */
 
+/* for_each: [5%, 25%, 100%]: ${item} is a percentage, not a text. */
+static void type_items(struct plan_value *list, enum arg_type type, struct scope *scope)
+{
+    scope->item_type = type;
+    for (size_t i = 0; i < list->count; i++) {
+        struct plan_value *item = list->items[i];
+        const char *text = json_string_value(item->fixed);
+        double share = 0;
+        int64_t ms = 0;
+        enum quantity good =
+            type == ARG_PERCENT ? percent_parse(text, &share) : duration_parse(text, &ms);
+        DR_ASSERT(good == QUANTITY_OK);
+        json_decref(item->fixed);
+        item->fixed = type == ARG_PERCENT ? json_real(share) : json_integer(ms);
+        item->type = type;
+    }
+}
+
 static void read_for_each(struct reading *r, struct yaml_node *node, struct plan_step *s,
                           struct scope *scope)
 {
@@ -168,17 +186,15 @@ static void read_for_each(struct reading *r, struct yaml_node *node, struct plan
     scope->item_type = ARG_TEXT;
     bool shares = s->for_each != NULL && s->for_each->kind == PLAN_ITEMS && s->for_each->count > 0;
     bool durations = shares;
-    for (size_t i = 0; shares && i < s->for_each->count; i++) {
+    for (size_t i = 0; (shares || durations) && i < s->for_each->count; i++) {
         const char *text = json_string_value(s->for_each->items[i]->fixed);
         double share;
         int64_t ms;
-        shares = text != NULL && percent_parse(text, &share) == QUANTITY_OK;
+        shares = shares && text != NULL && percent_parse(text, &share) == QUANTITY_OK;
         durations = durations && text != NULL && duration_parse(text, &ms) == QUANTITY_OK;
     }
-    if (shares)
-        scope->item_type = ARG_PERCENT;
-    else if (durations)
-        scope->item_type = ARG_DURATION;
+    if (shares || durations)
+        type_items(s->for_each, shares ? ARG_PERCENT : ARG_DURATION, scope);
 }
 
 static struct plan_value *read_batch_size(struct reading *r, struct yaml_node *v,
