@@ -297,9 +297,8 @@ static void read_keys(struct reading *r, struct yaml_node *root)
         read_step(r, i);
 }
 
-static void read_plan(struct reading *r, struct yaml_node *root)
+static void read_plan(struct reading *r, struct yaml_node *root, size_t before)
 {
-    size_t before = r->d->errors;
     read_keys(r, root);
     order_steps(r);
     find_belonging(r);
@@ -333,7 +332,7 @@ struct plan *plan_read(const char *file, const char *bytes, size_t len,
         diag_hint(d, "begin with plan: NAME");
     } else if (root != NULL) {
         struct reading r = { .p = p, .d = d, .world = world };
-        read_plan(&r, root);
+        read_plan(&r, root, before);
         for (size_t i = 0; i < r.ref_count; i++)
             free(r.refs[i].name);
         free(r.refs);
