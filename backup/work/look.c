@@ -46,7 +46,11 @@ static void mode_text(const struct toc_record *rec, char out[11])
     static const char types[] = "-hlcbdp"; /* of '0' to '6' */
     out[0] = types[rec->type - '0'];
     for (int i = 0; i < 9; i++)
-        out[i + 1] = (rec->mode & (0400u >> i)) != 0 ? bits[i] : '-';
+        out[i + 1] = '-';
+    for (int i = 0; i < 9; i++) {
+        if ((rec->mode & (0400u >> i)) != 0)
+            out[i + 1] = bits[i];
+    }
     if ((rec->mode & 04000) != 0)
         out[3] = out[3] == 'x' ? 's' : 'S';
     if ((rec->mode & 02000) != 0)

@@ -425,7 +425,7 @@ enum dr_rc reader_data(struct reader *r, const struct reader_file *file, reader_
         return left > 0 ? sink(arg, file->data, (size_t)left, err) : DR_OK;
     struct fetch_piece *places = dr_alloc((size_t)rec->nchunk + 1, sizeof(*places));
     DR_CLEANUP(dr_free_ptr)
-    const struct fetch_piece **plan = dr_alloc((size_t)rec->nchunk + 1, sizeof(*plan));
+    const struct fetch_piece **plan = dr_alloc((size_t)rec->nchunk + 1, sizeof(void *));
     for (uint32_t i = 0; i < rec->nchunk; i++) {
         places[i] = reader_place(file->segment, rec->piece + rec->nhead + i);
         plan[i] = &places[i];

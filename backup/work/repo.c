@@ -4,6 +4,7 @@
  */
 #include "backup/work/repo.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "dr/base/mem.h"
@@ -50,7 +51,7 @@ enum dr_rc repo_signer(struct repo *r, const struct keys **ret, struct dr_err *e
 {
     if (r->signer == NULL)
         DR_TRY(keys_open(r->config->state_dir, true, &r->signer, err));
-    strcpy(r->own_key, keys_public(r->signer));
+    snprintf(r->own_key, sizeof(r->own_key), "%s", keys_public(r->signer));
     *ret = r->signer;
     return DR_OK;
 }
@@ -169,7 +170,7 @@ enum dr_rc repo_init(const struct config *c, struct dr_err *err)
 {
     if (c->bucket_count == 0)
         return dr_fail(err, DR_E_CONFIG, "the configuration names no bucket");
-    struct store **fresh = dr_alloc(c->bucket_count, sizeof(*fresh));
+    struct store **fresh = dr_alloc(c->bucket_count, sizeof(void *));
     struct repository repository;
     bool has = false;
     enum dr_rc rc = DR_OK;

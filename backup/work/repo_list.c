@@ -217,10 +217,10 @@ static int64_t newest_proof(const struct lister *l, const char *id)
     DR_FREE char *prefix = dr_strf(NAMES_PROOFS "%s/", id);
     int64_t newest = 0;
     for (size_t i = 0; i < l->proofs.count; i++) {
-        long long ns = 0;
-        if (text_starts(l->proofs.items[i], prefix) &&
-            sscanf(l->proofs.items[i] + strlen(prefix), "%lld", &ns) == 1 && ns > newest)
-            newest = ns;
+        if (!text_starts(l->proofs.items[i], prefix))
+            continue;
+        long long ns = strtoll(l->proofs.items[i] + strlen(prefix), NULL, 10);
+        newest = ns > newest ? ns : newest;
     }
     return newest;
 }

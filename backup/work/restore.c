@@ -382,7 +382,7 @@ static enum dr_rc fill_segment(struct restore *r, const struct segment *s, struc
 {
     DR_FREE struct job *jobs = dr_alloc(s->count + 1, sizeof(*jobs));
     DR_CLEANUP(dr_free_ptr)
-    const struct fetch_piece **plan = dr_alloc(s->count + 1, sizeof(*plan));
+    const struct fetch_piece **plan = dr_alloc(s->count + 1, sizeof(void *));
     size_t count = gather_jobs(r, s, jobs), planned = 0;
     for (size_t i = 0; i < count && jobs[i].rec->nhead == 0; i++) {
         if (i == 0 || jobs[i].rec->piece != jobs[i - 1].rec->piece)
@@ -524,6 +524,28 @@ static void tell_warnings(struct restore *r)
     r->result->warnings = lines.count + reader_healed(r->reader);
 }
 
+/* "/a/b/" is the snapshot's "a/b"; the root is everything. NULL: no path was given. The caller
+ * frees. */
+static char *plain_path(const char *path)
+{
+    if (path == NULL)
+        return NULL;
+    const char *from = path + strspn(path, "/");
+    size_t len = strlen(from);
+    while (len > 0 && from[len - 1] == '/')
+        len--;
+    return len > 0 ? dr_memdup(from, len) : NULL;
+}
+
+/* Everything that can refuse, before anything is touched. */
+static enum dr_rc check(struct restore *r, struct repo *repo, const struct snapshot_info *snapshot,
+                        struct dr_err *err)
+{
+    DR_TRY(reader_open(repo, snapshot, r->hooks, &r->reader, err));
+    DR_TRY(check_path(r, err));
+    return check_all(r, err);
+}
+
 enum dr_rc restore_run(struct repo *repo, const struct snapshot_info *snapshot,
                        const struct restore_options *options, const struct work_hooks *hooks,
                        struct restore_result *ret, struct dr_err *err)
@@ -534,31 +556,20 @@ enum dr_rc restore_run(struct repo *repo, const struct snapshot_info *snapshot,
     struct restore r = { .hooks = hooks, .result = &result, .is_root = geteuid() == 0 };
     DR_CLEANUP(restore_target_fini) struct restore_target t = { 0 };
     DR_CLEANUP(restore_mark_fini) struct restore_mark m = { 0 };
-    DR_FREE char *only = NULL;
-    if (options->path != NULL) {
-        const char *from = options->path + strspn(options->path, "/");
-        size_t len = strlen(from);
-        while (len > 0 && from[len - 1] == '/')
-            len--;
-        only = dr_memdup(from, len);
-        r.only = len > 0 ? only : NULL;
-    }
+    DR_FREE char *only = plain_path(options->path);
+    r.only = only;
     r.progress.doing = "restoring";
     DR_TRY(restore_target_find(options->to, &t, err));
     DR_TRY(restore_mark_read(&t, &m, err));
     bool resuming = t.exists && !t.empty;
-    if (resuming && !is_ours(&m, snapshot->id, r.only))
+    if (resuming && !is_ours(&m, snapshot->id, only))
         return refuse_target(&t, &m, snapshot->id, err);
-    DR_TRY(reader_open(repo, snapshot, hooks, &r.reader, err));
-    DR_TRY(check_path(&r, err));
-    DR_TRY(check_all(&r, err));
-    DR_TRY(prepare(&t, &m, snapshot->id, r.only, err));
+    DR_TRY(check(&r, repo, snapshot, err));
+    DR_TRY(prepare(&t, &m, snapshot->id, only, err));
     DR_TRY(place_new(t.path, resuming, resuming && m.same_boot, &r.place, err));
-    enum dr_rc rc = run_passes(&r, err);
-    if (rc == DR_OK)
-        rc = restore_mark_write(&t, MARK_FINISHED, snapshot->id, r.only, err);
-    if (rc != DR_OK)
+    if (run_passes(&r, err) != DR_OK)
         return dr_context(err, "snapshot '%s' into '%s'", snapshot->id, t.path);
+    DR_TRY(restore_mark_write(&t, MARK_FINISHED, snapshot->id, only, err));
     result.entries = r.progress.entries;
     tell_warnings(&r);
     *ret = result;

@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fts.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -207,6 +208,22 @@ int restore_is_done(const char *to, const char *snapshot_id, struct dr_err *err)
     return m.state == MARK_FINISHED && m.of_this_dir && strcmp(m.snapshot, snapshot_id) == 0;
 }
 
+/* An ordinary user cannot empty a directory that was restored read-only. What stays shut makes
+ * the removal fail, and that tells. */
+static void open_up(const char *path)
+{
+    DR_FREE char *top = dr_strdup(path);
+    char *const roots[] = { top, NULL };
+    FTS *walk = geteuid() == 0 ? NULL : fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+    const FTSENT *e;
+    while (walk != NULL && (e = fts_read(walk)) != NULL) {
+        if (e->fts_info == FTS_D)
+            (void)sys.fchmodat(AT_FDCWD, e->fts_accpath, 0700, 0);
+    }
+    if (walk != NULL)
+        fts_close(walk);
+}
+
 enum dr_rc restore_undo(const char *to, const char *snapshot_id, struct dr_err *err)
 {
     DR_CLEANUP(restore_target_fini) struct restore_target t = { 0 };
@@ -223,6 +240,7 @@ enum dr_rc restore_undo(const char *to, const char *snapshot_id, struct dr_err *
     }
     /* From here on it is no finished restore any more, whenever we die. */
     DR_TRY(restore_mark_write(&t, MARK_UNFINISHED, snapshot_id, m.path, err));
+    open_up(t.path);
     DR_TRY(fs_remove_tree(t.path, err));
     DR_TRY(fs_sync_dir(t.parent, err));
     return restore_mark_remove(&t, err);

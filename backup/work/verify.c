@@ -203,7 +203,7 @@ static enum dr_rc verify_pieces(struct verify *v, struct reader *reader, size_t 
     size_t count = s->toc.piece_count, planned = 0;
     DR_FREE struct fetch_piece *places = dr_alloc(count + 1, sizeof(*places));
     DR_CLEANUP(dr_free_ptr)
-    const struct fetch_piece **plan = dr_alloc(count + 1, sizeof(*plan));
+    const struct fetch_piece **plan = dr_alloc(count + 1, sizeof(void *));
     for (size_t i = 0; i < count; i++) {
         if ((s->toc.pieces[i].kind == FRAME_DIRECTORIES) != directories)
             continue;

@@ -224,7 +224,7 @@ void forge_snapshot(const struct site *s, const struct forge *f, char id[SNAPSHO
     snap.bytes = m.bytes;
     add_lists(&m, &snap, &segment);
     sign_and_put(s, f, &snap);
-    strcpy(id, snap.id);
+    snprintf(id, SNAPSHOT_ID_MAX, "%s", snap.id);
     snapshot_fini(&snap);
     toc_writer_free(m.toc);
     codec_free(m.codec);

@@ -87,7 +87,7 @@ static void remove_path(const char *path)
     enum { OPEN_MAX_DIRS = 16, TRIES = 40 };
     /* A directory that could not be read is walked in the next round. */
     for (int i = 0; i < TRIES && geteuid() != 0; i++)
-        (void)nftw(path, open_up, OPEN_MAX_DIRS, FTW_PHYS);
+        (void)nftw(path, open_up, OPEN_MAX_DIRS, FTW_PHYS); /* NOLINT(concurrency-mt-unsafe) */
     if (fs_remove_tree(path, &err) != DR_OK)
         fail_msg("%s", err.msg);
 }
@@ -164,6 +164,7 @@ void site_fill(const struct site *s)
     failed |= mkfifoat(dir, "fifo", 0640);
     failed |= fchmodat(dir, "d0/file03", 0400, 0);
     failed |= mkdirat(dir, "shut", 0700);
+    failed |= symlinkat("x", dir, "shut/inside");
     failed |= fchmodat(dir, "shut", 0500, 0);
     const struct timespec times[2] = { { .tv_sec = 1000000001, .tv_nsec = 1 },
                                        { .tv_sec = 1000000000, .tv_nsec = 987654321 } };
@@ -250,7 +251,7 @@ static void assert_same_bytes(const char *a, const char *b)
 
 static void assert_same_entry(const char *a, const char *b)
 {
-    struct stat x, y;
+    struct stat x = { 0 }, y = { 0 };
     if (lstat(a, &x) < 0 || lstat(b, &y) < 0)
         fail_msg("'%s' or '%s' is missing", a, b);
     bool size = S_ISDIR(x.st_mode) || x.st_size == y.st_size;
