@@ -196,6 +196,57 @@ static void many_files_come_back_from_several_packs_and_segments(void **state)
     bench_fini(&b);
 }
 
+/* The size that packs aim at is the repository's: as small as can be, each frame is a pack. */
+static void use_tiny_packs(struct bench *b)
+{
+    DR_CLEANUP(buf_fini) struct buf object = { 0 }, changed = { 0 };
+    DR_FREE char *bucket = below(b, "us");
+    struct repository r;
+    assert_int_equal(
+        store_get_all(repo_bucket(b->repo, 0)->store, NAMES_REPOSITORY, 4096, &object, &b->err),
+        DR_OK);
+    assert_int_equal(repository_parse("repository", object.data, object.len, &r, &b->err), DR_OK);
+    r.pack_bytes = 1;
+    repository_encode(&r, &changed);
+    assert_int_equal(fs_replace(bucket, NAMES_REPOSITORY, changed.data, changed.len, &b->err),
+                     DR_OK);
+}
+
+static void long_lists_lie_in_packs_and_are_followed(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct snapshot s;
+    struct snapshot_info info = { .epoch = 0 };
+    struct restore_result restored = { 0 };
+    bench_init(&b, 1);
+    use_tiny_packs(&b);
+    int d = open(b.source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (unsigned i = 0; i < 150; i++) { /* equal data: two runs of the recipe each, few bytes */
+        char name[32];
+        (void)snprintf(name, sizeof name, "file-%03u", i);
+        tree_write(d, name, 1, 256 << 10);
+    }
+    close(d);
+    must_backup(&b);
+    DR_CLEANUP(buf_fini) struct buf object = { 0 };
+    char name[NAMES_MAX];
+    names_of(NAMES_SNAPSHOTS, b.result.id, name);
+    assert_int_equal(store_get_all(repo_bucket(b.repo, 0)->store, name, 1 << 20, &object, &b.err),
+                     DR_OK);
+    assert_int_equal(snapshot_parse(name, object.data, object.len, &s, &b.err), DR_OK);
+    assert_int_equal(s.recipe.depth, 1);
+    snapshot_fini(&s);
+    extract_by_hand_and_compare(&b);
+    DR_FREE char *target = below(&b, "restored");
+    struct restore_options options = { .to = target };
+    assert_int_equal(repo_find(b.repo, "latest", "app", &info, &b.err), DR_OK);
+    assert_int_equal(restore_run(b.repo, &info, &options, NULL, &restored, &b.err), DR_OK);
+    expect_equal(b.source, target);
+    snapshot_info_fini(&info);
+    bench_fini(&b);
+}
+
 static void stock_tools_accept_every_pack(void **state)
 {
     (void)state;
@@ -546,6 +597,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(odd_tree_comes_back_by_the_shell_lines_of_the_page),
         cmocka_unit_test(many_files_come_back_from_several_packs_and_segments),
+        cmocka_unit_test(long_lists_lie_in_packs_and_are_followed),
         cmocka_unit_test(stock_tools_accept_every_pack),
         cmocka_unit_test(openssl_accepts_the_signature_as_the_page_says),
         cmocka_unit_test(libarchive_reads_the_stream_to_its_end),

@@ -29,6 +29,10 @@ enum {
 struct link { /* the first name of an inode that has several */
     dev_t dev;
     ino_t ino;
+    int64_t mtime_s; /* and the rest: an inode that was freed and used again is another file */
+    uint32_t mtime_ns;
+    char type;
+    uint64_t size;
     char *path; /* owned; NULL: free */
 };
 
@@ -138,13 +142,23 @@ static const char *first_name(struct run *r, const struct backup_entry *e)
     if (r->link_count * 2 >= r->link_cap)
         grow_links(r);
     struct link *l = find_link(r->links, r->link_cap, e->dev, e->ino);
-    if (l->path != NULL)
-        return l->path;
+    const struct head *h = &e->head;
+    if (l->path != NULL) {
+        bool same = l->type == h->type && l->size == h->size && l->mtime_s == h->mtime_s &&
+                    l->mtime_ns == h->mtime_ns;
+        return same ? l->path : NULL;
+    }
     if (r->link_count == LINKS_MAX) {
         warn(r, e->head.path, "stored as a file of its own: too many hard links");
         return NULL;
     }
-    *l = (struct link){ e->dev, e->ino, dr_strdup(e->head.path) };
+    *l = (struct link){ .dev = e->dev,
+                        .ino = e->ino,
+                        .mtime_s = h->mtime_s,
+                        .mtime_ns = h->mtime_ns,
+                        .type = h->type,
+                        .size = h->size,
+                        .path = dr_strdup(h->path) };
     r->link_count++;
     return NULL;
 }
