@@ -15,6 +15,7 @@
 #include "backup/work/reader.h"
 #include "dr/base/fs.h"
 #include "dr/base/mem.h"
+#include "tests/support/faultstore.h"
 #include "tests/support/site.h"
 
 static struct site site;
@@ -207,6 +208,64 @@ static void packs_damaged_in_different_places_make_one_that_is_whole(void **stat
     free(v.name);
 }
 
+/* At each of its calls in turn, the first bucket goes away for good. */
+static void bucket_that_fails_in_the_middle_is_replaced_by_the_other(void **state)
+{
+    (void)state;
+    unsigned calls = 1;
+    for (unsigned n = 1; n <= calls; n++) {
+        struct dr_err err = { 0 };
+        struct restore_result result = { 0 };
+        site_clear_target(&site);
+        text_list_fini(&site.warnings);
+        DR_CLEANUP(repo_close_ptr) struct repo *r = site_open(&site);
+        struct store *bad = faultstore_new(repo_bucket(r, 0)->store);
+        repo_bucket(r, 0)->store = bad;
+        faultstore_fail_from(bad, FAULTSTORE_ANY, n, DR_E_TRANSIENT);
+        const struct restore_options to = { .to = site.target };
+        if (restore_run(r, &snapshot, &to, &site.hooks, &result, &err) != DR_OK)
+            fail_msg("call %u: %s", n, err.msg);
+        site_assert_restored(&site);
+        assert_true(site_warned(&site, "bucket 'us'", "failed on purpose"));
+        assert_true(result.warnings > 0);
+        calls = faultstore_calls(bad, FAULTSTORE_GET) + faultstore_calls(bad, FAULTSTORE_HEAD);
+        if (n == calls)
+            break;
+    }
+    assert_in_range(calls, 2, 100);
+}
+
+/* Reads are few and long: what lies together in a pack is read together. */
+static void neighbouring_pieces_are_read_with_one_call(void **state)
+{
+    (void)state;
+    struct dr_err err = { 0 };
+    struct restore_result result = { 0 };
+    DR_CLEANUP(repo_close_ptr) struct repo *r = site_open(&site);
+    struct store *counted = faultstore_new(repo_bucket(r, 0)->store);
+    repo_bucket(r, 0)->store = counted;
+    const struct restore_options to = { .to = site.target };
+    assert_int_equal(restore_run(r, &snapshot, &to, &site.hooks, &result, &err), DR_OK);
+    /* snapshot object, segment, bundles, heads and chunks of two large files, directories */
+    assert_in_range(faultstore_calls(counted, FAULTSTORE_GET), 4, 8);
+    assert_int_equal(faultstore_calls(counted, FAULTSTORE_LIST), 0);
+}
+
+/* An empty bucket among full ones costs one line. */
+static void empty_bucket_among_full_ones_is_no_obstacle(void **state)
+{
+    (void)state;
+    struct dr_err err = { 0 };
+    struct restore_result result = { 0 };
+    assert_int_equal(fs_remove_tree(site.bucket[0], &err), DR_OK);
+    assert_int_equal(mkdir(site.bucket[0], 0755), 0);
+    assert_int_equal(repo_init(site.config, &err), DR_OK);
+    assert_int_equal(site_restore(&site, &result, &err), DR_OK);
+    site_assert_restored(&site);
+    assert_int_equal(site.warnings.count, 1);
+    assert_true(site_warned(&site, "bucket 'us'", snapshot.id));
+}
+
 /* -- verify -------------------------------------------------------------------------------- */
 
 static struct verify_result verify(bool data)
@@ -298,6 +357,9 @@ int main(void)
         FRESH(damaged_snapshot_object_is_named_and_replaced_by_the_other_bucket),
         FRESH(damaged_repository_object_is_named_and_the_other_bucket_is_used),
         FRESH(packs_damaged_in_different_places_make_one_that_is_whole),
+        FRESH(bucket_that_fails_in_the_middle_is_replaced_by_the_other),
+        FRESH(neighbouring_pieces_are_read_with_one_call),
+        FRESH(empty_bucket_among_full_ones_is_no_obstacle),
         FRESH(verify_of_whole_buckets_finds_nothing_and_proves),
         FRESH(verify_names_each_damaged_object_in_each_bucket),
         FRESH(verify_tells_what_is_lost),
