@@ -48,21 +48,21 @@ static int lint_file(struct cli *cli, const struct config *c, const char *name, 
 {
     struct dr_err err;
     DR_FREE char *path = NULL;
-    DR_CLEANUP(diag_fini) struct diag d = { 0 };
-    DR_CLEANUP(buf_fini) struct buf text = { 0 }, out = { 0 };
-    DR_CLEANUP(plan_free_ptr) struct plan *p = NULL;
+    DR_CLEANUP(cli_linted_fini) struct cli_linted l = { 0 };
+    DR_CLEANUP(buf_fini) struct buf out = { 0 };
     if (plan_find_file(cli->config_path, name, &path, &err) != DR_OK ||
-        cli_plan_lint(cli->config_path, c, path, &text, &d, &p, &err) != DR_OK)
+        cli_plan_lint(cli, c, path, &l, &err) != DR_OK)
         return cli_fail(cli, &err);
-    diag_print(&d, &out);
-    for (size_t i = 0; cli->json && i < d.count; i++)
-        json_array_append_new(findings, finding_json(&d.items[i]));
+    const struct diag *d = &l.findings;
+    diag_print(&l.findings, &out);
+    for (size_t i = 0; cli->json && i < d->count; i++)
+        json_array_append_new(findings, finding_json(&d->items[i]));
     if (!cli->json)
         put(&out);
-    if (!cli->json && d.count == 0)
-        printf("%s: nothing wrong (plan %s, %zu step%s, %.6s)\n", path, p->name, p->step_count,
-               p->step_count == 1 ? "" : "s", p->hash);
-    return d.errors > 0 ? EXIT_USAGE : EXIT_DONE;
+    if (!cli->json && d->count == 0)
+        printf("%s: nothing wrong (plan %s, %zu step%s, %.6s)\n", path, l.plan->name,
+               l.plan->step_count, l.plan->step_count == 1 ? "" : "s", l.plan->hash);
+    return d->errors > 0 ? EXIT_USAGE : EXIT_DONE;
 }
 
 static int run_lint(struct cli *cli)
@@ -217,7 +217,7 @@ const struct cli_verb verb_plan = {
         "drctl plan run PLAN [--set NAME=VALUE]... [--dry-run]      Carry it out\n"
         "\n"
         "  PLAN   a file, or a NAME: ./NAME.yaml, runbooks/NAME.yaml beside the configuration,\n"
-        "         then runbooks/ in /etc/drctl and /usr/share/drctl\n"
+        "         then runbooks/ in /etc/drctl and share/drctl of /usr/local and /usr\n"
         "\n"
         "With a configuration, names of regions, roles, buckets and secrets are checked too.\n"
         "Exit: 0 nothing wrong, or warnings only; 2 errors\n",

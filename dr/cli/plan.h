@@ -14,8 +14,8 @@
 
 /*
  * The file that a person means: a word with '/' or ending in .yaml is a path; a bare NAME is looked for as
- * ./NAME.yaml, runbooks/NAME.yaml beside the configuration, and in runbooks/ of /etc/drctl and
- * /usr/share/drctl. config_path may be NULL. The caller frees ret.
+ * ./NAME.yaml, runbooks/NAME.yaml beside the configuration, and in runbooks/ of /etc/drctl,
+ * /usr/local/share/drctl and /usr/share/drctl. config_path may be NULL. The caller frees ret.
  */
 enum dr_rc plan_find_file(const char *config_path, const char *name, char **ret, struct dr_err *err)
     DR_MUST_USE;
@@ -34,10 +34,16 @@ void cli_world_init(struct cli_world *w, const struct config *c, const char *fil
                     const char *plan_name);
 void cli_world_fini(struct cli_world *w);
 
-/* Read and lint one file; findings go to d, ret is NULL when there was an error among them. */
-enum dr_rc cli_plan_lint(const char *config_path, const struct config *c, const char *path,
-                         struct buf *text, struct diag *d, struct plan **ret, struct dr_err *err)
-    DR_MUST_USE;
+/* One file, read and linted: its bytes, what is to be said about it, and the plan when there was no
+ * error. A zeroed struct is empty. */
+struct cli_linted {
+    struct buf text;
+    struct diag findings;
+    struct plan *plan;
+};
+void cli_linted_fini(struct cli_linted *l);
+enum dr_rc cli_plan_lint(const struct cli *cli, const struct config *c, const char *path,
+                         struct cli_linted *l, struct dr_err *err) DR_MUST_USE;
 
 /*
  * Find, read and lint a plan; findings go to stderr. c may be NULL. text (if not NULL) gets the bytes of the

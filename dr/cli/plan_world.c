@@ -29,6 +29,7 @@ enum dr_rc plan_find_file(const char *config_path, const char *name, char **ret,
     }
     char *tries[] = { dr_strf("%s.yaml", name), beside(config_path, name),
                       dr_strf("/etc/drctl/runbooks/%s.yaml", name),
+                      dr_strf("/usr/local/share/drctl/runbooks/%s.yaml", name),
                       dr_strf("/usr/share/drctl/runbooks/%s.yaml", name) };
     char *found = NULL;
     for (size_t i = 0; i < DR_ARRAY_LEN(tries); i++) {
@@ -37,8 +38,9 @@ enum dr_rc plan_find_file(const char *config_path, const char *name, char **ret,
     }
     if (found == NULL) {
         (void)dr_fail(err, DR_E_NOTFOUND, "no plan '%s'", name);
-        (void)dr_hint(err, "Looked for %s, %s, and in /etc/drctl and /usr/share/drctl.", tries[0],
-                      tries[1]);
+        (void)dr_hint(
+            err, "Looked for %s, %s, and in /etc/drctl and the share/drctl of /usr/local and /usr.",
+            tries[0], tries[1]);
     }
     for (size_t i = 0; i < DR_ARRAY_LEN(tries); i++)
         free(tries[i]);
@@ -153,16 +155,24 @@ static char *name_of(const char *path)
     return dr_strf("%.*s", (int)strcspn(base, "."), base);
 }
 
-enum dr_rc cli_plan_lint(const char *config_path, const struct config *c, const char *path,
-                         struct buf *text, struct diag *d, struct plan **ret, struct dr_err *err)
+void cli_linted_fini(struct cli_linted *l)
 {
-    DR_TRY(fs_read_file(path, PLAN_FILE_MAX, text, err));
+    buf_fini(&l->text);
+    diag_fini(&l->findings);
+    plan_free(l->plan);
+    *l = (struct cli_linted){ 0 };
+}
+
+enum dr_rc cli_plan_lint(const struct cli *cli, const struct config *c, const char *path,
+                         struct cli_linted *l, struct dr_err *err)
+{
+    DR_TRY(fs_read_file(path, PLAN_FILE_MAX, &l->text, err));
     DR_FREE char *name = name_of(path);
     struct cli_world w = { 0 };
     if (c != NULL)
-        cli_world_init(&w, c, config_path, name);
-    *ret = plan_read(path, text->data == NULL ? "" : text->data, text->len,
-                     c == NULL ? NULL : &w.world, d);
+        cli_world_init(&w, c, cli->config_path != NULL ? cli->config_path : c->path, name);
+    l->plan = plan_read(path, l->text.data == NULL ? "" : l->text.data, l->text.len,
+                        c == NULL ? NULL : &w.world, &l->findings);
     cli_world_fini(&w);
     return DR_OK;
 }
@@ -172,25 +182,22 @@ int cli_plan_read(struct cli *cli, const struct config *c, const char *name, str
 {
     struct dr_err err;
     DR_FREE char *path = NULL;
-    DR_CLEANUP(diag_fini) struct diag d = { 0 };
-    DR_CLEANUP(buf_fini) struct buf bytes = { 0 }, out = { 0 };
-    const char *config_path = cli->config_path == NULL ? "" : cli->config_path;
-    if (plan_find_file(cli->config_path, name, &path, &err) != DR_OK)
+    DR_CLEANUP(cli_linted_fini) struct cli_linted l = { 0 };
+    DR_CLEANUP(buf_fini) struct buf out = { 0 };
+    if (plan_find_file(cli->config_path, name, &path, &err) != DR_OK ||
+        cli_plan_lint(cli, c, path, &l, &err) != DR_OK)
         return cli_fail(cli, &err);
-    struct plan *p = NULL;
-    if (cli_plan_lint(config_path, c, path, &bytes, &d, &p, &err) != DR_OK)
-        return cli_fail(cli, &err);
-    diag_print(&d, &out);
+    diag_print(&l.findings, &out);
     if (out.len > 0)
         fwrite(out.data, 1, out.len, stderr);
-    if (p == NULL) {
+    if (l.plan == NULL) {
         if (cli->json)
             (void)cli_result_json(json_object(), EXIT_USAGE,
                                   "the plan has errors"); /* exit is known */
         return EXIT_USAGE;
     }
     if (text != NULL)
-        buf_add(text, bytes.data, bytes.len);
-    *ret = p;
+        buf_add(text, l.text.data, l.text.len);
+    *ret = DR_TAKE(l.plan);
     return EXIT_DONE;
 }

@@ -109,6 +109,18 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
+static size_t mark_len(const char *p)
+{
+    static const char *const two[] = { "==", "!=", "<=", ">=", "&&", "||", "${" };
+    for (size_t i = 0; i < DR_ARRAY_LEN(two); i++)
+        if (strncmp(p, two[i], 2) == 0)
+            return 2;
+    size_t len = 1;
+    while (((unsigned char)p[len] & 0xc0) == 0x80) /* the rest of one letter */
+        len++;
+    return len;
+}
+
 static void next(struct reading *r)
 {
     const char *p = r->at;
@@ -132,14 +144,7 @@ static void next(struct reading *r)
         p = end != NULL ? end + 1 : p + 1;
     } else {
         r->token = T_MARK;
-        static const char *const two[] = { "==", "!=", "<=", ">=", "&&", "||", "${" };
-        size_t len = 1;
-        for (size_t i = 0; i < DR_ARRAY_LEN(two); i++)
-            if (strncmp(p, two[i], 2) == 0)
-                len = 2;
-        p += len;
-        while (((unsigned char)*p & 0xc0) == 0x80) /* the rest of one letter */
-            p++;
+        p += mark_len(p);
     }
     r->offset = (size_t)(start - r->e->text);
     r->len = (size_t)(p - start);
@@ -346,9 +351,7 @@ static bool product_kind(enum op op, enum expr_kind a, enum expr_kind b, enum ex
     *ret = EXPR_ANY;
     if (a == EXPR_ANY || b == EXPR_ANY)
         return true;
-    if (a == EXPR_NUMBER && b == EXPR_NUMBER)
-        *ret = EXPR_NUMBER;
-    else if (is_amount(a) && b == EXPR_NUMBER)
+    if ((a == EXPR_NUMBER || is_amount(a)) && b == EXPR_NUMBER)
         *ret = a;
     else if (op == OP_MUL && a == EXPR_NUMBER && is_amount(b))
         *ret = b;
@@ -668,6 +671,15 @@ static struct expr_value one(enum op op, const struct expr_value *a, int64_t now
     }
 }
 
+static struct expr_value two(enum op op, const struct expr_value *a, const struct expr_value *b)
+{
+    if (op == OP_AND || op == OP_OR)
+        return both(op, a, b);
+    if (op == OP_IN)
+        return is_in(a, b);
+    return op < OP_IN ? compare(op, a, b) : compute(op, a, b);
+}
+
 static struct expr_value leaf(const struct node *n,
                               void (*value_of)(void *, const char *, struct expr_value *),
                               void *arg)
@@ -704,11 +716,7 @@ enum expr_truth expr_eval(const struct expr *e,
             continue;
         }
         DR_ASSERT(depth >= 2);
-        const struct expr_value *a = &stack[depth - 2], *b = &stack[depth - 1];
-        stack[depth - 2] = n->op == OP_AND || n->op == OP_OR ? both(n->op, a, b)
-                           : n->op == OP_IN                  ? is_in(a, b)
-                           : n->op < OP_IN                   ? compare(n->op, a, b)
-                                                             : compute(n->op, a, b);
+        stack[depth - 2] = two(n->op, &stack[depth - 2], &stack[depth - 1]);
         depth--;
     }
     DR_ASSERT(depth == 1);

@@ -148,7 +148,8 @@ bool read_name(struct reading *r, struct yaml_node *node, const char *key, char 
     }
     say(r, node, "name", "'%s' cannot be a name", text);
     for (char *c = text; *c != '\0'; c++)
-        *c = *c == '-' || *c == '.' || *c == ' ' ? '_' : *c;
+        if (strchr("-. ", *c) != NULL)
+            *c = '_';
     if (strlen(text) <= NAME_BYTES_MAX && is_name(text))
         diag_hint(r->d, "write %s", text);
     else

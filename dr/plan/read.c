@@ -219,7 +219,7 @@ static void read_trigger(struct reading *r, struct yaml_node *node)
         read_choice(r, v, "mode", modes, &mode))
         t->mode = mode == 0 ? PLAN_TRIGGER_ASK : PLAN_TRIGGER_AUTO;
     if (need_key(r, node, "'trigger'", "failing") && (v = value_of(node, "failing")) != NULL)
-        read_checks(r, v, "failing", false, &scope, &t->failing, &t->failing_count);
+        read_checks(r, v, "failing", &scope, &t->failing, &t->failing_count);
     if (need_key(r, node, "'trigger'", "for") && (v = value_of(node, "for")) != NULL)
         (void)read_duration(r, v, &t->for_ms); /* reported where it is wrong */
     if ((v = value_of(node, "cooldown")) != NULL)
@@ -289,10 +289,10 @@ static void read_keys(struct reading *r, struct yaml_node *root)
         read_trigger(r, v);
     struct scope scope = { .where = REF_PREFLIGHT, .step = PLAN_NO_STEP };
     if ((v = value_of(root, "preflight")) != NULL)
-        read_checks(r, v, "preflight", true, &scope, &p->preflight, &p->preflight_count);
+        read_checks(r, v, "preflight", &scope, &p->preflight, &p->preflight_count);
     scope.where = REF_INVARIANT;
     if ((v = value_of(root, "invariants")) != NULL)
-        read_checks(r, v, "invariants", true, &scope, &p->invariants, &p->invariant_count);
+        read_checks(r, v, "invariants", &scope, &p->invariants, &p->invariant_count);
     for (size_t i = 0; i < p->step_count; i++)
         read_step(r, i);
 }

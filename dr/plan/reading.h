@@ -134,8 +134,8 @@ bool ref_is(const char *name, const char *first);
 /* First id and use of all steps, then the rest of each. */
 void read_step_head(struct reading *r, struct yaml_node *node, size_t index);
 void read_step(struct reading *r, size_t index);
-/* A list of checks (with ids) or, for one false, a check or a list of them. */
-void read_checks(struct reading *r, struct yaml_node *node, const char *key, bool ids,
+/* A list of checks: with ids in preflight and invariants; verify takes a single one too. */
+void read_checks(struct reading *r, struct yaml_node *node, const char *key,
                  const struct scope *scope, struct plan_check **ret, size_t *ret_count);
 bool read_check(struct reading *r, struct yaml_node *node, const char *key, bool id,
                 const struct scope *scope, struct plan_check *ret);

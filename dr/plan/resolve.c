@@ -34,11 +34,21 @@ static char *tell_size(int64_t bytes)
     static const char *const units[] = { "TiB", "GiB", "MiB", "KiB" };
     for (size_t i = 0; i < DR_ARRAY_LEN(units); i++) {
         int64_t unit = INT64_C(1) << (10 * (4 - (int)i));
+        int64_t tenths = (int64_t)((double)bytes * 10 / (double)unit);
         if (bytes >= unit)
-            return tell_number((double)(bytes / unit) + (double)(bytes % unit * 10 / unit) / 10,
-                               units[i]);
+            return tell_number((double)tenths / 10, units[i]);
     }
     return dr_strf("%" PRId64 "B", bytes);
+}
+
+static char *tell_integer(int64_t number, enum arg_type type)
+{
+    char text[DURATION_TEXT_MAX];
+    if (type == ARG_DURATION && number >= 0)
+        return dr_strdup(duration_print(number, text));
+    if (type == ARG_SIZE && number >= 0)
+        return tell_size(number);
+    return dr_strf("%" PRId64, number);
 }
 
 static char *tell_list(const json_t *list)
@@ -60,14 +70,8 @@ char *plan_json_tell(const json_t *value, enum arg_type type)
         return tell_list(value);
     if (json_is_boolean(value))
         return dr_strdup(json_is_true(value) ? "true" : "false");
-    if (json_is_integer(value) && type == ARG_DURATION && json_integer_value(value) >= 0) {
-        char text[DURATION_TEXT_MAX];
-        return dr_strdup(duration_print(json_integer_value(value), text));
-    }
-    if (json_is_integer(value) && type == ARG_SIZE && json_integer_value(value) >= 0)
-        return tell_size(json_integer_value(value));
     if (json_is_integer(value) && type != ARG_PERCENT)
-        return dr_strf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
+        return tell_integer(json_integer_value(value), type);
     if (json_is_number(value) && type == ARG_PERCENT)
         return tell_number(json_number_value(value) * 100, "%");
     if (json_is_number(value))

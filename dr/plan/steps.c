@@ -126,12 +126,13 @@ static void check_check_ids(struct reading *r, const struct yaml_node *list)
     }
 }
 
-void read_checks(struct reading *r, struct yaml_node *node, const char *key, bool ids,
+void read_checks(struct reading *r, struct yaml_node *node, const char *key,
                  const struct scope *scope, struct plan_check **ret, size_t *ret_count)
 {
     if (node->reported)
         return;
-    bool one = node->kind == YAML_MAP && !ids && scope->where != REF_TRIGGER;
+    bool ids = scope->where == REF_PREFLIGHT || scope->where == REF_INVARIANT;
+    bool one = node->kind == YAML_MAP && scope->where == REF_VERIFY;
     if (!one && !is_kind(r, node, YAML_LIST, key))
         return;
     size_t count = one ? 1 : node->count;
@@ -472,7 +473,7 @@ void read_step(struct reading *r, size_t index)
     read_own_check(r, node, s, &scope);
     scope.where = REF_VERIFY;
     if ((v = value_of(node, "verify")) != NULL)
-        read_checks(r, v, "verify", false, &scope, &s->verify, &s->verify_count);
+        read_checks(r, v, "verify", &scope, &s->verify, &s->verify_count);
     read_undo(r, node, s, &scope);
     read_drill(r, node, s, &scope);
 }
