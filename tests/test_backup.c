@@ -119,10 +119,12 @@ static void shell(const struct bench *b, const char *script)
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
+        /* NOLINTBEGIN(concurrency-mt-unsafe): one thread */
         setenv("TARGET", target, 1);
         setenv("BUCKET", bucket, 1);
         setenv("SNAPSHOT", b->result.id, 1);
         setenv("LC_ALL", "C", 1);
+        /* NOLINTEND(concurrency-mt-unsafe) */
         int fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
         if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0)
             _exit(125);

@@ -444,7 +444,7 @@ static void make_segment(struct buf *out)
     struct toc_writer *w = toc_writer_new();
     for (uint32_t i = 0; i < DR_ARRAY_LEN(kinds); i++) {
         struct toc_piece p = {
-            .kind = kinds[i], .pack = i % 2, .offset = 100 * i, .stored = 90, .raw = 4096
+            .kind = kinds[i], .pack = i % 2, .offset = (uint64_t)i * 100, .stored = 90, .raw = 4096
         };
         hash_bytes(&i, sizeof i, p.id);
         assert_int_equal(toc_add_piece(w, &p), i);

@@ -39,12 +39,12 @@ enum {
 static void must(int rc, const char *what)
 {
     if (rc < 0)
-        fail_msg("%s: %s", what, strerror(errno));
+        fail_msg("%s: %s", what, strerrordesc_np(errno));
 }
 
 char *tree_temp(void)
 {
-    const char *tmp = getenv("TMPDIR");
+    const char *tmp = getenv("TMPDIR"); /* NOLINT(concurrency-mt-unsafe): nobody sets it */
     char *path = dr_strf("%s/drctl-test-XXXXXX", tmp != NULL && tmp[0] != '\0' ? tmp : "/tmp");
     assert_non_null(mkdtemp(path));
     return path;
@@ -302,7 +302,7 @@ void tree_make(const char *path, enum tree_size size)
         for (unsigned i = 0; i < 20; i++) {
             char name[32];
             (void)snprintf(name, sizeof name, "file-%02u", i);
-            tree_write(d, name, i, 100 * i);
+            tree_write(d, name, i, (size_t)i * 100);
         }
         make_times(d);
         write_text(d, "a", "a");
@@ -380,7 +380,7 @@ static size_t list_dir(int fd, char ***ret)
     size_t count = 0;
     const struct dirent *e;
     rewinddir(dir);
-    while ((e = readdir(dir)) != NULL)
+    while ((e = readdir(dir)) != NULL) /* NOLINT(concurrency-mt-unsafe): own stream */
         if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) {
             assert_true(count < NAMES_MAX_HERE);
             names[count++] = dr_strdup(e->d_name);
