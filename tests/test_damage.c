@@ -16,6 +16,7 @@
 #include "dr/base/fs.h"
 #include "dr/base/mem.h"
 #include "tests/support/faultstore.h"
+#include "tests/support/forge.h"
 #include "tests/support/site.h"
 
 static struct site site;
@@ -168,6 +169,23 @@ static void damaged_snapshot_object_is_named_and_replaced_by_the_other_bucket(vo
     assert_int_equal(l.count, 1); /* it is listed all the same */
     assert_int_equal(l.items[0].state, SNAPSHOT_REFUSED);
     free(v.name);
+}
+
+static void damaged_recipe_is_named_and_replaced_by_the_other_bucket(void **state)
+{
+    (void)state;
+    struct dr_err err = { 0 };
+    DR_FREE char *name = dr_strf("snapshots/%s", snapshot.id);
+    DR_FREE char *path = dr_strf("%s/%s", site.bucket[0], name);
+    DR_CLEANUP(buf_fini) struct buf b = { 0 };
+    assert_int_equal(fs_read_file(path, 1 << 20, &b, &err), DR_OK);
+    const char *recipe = strstr(b.data, "\"recipe\":");
+    assert_non_null(recipe);
+    for (int how = 0; how < SITE_DAMAGES; how++) {
+        site_damage_at(&site, 0, name, (enum site_damage)how, (uint64_t)(recipe - b.data) + 40);
+        assert_restores_naming("us", snapshot.id);
+        copy_object(name, 1, 0);
+    }
 }
 
 static void damaged_repository_object_is_named_and_the_other_bucket_is_used(void **state)
@@ -325,6 +343,19 @@ static void verify_names_each_damaged_object_in_each_bucket(void **state)
     free(pack.name);
 }
 
+static void verify_finds_a_recipe_that_is_not_the_table_of_contents(void **state)
+{
+    (void)state;
+    const struct forge_entry entry = { .type = '0', .path = "a", .data = "hello" };
+    const struct forge f = { .entries = &entry, .count = 1, .short_recipe = true };
+    char id[SNAPSHOT_ID_MAX];
+    forge_snapshot(&site, &f, id);
+    const struct verify_result v = verify(false);
+    assert_int_equal(v.damaged + v.missing, 0);
+    assert_int_equal(v.lost, 1);
+    assert_true(site_warned(&site, id, "recipe"));
+}
+
 static void verify_tells_what_is_lost(void **state)
 {
     (void)state;
@@ -355,6 +386,7 @@ int main(void)
         FRESH(damaged_pack_is_named_and_replaced_by_the_other_bucket),
         FRESH(damaged_segment_is_named_and_replaced_by_the_other_bucket),
         FRESH(damaged_snapshot_object_is_named_and_replaced_by_the_other_bucket),
+        FRESH(damaged_recipe_is_named_and_replaced_by_the_other_bucket),
         FRESH(damaged_repository_object_is_named_and_the_other_bucket_is_used),
         FRESH(packs_damaged_in_different_places_make_one_that_is_whole),
         FRESH(bucket_that_fails_in_the_middle_is_replaced_by_the_other),
@@ -362,6 +394,7 @@ int main(void)
         FRESH(empty_bucket_among_full_ones_is_no_obstacle),
         FRESH(verify_of_whole_buckets_finds_nothing_and_proves),
         FRESH(verify_names_each_damaged_object_in_each_bucket),
+        FRESH(verify_finds_a_recipe_that_is_not_the_table_of_contents),
         FRESH(verify_tells_what_is_lost),
         FRESH(verify_names_a_bucket_without_its_repository_object),
     };

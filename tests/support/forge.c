@@ -165,7 +165,7 @@ static void add_lists(struct maker *m, struct snapshot *s, const struct toc_piec
     text_list_add(&s->toc.lines, line.data);
     list_frame_fini(&f);
     buf_clear(&line);
-    struct list_run run = { .len = segment->offset };
+    struct list_run run = { .len = segment->offset - m->forge->short_recipe };
     memcpy(run.pack, m->pack.name, DIGEST_SIZE);
     list_add_run_line(&line, &run);
     text_list_add(&s->recipe.lines, line.data);

@@ -33,6 +33,7 @@ struct forge {
     const struct forge_patch *patch; /* or NULL */
     const struct keys *signer;       /* NULL: the site's own key */
     const char *repository;          /* NULL: the site's own */
+    bool short_recipe;               /* it ends in the middle of the last piece */
     int64_t start_ns;                /* 0: now */
     int64_t epoch;
 };
