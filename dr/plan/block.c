@@ -158,17 +158,17 @@ bool read_name(struct reading *r, struct yaml_node *node, const char *key, char 
 }
 
 /* Keys outside of with are known before the run. */
-static bool no_reference(struct reading *r, struct yaml_node *node, const char *key)
+static bool no_reference(struct reading *r, struct yaml_node *node)
 {
     if (strstr(node->text, "${") == NULL)
         return true;
-    say(r, node, "no-ref", "'%s' must be known before the run: no ${ } here", key);
+    say(r, node, "no-ref", "no ${ } here: this must be known before the run");
     return false;
 }
 
 bool read_duration(struct reading *r, struct yaml_node *node, int64_t *ret_ms)
 {
-    if (!is_kind(r, node, YAML_SCALAR, "a duration") || !no_reference(r, node, "a duration"))
+    if (!is_kind(r, node, YAML_SCALAR, "a duration") || !no_reference(r, node))
         return false;
     switch (duration_parse(node->text, ret_ms)) {
     case QUANTITY_OK:
@@ -186,7 +186,7 @@ bool read_duration(struct reading *r, struct yaml_node *node, int64_t *ret_ms)
 
 bool read_count(struct reading *r, struct yaml_node *node, const char *key, int64_t *ret)
 {
-    if (!is_kind(r, node, YAML_SCALAR, key) || !no_reference(r, node, key))
+    if (!is_kind(r, node, YAML_SCALAR, key) || !no_reference(r, node))
         return false;
     const char *t = node->text;
     bool digits = node->len > 0 && node->len <= 9 && strspn(t, "0123456789") == node->len;
