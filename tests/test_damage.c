@@ -356,6 +356,35 @@ static void verify_finds_a_recipe_that_is_not_the_table_of_contents(void **state
     assert_true(site_warned(&site, id, "recipe"));
 }
 
+/* A long list lies in a pack; that one is damaged like any other. */
+static void damaged_list_is_named_and_replaced_by_the_other_bucket(void **state)
+{
+    (void)state;
+    const struct forge_entry entry = { .type = '0', .path = "a", .data = "hello" };
+    const struct forge f = { .entries = &entry, .count = 1, .deep = true };
+    char id[SNAPSHOT_ID_MAX];
+    DR_CLEANUP(text_list_fini) struct text_list before = { 0 };
+    DR_CLEANUP(text_list_fini) struct text_list after = { 0 };
+    site_objects(&site, 0, "packs/", &before);
+    forge_snapshot(&site, &f, id);
+    site_objects(&site, 0, "packs/", &after);
+    for (size_t i = 0; i < after.count; i++) {
+        for (int how = 0; how < SITE_DAMAGES && !text_list_has(&before, after.items[i]); how++) {
+            struct dr_err err = { 0 };
+            struct restore_result result = { 0 };
+            site_clear_target(&site);
+            text_list_fini(&site.warnings);
+            site_damage_at(&site, 0, after.items[i], (enum site_damage)how, 20);
+            if (site_restore(&site, &result, &err) != DR_OK)
+                fail_msg("%s", err.msg);
+            assert_int_equal(result.entries, 2);
+            assert_true(site_warned(&site, "bucket 'us'", after.items[i]));
+            copy_object(after.items[i], 1, 0);
+        }
+    }
+    assert_int_equal(verify(true).lost, 0);
+}
+
 static void verify_tells_what_is_lost(void **state)
 {
     (void)state;
@@ -387,6 +416,7 @@ int main(void)
         FRESH(damaged_segment_is_named_and_replaced_by_the_other_bucket),
         FRESH(damaged_snapshot_object_is_named_and_replaced_by_the_other_bucket),
         FRESH(damaged_recipe_is_named_and_replaced_by_the_other_bucket),
+        FRESH(damaged_list_is_named_and_replaced_by_the_other_bucket),
         FRESH(damaged_repository_object_is_named_and_the_other_bucket_is_used),
         FRESH(packs_damaged_in_different_places_make_one_that_is_whole),
         FRESH(bucket_that_fails_in_the_middle_is_replaced_by_the_other),

@@ -173,6 +173,41 @@ static void add_lists(struct maker *m, struct snapshot *s, const struct toc_piec
     text_list_add(&s->packs.lines, hex_encode(m->pack.name, DIGEST_SIZE, hex));
 }
 
+static void deepen(struct maker *m, struct pack *pack, struct list *l, struct list_frame *ret)
+{
+    DR_CLEANUP(buf_fini) struct buf text = { 0 };
+    DR_CLEANUP(buf_fini) struct buf frame = { 0 };
+    for (size_t i = 0; i < l->lines.count; i++)
+        buf_addf(&text, "%s\n", l->lines.items[i]);
+    struct pack_row row = { .raw = (uint32_t)text.len, .kind = FRAME_LIST };
+    hash_bytes(text.data, text.len, row.id);
+    codec_pack(m->codec, text.data, text.len, &frame);
+    row.stored = (uint32_t)frame.len;
+    pack_add(pack, &row, frame.data);
+    *ret = (struct list_frame){ .offset = row.offset, .stored = row.stored, .raw = row.raw };
+    memcpy(ret->id, row.id, DIGEST_SIZE);
+}
+
+/* The lines of toc, recipe and packs become frames of one more pack. The pack of the lists cannot
+ * name itself in a list that it holds: the list of packs names the first pack only. */
+static void deepen_lists(struct maker *m, struct snapshot *s, struct pack *pack)
+{
+    struct list *lists[] = { &s->toc, &s->recipe, &s->packs };
+    struct list_frame frames[DR_ARRAY_LEN(lists)];
+    pack_start(pack, s->nonce);
+    for (size_t i = 0; i < DR_ARRAY_LEN(lists); i++)
+        deepen(m, pack, lists[i], &frames[i]);
+    pack_seal(pack);
+    for (size_t i = 0; i < DR_ARRAY_LEN(lists); i++) {
+        DR_CLEANUP(buf_fini) struct buf line = { 0 };
+        memcpy(frames[i].pack, pack->name, DIGEST_SIZE);
+        list_add_frame_line(&line, &frames[i], false);
+        list_fini(lists[i]);
+        lists[i]->depth = 1;
+        text_list_add(&lists[i]->lines, line.data);
+    }
+}
+
 static void put_everywhere(const struct site *s, const char *name, const struct buf *bytes)
 {
     for (int i = 0; i < SITE_BUCKETS; i++) {
@@ -223,6 +258,12 @@ void forge_snapshot(const struct site *s, const struct forge *f, char id[SNAPSHO
     snap.files = m.files;
     snap.bytes = m.bytes;
     add_lists(&m, &snap, &segment);
+    struct pack lists = { 0 };
+    if (f->deep) {
+        deepen_lists(&m, &snap, &lists);
+        put_everywhere(s, names_pack(lists.name, name), &lists.bytes);
+    }
+    pack_fini(&lists);
     sign_and_put(s, f, &snap);
     snprintf(id, SNAPSHOT_ID_MAX, "%s", snap.id);
     snapshot_fini(&snap);

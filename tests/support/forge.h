@@ -31,10 +31,11 @@ struct forge {
     const struct forge_entry *entries; /* in path order; the root first is added */
     size_t count;
     const struct forge_patch *patch; /* or NULL */
-    const struct keys *signer;       /* NULL: the site's own key */
-    const char *repository;          /* NULL: the site's own */
-    bool short_recipe;               /* it ends in the middle of the last piece */
-    int64_t start_ns;                /* 0: now */
+    bool deep; /* lists are not in the snapshot object but in frames of a pack of their own */
+    const struct keys *signer; /* NULL: the site's own key */
+    const char *repository;    /* NULL: the site's own */
+    bool short_recipe;         /* it ends in the middle of the last piece */
+    int64_t start_ns;          /* 0: now */
     int64_t epoch;
 };
 
