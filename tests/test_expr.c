@@ -176,19 +176,15 @@ static void length_and_depth_have_limits(void **state)
 {
     (void)state;
     struct expr_mistake m;
-    char deep[EXPR_BYTES_MAX + 10];
-    memset(deep, '(', 40);
-    strcpy(deep + 40, "yes");
-    memset(deep + 43, ')', 40);
-    deep[83] = '\0';
-    assert_null(expr_compile(deep, kind_of, NULL, &m));
+    DR_CLEANUP(buf_fini) struct buf brackets = { 0 }, signs = { 0 }, spaces = { 0 };
+    buf_addf(&brackets, "%s%s%s", "((((((((((((((((((((((((((((((((((((((((", "yes",
+             "))))))))))))))))))))))))))))))))))))))))");
+    assert_null(expr_compile(brackets.data, kind_of, NULL, &m));
     assert_string_equal(m.what, "more than 32 levels");
-    memset(deep, '-', 60);
-    strcpy(deep + 60, "n == 4");
-    assert_null(expr_compile(deep, kind_of, NULL, &m));
-    memset(deep, ' ', sizeof(deep) - 1);
-    deep[sizeof(deep) - 1] = '\0';
-    assert_null(expr_compile(deep, kind_of, NULL, &m));
+    buf_adds(&signs, "----------------------------------------n == 4");
+    assert_null(expr_compile(signs.data, kind_of, NULL, &m));
+    buf_addf(&spaces, "%*s", EXPR_BYTES_MAX + 5, "yes");
+    assert_null(expr_compile(spaces.data, kind_of, NULL, &m));
     assert_string_equal(m.what, "more than 1000 bytes in one expression");
 }
 

@@ -29,21 +29,19 @@ static char *slurp(const char *path, size_t *ret_len)
     return buf_take(&b);
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 /* The names in dir that end with end, in the alphabet's order. */
 static void list_files(const char *dir, const char *end, struct text_list *ret)
 {
-    DIR *d = opendir(dir);
-    assert_non_null(d);
-    for (struct dirent *e = readdir(d); e != NULL; e = readdir(d))
-        if (text_ends(e->d_name, end))
-            text_list_add(ret, e->d_name);
-    closedir(d);
-    qsort(ret->items, ret->count, sizeof(char *), by_name);
+    struct dirent **entries = NULL;
+    int count = scandir(dir, &entries, NULL, alphasort);
+    if (count < 0)
+        fail_msg("cannot list '%s'", dir);
+    for (int i = 0; i < count; i++) {
+        if (text_ends(entries[i]->d_name, end))
+            text_list_add(ret, entries[i]->d_name);
+        free(entries[i]);
+    }
+    free(entries);
 }
 
 /* The configuration that cases 41 to 45 are held against. */

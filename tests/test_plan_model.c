@@ -149,6 +149,7 @@ static void assert_with(const struct plan_call *c, struct known *known, const ch
     if (plan_call_resolve(c, NULL, &look, &with, &err) != DR_OK)
         fail_msg("%s", err.msg);
     char *text = json_dumps(with, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(6));
+    assert_non_null(text);
     DR_FREE char *owned = text;
     assert_string_equal(owned, want);
 }
