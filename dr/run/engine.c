@@ -680,3 +680,9 @@ const struct run_state *engine_state(const struct engine *e)
 {
     return &e->state;
 }
+
+void engine_set_view(struct engine *e, const struct engine_view *view, bool stay)
+{
+    e->o.view = *view;
+    e->o.stay_when_held = stay;
+}

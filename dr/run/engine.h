@@ -59,6 +59,9 @@ DR_DEFINE_CLEANUP(struct engine, engine_free)
 
 const struct run_state *engine_state(const struct engine *e);
 
+/* Who is shown what happens from now on; stay: somebody is there to decide when it is held. */
+void engine_set_view(struct engine *e, const struct engine_view *view, bool stay);
+
 /* Go on from a death or a hold (LANGUAGE 6). Call before engine_go(). */
 enum dr_rc engine_resume(struct engine *e, const char *by, const char *host, bool forward,
                          struct dr_err *err) DR_MUST_USE;

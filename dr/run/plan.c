@@ -212,6 +212,7 @@ struct script *script_of_plan(struct plan *p, const char *text, const struct con
     s->title = p->title;
     s->sha256 = p->hash;
     s->text = ps->text;
+    s->file = p->file;
     s->rto_ms = p->rto_ms >= 0 || c == NULL ? p->rto_ms : config_rto_ms(c, p->name);
     s->rpo_ms = p->rpo_ms >= 0 || c == NULL ? p->rpo_ms : config_rpo_ms(c, p->name);
     s->steps = ps->steps;

@@ -76,6 +76,7 @@ struct script {
     const char *name, *title;
     const char *sha256; /* of the text */
     const char *text;   /* the file as it was read */
+    const char *file;   /* its name as it was given, or NULL */
     const char *const *regions;
     size_t region_count;
     int64_t rto_ms, rpo_ms; /* -1: none */
