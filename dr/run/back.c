@@ -88,6 +88,10 @@ bool act_on_failures(struct engine *e)
     }
     if (active_jobs(e) > 0)
         return false;
+    if (word == ON_NEXT_STANDBY && e->state.target == NULL) {
+        hold(e, st->id, why); /* there is no standby to give up */
+        return true;
+    }
     if (word == ON_NEXT_STANDBY) {
         begin_rewind(e, why);
         return true;

@@ -28,7 +28,7 @@ enum {
     ENGINE_PREFLIGHT_FRESH_MS = 30 * 60 * 1000,
     ENGINE_CHECK_EVERY_MS = 5000,
     ENGINE_OWN_CHECK_MS = 30000,
-    ENGINE_LEASE_RESERVE_MS = 2000,
+    ENGINE_LEASE_RESERVE_MS = 500,
 };
 
 /* What the engine tells while it works; NULL functions are not called. */

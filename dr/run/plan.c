@@ -159,7 +159,8 @@ static void fill_step(const struct plan_step *p, struct script_step *s)
         .on_error = word_of(p->on_error),
         .ponr = p->point_of_no_return != NULL,
         .ponr_text = p->point_of_no_return,
-        .target = p->belongs_to_target,
+        /* The pick itself is done again, though it does not mention what it gives. */
+        .target = p->belongs_to_target || strcmp(p->call.type->name, "region.pick") == 0,
     };
     if (p->check_source == PLAN_CHECK_GIVEN) {
         struct script_check *check = dr_alloc(1, sizeof(*check));
