@@ -18,6 +18,7 @@ void diag_fini(struct diag *d)
     *d = (struct diag){ 0 };
 }
 
+static char *text_of(const char *fmt, va_list ap) DR_PRINTF(1, 0);
 static char *text_of(const char *fmt, va_list ap)
 {
     va_list again;
