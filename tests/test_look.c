@@ -189,8 +189,7 @@ static void export_is_a_tar_that_stock_tools_read(void **state)
     /* Each path once, and not a word of warning. */
     run("export LC_ALL=C.UTF-8; cd \"$0\"; tar -tvf x.tar.zst >tar.list 2>tar.err; "
         "bsdtar -tvf x.tar.zst >bsd.list 2>bsd.err; "
-        "grep -v \"unknown extended header keyword 'hdrcharset'\\|Ignoring unknown\" tar.err && "
-        "exit 1; [ ! -s bsd.err ]; [ \"$(tar -tf x.tar.zst 2>/dev/null | sort | uniq -d)\" = '' ]; "
+        "[ ! -s tar.err ]; [ ! -s bsd.err ]; [ \"$(tar -tf x.tar.zst 2>/dev/null | sort | uniq -d)\" = '' ]; "
         "[ $(wc -l <tar.list) = $(find src | wc -l) ]; [ $(wc -l <bsd.list) = $(wc -l <tar.list) ]");
     site_clear_target(&site);
     run("cd \"$0\"; mkdir target; zstd -dcq x.tar.zst | tar -xp -C target --numeric-owner "

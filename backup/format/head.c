@@ -11,6 +11,7 @@
 
 #include "backup/format/limits.h"
 #include "backup/format/path.h"
+#include "dr/base/text.h"
 
 enum {
     NAME_SIZE = 100,
@@ -141,7 +142,9 @@ static void add_records(struct buf *out, const struct head *h, const struct buf 
                         uint64_t stored)
 {
     const char *link = h->link != NULL ? h->link : "";
-    bool binary = !is_ascii(name->data) || !is_ascii(link);
+    bool wide = !is_ascii(name->data) || !is_ascii(link);
+    bool utf8 = text_is_utf8(name->data, name->len) && text_is_utf8(link, strlen(link));
+    bool binary = wide && !(h->exported && utf8);
     if (h->sparse) {
         add_record(out, "GNU.sparse.major", "1", 1);
         add_record(out, "GNU.sparse.minor", "0", 1);
@@ -150,9 +153,9 @@ static void add_records(struct buf *out, const struct head *h, const struct buf 
     }
     if (binary)
         add_record(out, "hdrcharset", "BINARY", 6);
-    if (!h->sparse && (binary || name->len > NAME_SIZE))
+    if (!h->sparse && (wide || name->len > NAME_SIZE))
         add_record(out, "path", name->data, name->len);
-    if (h->link != NULL && (binary || strlen(link) > NAME_SIZE))
+    if (h->link != NULL && (wide || strlen(link) > NAME_SIZE))
         add_record(out, "linkpath", link, strlen(link));
     if (stored > SIZE_OCTAL_MAX)
         add_number(out, "size", stored);

@@ -38,10 +38,17 @@ struct head {
     const char *acl_access, *acl_default; /* numeric text joined by ',', or NULL */
     const struct head_xattr *xattrs;      /* sorted by name, without the ACLs */
     size_t xattr_count;
-    void *owned; /* of parsed heads: holds everything above */
+    bool exported; /* not of a snapshot: names that are UTF-8 carry no hdrcharset (head_write) */
+    void *owned;   /* of parsed heads: holds everything above */
 };
 
-/* Append the head. Asserts that h is within the limits. */
+/*
+ * Append the head. Asserts that h is within the limits.
+ *
+ * In a snapshot each name with a byte above 0x7F is marked hdrcharset=BINARY, so that every tool
+ * in every locale gives back the very bytes; GNU tar warns of the mark. An exported archive is for
+ * other people's tools: there only names that are not UTF-8 are marked.
+ */
 void head_write(struct buf *out, const struct head *h);
 
 /*

@@ -1,8 +1,8 @@
 /*
  * Export: the snapshot as one tar.zst, each path once, as a restore would make it. Segment by
  * segment its files, then its hard links, and all directories at the end, so that stock tools set
- * their times right. Heads are written anew from the parsed ones: the same bytes by construction,
- * without what later snapshots have superseded.
+ * their times right. Heads are written anew from the parsed ones: the same bytes but for the mark
+ * of names that are UTF-8 anyway (GNU tar warns of it), without what later snapshots have superseded.
  */
 #include <string.h>
 
@@ -74,6 +74,7 @@ static enum dr_rc export_entry(struct exporter *e, const struct segment *s,
     struct reader_file file = { .segment = s, .record = rec, .head = &h };
     DR_TRY(reader_head(e->reader, s, rec, &h, &file.data, err));
     DR_CLEANUP(buf_fini) struct buf head = { 0 }; /* of its own: raw may end within a block */
+    h.exported = true;
     head_write(&head, &h);
     buf_add(&e->raw, head.data, head.len);
     e->progress.entries++;
