@@ -103,7 +103,11 @@ static const char *next_word(struct fake_world *w, const struct fake_job *j, cha
         if (json_array_size(list) == 0)
             continue;
         (void)snprintf(out, 16, "%s", json_string_value(json_array_get(list, 0)));
-        (void)json_array_remove(list, 0);
+        size_t len = strlen(out);
+        if (out[len - 1] == '!')
+            out[len - 1] = '\0';
+        else
+            (void)json_array_remove(list, 0);
         return out;
     }
     return NULL;

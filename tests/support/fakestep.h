@@ -11,6 +11,7 @@
  *     hang                     nothing is done, the deadline passes: in doubt
  *     late                     it is done, and yet the deadline passes: in doubt
  *     crash                    nothing is done, no result: in doubt
+ * A word with '!' behind it is never used up.
  */
 #ifndef TESTS_SUPPORT_FAKESTEP_H
 #define TESTS_SUPPORT_FAKESTEP_H
