@@ -242,7 +242,9 @@ static enum step_verdict now_apply(struct step_call *call)
     (void)began_ns(call); /* kept for the checks to come */
     struct work_hooks hooks = vault_hooks(&v);
     int64_t epoch = json_integer_value(json_object_get(step_run(call), "epoch"));
-    if (backup_run(v.repo, source, "full", epoch, &hooks, &result, &err) != DR_OK)
+    if (backup_run(v.repo,
+                   &(struct backup_wish){ .source = source, .kind = "full", .epoch = epoch },
+                   &hooks, &result, &err) != DR_OK)
         return stage_cannot(&v.p, &err);
     json_put_text(v.p.evidence, "id", result.id);
     json_put_int(v.p.evidence, "bytes", (int64_t)result.bytes);

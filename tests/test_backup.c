@@ -101,7 +101,9 @@ static enum dr_rc backup(struct bench *b)
 {
     struct work_hooks hooks = hooks_of(b);
     backup_result_fini(&b->result);
-    return backup_run(b->repo, &b->config->sources[0], "full", 0, &hooks, &b->result, &b->err);
+    return backup_run(b->repo,
+                      &(struct backup_wish){ .source = &b->config->sources[0], .kind = "full" },
+                      &hooks, &b->result, &b->err);
 }
 
 static void must_backup(struct bench *b)
@@ -517,7 +519,9 @@ static void kinds_of_later_versions_are_refused(void **state)
     struct bench b;
     bench_init(&b, 1);
     assert_int_equal(
-        backup_run(b.repo, &b.config->sources[0], "incremental", 0, NULL, &b.result, &b.err),
+        backup_run(b.repo,
+                   &(struct backup_wish){ .source = &b.config->sources[0], .kind = "incremental" },
+                   NULL, &b.result, &b.err),
         DR_E_USAGE);
     assert_string_equal(b.err.msg, "kind 'incremental' is not available in this version");
     bench_fini(&b);
@@ -543,7 +547,9 @@ static void a_file_that_shrinks_keeps_its_size_and_draws_a_warning(void **state)
     struct work_hooks hooks = hooks_of(&b);
     hooks.progress = shrink;
     assert_int_equal(
-        backup_run(b.repo, &b.config->sources[0], "full", 0, &hooks, &b.result, &b.err), DR_OK);
+        backup_run(b.repo, &(struct backup_wish){ .source = &b.config->sources[0], .kind = "full" },
+                   &hooks, &b.result, &b.err),
+        DR_OK);
     assert_int_equal(b.result.warnings, 1);
     assert_non_null(strstr(b.warnings.items[0], "shorter"));
     assert_int_equal(b.result.bytes, 40 << 20);
@@ -585,7 +591,8 @@ static void a_cancelled_run_shows_nothing(void **state)
     tree_make(b.source, TREE_SMALL);
     struct work_hooks hooks = { .progress = cancel };
     assert_int_equal(
-        backup_run(b.repo, &b.config->sources[0], "full", 0, &hooks, &b.result, &b.err),
+        backup_run(b.repo, &(struct backup_wish){ .source = &b.config->sources[0], .kind = "full" },
+                   &hooks, &b.result, &b.err),
         DR_E_CANCELLED);
     assert_int_equal(store_list(repo_bucket(b.repo, 0)->store, NAMES_SNAPSHOTS, &names, &b.err),
                      DR_OK);

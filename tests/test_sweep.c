@@ -48,7 +48,9 @@ static void empty_buckets(void)
 
 static enum dr_rc backup(struct repo *r, struct backup_result *ret, struct dr_err *err)
 {
-    return backup_run(r, &site.config->sources[0], "full", 0, &site.hooks, ret, err);
+    return backup_run(r,
+                      &(struct backup_wish){ .source = &site.config->sources[0], .kind = "full" },
+                      &site.hooks, ret, err);
 }
 
 /* Whatever is listed as good restores to what the source is, out of each bucket that lists it. */

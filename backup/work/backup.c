@@ -321,20 +321,18 @@ static void give_result(struct run *r, struct backup_result *ret)
     r->result = (struct backup_result){ .files = 0 };
 }
 
-/* NOLINTNEXTLINE(readability-function-size): the parameters are those of the contract in work.h */
-enum dr_rc backup_run(struct repo *repo, const struct config_source *source, const char *kind,
-                      int64_t epoch, const struct work_hooks *hooks, struct backup_result *ret,
-                      struct dr_err *err)
+enum dr_rc backup_run(struct repo *repo, const struct backup_wish *wish,
+                      const struct work_hooks *hooks, struct backup_result *ret, struct dr_err *err)
 {
-    DR_ASSERT(repo != NULL && source != NULL && kind != NULL && ret != NULL);
-    if (strcmp(kind, "full") != 0) {
-        dr_fail(err, DR_E_USAGE, "kind '%s' is not available in this version", kind);
+    DR_ASSERT(repo != NULL && wish->source != NULL && wish->kind != NULL && ret != NULL);
+    if (strcmp(wish->kind, "full") != 0) {
+        dr_fail(err, DR_E_USAGE, "kind '%s' is not available in this version", wish->kind);
         return dr_hint(err, "Use --kind full.");
     }
-    DR_CLEANUP(run_fini) struct run r = { .source = source, .hooks = hooks };
-    enum dr_rc rc = run_all(&r, repo, kind, epoch, err);
+    DR_CLEANUP(run_fini) struct run r = { .source = wish->source, .hooks = hooks };
+    enum dr_rc rc = run_all(&r, repo, wish->kind, wish->epoch, err);
     if (rc != DR_OK)
-        return rc == DR_E_CANCELLED ? rc : dr_context(err, "backup of '%s'", source->name);
+        return rc == DR_E_CANCELLED ? rc : dr_context(err, "backup of '%s'", wish->source->name);
     give_result(&r, ret);
     return DR_OK;
 }

@@ -37,11 +37,16 @@ struct backup_result {
 };
 void backup_result_fini(struct backup_result *r);
 
-/* One snapshot of one source into every bucket. kind: "full". epoch: of the lease, 0 without
- * one. */
-enum dr_rc backup_run(struct repo *r, const struct config_source *source, const char *kind,
-                      int64_t epoch, const struct work_hooks *hooks, struct backup_result *ret,
-                      struct dr_err *err) DR_MUST_USE;
+struct backup_wish {
+    const struct config_source *source;
+    const char *kind; /* "full" */
+    int64_t epoch;    /* of the lease under which it is taken, 0 without one */
+};
+
+/* One snapshot of one source into every bucket. */
+enum dr_rc backup_run(struct repo *r, const struct backup_wish *wish,
+                      const struct work_hooks *hooks, struct backup_result *ret, struct dr_err *err)
+    DR_MUST_USE;
 
 /* -- restore ------------------------------------------------------------------------------- */
 

@@ -37,7 +37,6 @@ void log_line(enum log_level level, const char *fmt, ...)
     static const char *const words[] = { "error: ", "warning: ", "", "", "debug: " };
     if (level > log_state.most)
         return;
-    DR_CLEANUP(buf_fini) struct buf text = { 0 };
     va_list ap;
     va_start(ap, fmt);
     char *raw = NULL;

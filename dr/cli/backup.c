@@ -74,7 +74,8 @@ static int backup_source(struct cli *cli, struct data *d, const struct config_so
     struct dr_err err;
     struct progress p;
     progress_start(&p, cli, source->name);
-    enum dr_rc rc = backup_run(d->repo, source, kind, 0, &p.hooks, &result, &err);
+    enum dr_rc rc = backup_run(d->repo, &(struct backup_wish){ .source = source, .kind = kind },
+                               &p.hooks, &result, &err);
     progress_end(&p);
     if (rc != DR_OK) {
         dr_context(&err, "source '%s'", source->name);

@@ -8,7 +8,7 @@
  *
  *     struct progress p;
  *     progress_start(&p, cli, "app");
- *     enum dr_rc rc = backup_run(repo, source, "full", 0, &p.hooks, &result, &err);
+ *     enum dr_rc rc = backup_run(repo, &wish, &p.hooks, &result, &err);
  *     progress_end(&p);
  *     if (rc == DR_OK)
  *         progress_summary(&p, result.bytes);

@@ -190,7 +190,8 @@ void site_backup(struct site *s, struct snapshot_info *ret)
         fail_msg("%s", err.msg);
     DR_CLEANUP(repo_close_ptr) struct repo *r = site_open(s);
     struct backup_result result = { 0 };
-    if (backup_run(r, &s->config->sources[0], "full", 0, &s->hooks, &result, &err) != DR_OK)
+    if (backup_run(r, &(struct backup_wish){ .source = &s->config->sources[0], .kind = "full" },
+                   &s->hooks, &result, &err) != DR_OK)
         fail_msg("%s", err.msg);
     assert_int_equal(result.copies, SITE_BUCKETS);
     if (repo_find(r, result.id, NULL, ret, &err) != DR_OK)
