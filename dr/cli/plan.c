@@ -10,10 +10,8 @@
 
 #include "dr/base/mem.h"
 #include "dr/base/text.h"
+#include "dr/cli/run_plan.h"
 #include "dr/cli/verbs.h"
-
-/* The verb is whole without an engine; with one, `plan run` is there. */
-#pragma weak cli_plan_run
 
 static void put(const struct buf *out)
 {
@@ -190,7 +188,7 @@ static int run_plan(struct cli *cli)
         int (*run)(struct cli *);
     } parts[] = { { "lint", run_lint }, { "print", run_print }, { "types", run_types } };
     const char *part = cli->argc > 1 ? cli->argv[1] : "";
-    if (strcmp(part, "run") == 0 && cli_plan_run != NULL) {
+    if (strcmp(part, "run") == 0) {
         cli->argc--;
         cli->argv++;
         return cli_plan_run(cli);
@@ -216,8 +214,8 @@ const struct cli_verb verb_plan = {
         "drctl plan types [TYPE]      Step types, arguments, outputs\n"
         "drctl plan run PLAN [--set NAME=VALUE]... [--dry-run]      Carry it out\n"
         "\n"
-        "  PLAN   a file, or a NAME: ./NAME.yaml, runbooks/NAME.yaml beside the configuration,\n"
-        "         then runbooks/ in /etc/drctl and share/drctl of /usr/local and /usr\n"
+        "  PLAN   a file, or a NAME: NAME.yaml here, in ./runbooks, beside the configuration and in\n"
+        "         its runbooks, then in runbooks of /etc/drctl and share/drctl of /usr/local and /usr\n"
         "\n"
         "With a configuration, names of regions, roles, buckets and secrets are checked too.\n"
         "Exit: 0 nothing wrong, or warnings only; 2 errors\n",

@@ -14,8 +14,8 @@
 
 /*
  * The file that a person means: a word with '/' or ending in .yaml is a path; a bare NAME is looked for as
- * ./NAME.yaml, runbooks/NAME.yaml beside the configuration, and in runbooks/ of /etc/drctl,
- * /usr/local/share/drctl and /usr/share/drctl. config_path may be NULL. The caller frees ret.
+ * NAME.yaml here, in ./runbooks, beside the configuration and in runbooks/ there, and in runbooks/ of
+ * /etc/drctl, /usr/local/share/drctl and /usr/share/drctl. config_path may be NULL. The caller frees ret.
  */
 enum dr_rc plan_find_file(const char *config_path, const char *name, char **ret, struct dr_err *err)
     DR_MUST_USE;
@@ -51,8 +51,5 @@ enum dr_rc cli_plan_lint(const struct cli *cli, const struct config *c, const ch
  */
 int cli_plan_read(struct cli *cli, const struct config *c, const char *name, struct buf *text,
                   struct plan **ret);
-
-/* `drctl plan run`: argv[0] is "run". Brought by the engine's verbs. */
-int cli_plan_run(struct cli *cli);
 
 #endif

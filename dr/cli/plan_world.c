@@ -14,11 +14,12 @@ enum { PLAN_FILE_MAX = 4 << 20 };
 
 /* ---- the file ---------------------------------------------------------------------------------- */
 
-static char *beside(const char *config_path, const char *name)
+/* Directory of the configuration, with its last slash; "" when there is none. */
+static char *dir_of(const char *config_path)
 {
     const char *slash = config_path == NULL ? NULL : strrchr(config_path, '/');
-    return dr_strf("%.*srunbooks/%s.yaml", slash == NULL ? 0 : (int)(slash - config_path) + 1,
-                   slash == NULL ? "" : config_path, name);
+    return slash == NULL ? dr_strdup("")
+                         : dr_memdup(config_path, (size_t)(slash - config_path) + 1);
 }
 
 enum dr_rc plan_find_file(const char *config_path, const char *name, char **ret, struct dr_err *err)
@@ -27,27 +28,26 @@ enum dr_rc plan_find_file(const char *config_path, const char *name, char **ret,
         *ret = dr_strdup(name);
         return DR_OK;
     }
-    char *tries[] = { dr_strf("%s.yaml", name), beside(config_path, name),
-                      dr_strf("/etc/drctl/runbooks/%s.yaml", name),
-                      dr_strf("/usr/local/share/drctl/runbooks/%s.yaml", name),
-                      dr_strf("/usr/share/drctl/runbooks/%s.yaml", name) };
-    char *found = NULL;
-    for (size_t i = 0; i < DR_ARRAY_LEN(tries); i++) {
-        if (found == NULL && access(tries[i], F_OK) == 0)
-            found = DR_TAKE(tries[i]);
+    DR_FREE char *home = dir_of(config_path);
+    DR_FREE char *beside = dr_strf("%srunbooks/", home);
+    const char *const dirs[] = { "",
+                                 "runbooks/",
+                                 home,
+                                 beside,
+                                 "/etc/drctl/runbooks/",
+                                 "/usr/local/share/drctl/runbooks/",
+                                 "/usr/share/drctl/runbooks/" };
+    for (size_t i = 0; i < DR_ARRAY_LEN(dirs); i++) {
+        DR_FREE char *path = dr_strf("%s%s.yaml", dirs[i], name);
+        if (access(path, F_OK) != 0)
+            continue;
+        *ret = DR_TAKE(path);
+        return DR_OK;
     }
-    if (found == NULL) {
-        (void)dr_fail(err, DR_E_NOTFOUND, "no plan '%s'", name);
-        (void)dr_hint(
-            err, "Looked for %s, %s, and in /etc/drctl and the share/drctl of /usr/local and /usr.",
-            tries[0], tries[1]);
-    }
-    for (size_t i = 0; i < DR_ARRAY_LEN(tries); i++)
-        free(tries[i]);
-    if (found == NULL)
-        return err->rc;
-    *ret = found;
-    return DR_OK;
+    (void)dr_fail(err, DR_E_USAGE, "no plan '%s'", name);
+    return dr_hint(err,
+                   "Looked for %s.yaml here, in runbooks, in %s, and where plans are installed.",
+                   name, beside);
 }
 
 /* ---- the world ---------------------------------------------------------------------------------- */
@@ -166,7 +166,8 @@ void cli_linted_fini(struct cli_linted *l)
 enum dr_rc cli_plan_lint(const struct cli *cli, const struct config *c, const char *path,
                          struct cli_linted *l, struct dr_err *err)
 {
-    DR_TRY(fs_read_file(path, PLAN_FILE_MAX, &l->text, err));
+    if (fs_read_file(path, PLAN_FILE_MAX, &l->text, err) != DR_OK)
+        return err->rc == DR_E_NOTFOUND ? dr_fail(err, DR_E_USAGE, "no plan '%s'", path) : err->rc;
     DR_FREE char *name = name_of(path);
     struct cli_world w = { 0 };
     if (c != NULL)
@@ -188,7 +189,7 @@ int cli_plan_read(struct cli *cli, const struct config *c, const char *name, str
         cli_plan_lint(cli, c, path, &l, &err) != DR_OK)
         return cli_fail(cli, &err);
     diag_print(&l.findings, &out);
-    if (out.len > 0)
+    if (out.len > 0 && (l.plan == NULL || !cli->quiet))
         fwrite(out.data, 1, out.len, stderr);
     if (l.plan == NULL) {
         if (cli->json)

@@ -8,9 +8,8 @@
 #include "dr/plan/plan.h"
 
 /*
- * A word with a '/' or ending in ".yaml" is a file; else NAME.yaml is looked for here, in ./runbooks,
- * beside the configuration and in its runbooks, and in /etc/drctl/runbooks. Findings are told on
- * standard error. NULL after an error was told, with its exit code. The caller frees both.
+ * The plan is found as plan.h says, and its text comes back for the journal. Findings are told on standard
+ * error. NULL after an error was told, with its exit code. The caller frees both.
  */
 struct plan *run_plan_load(struct cli *cli, const struct config *c, const char *word,
                            char **ret_text, int *ret_exit);
