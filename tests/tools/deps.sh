@@ -52,8 +52,15 @@ enabled() {
     find /etc/systemd/system /etc/rc[2345].d \( -path '*.wants/*' -o -path '*.requires/*' \
         -o -name 'S??*' -o -name '*.service' \) -type l 2>/dev/null | sort || true
 }
+# A daemon (a child of init) that listens: "ADDRESS:PORT PROGRAM". What people run by hand is theirs.
 listening() {
-    awk 'FNR > 1 && $4 == "0A" { print $2 }' /proc/net/tcp /proc/net/tcp6 2>/dev/null | sort -u
+    local inode address pid
+    while read -r address inode; do
+        pid=$(find /proc/[0-9]*/fd -lname "socket:\[$inode\]" 2>/dev/null | cut -d/ -f3 | head -n 1)
+        [ -n "$pid" ] || continue
+        [ "$(awk '/^PPid:/ { print $2 }' "/proc/$pid/status" 2>/dev/null)" = 1 ] || continue
+        echo "$address $(readlink "/proc/$pid/exe")"
+    done < <(awk 'FNR > 1 && $4 == "0A" { print $2, $10 }' /proc/net/tcp /proc/net/tcp6 2>/dev/null) | sort -u
 }
 
 policy=/usr/sbin/policy-rc.d
