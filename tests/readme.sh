@@ -28,6 +28,7 @@ printf 'one\n' >"$work/srv/app/one"
 head -c 3000000 /dev/urandom >"$work/srv/app/sub/large"
 cp "$work"/page/*.yaml "$work/" 2>/dev/null || true
 ln -s "$DRCTL" "$work/bin/drctl"
+ln -s "$root/conf" "$root/runbooks" "$work/"
 # The build of the page is the one under test.
 printf '#!/bin/sh\nexit 0\n' >"$work/bin/make"
 chmod +x "$work/bin/make"
