@@ -56,10 +56,11 @@ enabled() {
 listening() {
     local inode address pid
     while read -r address inode; do
-        pid=$(find /proc/[0-9]*/fd -lname "socket:\[$inode\]" 2>/dev/null | cut -d/ -f3 | head -n 1)
+        # Processes come and go while find looks: its exit code says nothing.
+        pid=$({ find /proc/[0-9]*/fd -lname "socket:\[$inode\]" 2>/dev/null || true; } | sed -n '1s#/proc/\([0-9]*\)/.*#\1#p')
         [ -n "$pid" ] || continue
-        [ "$(awk '/^PPid:/ { print $2 }' "/proc/$pid/status" 2>/dev/null)" = 1 ] || continue
-        echo "$address $(readlink "/proc/$pid/exe")"
+        [ "$(awk '/^PPid:/ { print $2 }' "/proc/$pid/status" 2>/dev/null || true)" = 1 ] || continue
+        echo "$address $(readlink "/proc/$pid/exe" || true)"
     done < <(awk 'FNR > 1 && $4 == "0A" { print $2, $10 }' /proc/net/tcp /proc/net/tcp6 2>/dev/null) | sort -u
 }
 
