@@ -109,19 +109,19 @@ static int begin(struct cli *cli, const struct config *c, struct script *script,
         .failed = failover ? full.failed : NULL,
         .active = active,
         .to = w->to,
+        .since = w->since,
         .file = script->file,
         .dry = w->dry,
         .remote = !w->dry && !w->local_only,
         .params = params,
     };
-    struct run_since since = { w->since };
     struct engine_options o = {
         .config = c, .config_path = c->path, .operator= who, .approve_as_operator = cli->yes
     };
     DR_CLEANUP(run_screen_fini) struct run_screen screen;
     run_screen_init(&screen, cli);
     DR_CLEANUP(run_close_ptr) struct run *r = NULL;
-    if (run_begin(c, script, &b, &since, &o, &r, &err) != DR_OK)
+    if (run_begin(c, script, &b, &o, &r, &err) != DR_OK)
         return cli_fail(cli, &err);
     const struct journal_records *all = journal_all(r->journal);
     for (size_t i = 0; i < all->count; i++)

@@ -43,7 +43,7 @@ struct holding {
 /* Between fork and exec. */
 _Noreturn static void become(char **argv, const sigset_t *mask, pid_t parent)
 {
-    (void)sigprocmask(SIG_SETMASK, mask, NULL);
+    (void)sigprocmask(SIG_SETMASK, mask, NULL); /* NOLINT(concurrency-mt-unsafe): one thread */
     (void)signal(SIGPIPE, SIG_DFL);
     (void)signal(SIGXFSZ, SIG_DFL);
     (void)setpgid(0, 0);
@@ -63,7 +63,7 @@ static enum dr_rc start_command(struct holding *h, char **argv, struct dr_err *e
     (void)sigaddset(&ours, SIGTERM);
     (void)sigaddset(&ours, SIGINT);
     (void)sigaddset(&ours, SIGHUP);
-    (void)sigprocmask(SIG_BLOCK, &ours, &before);
+    (void)sigprocmask(SIG_BLOCK, &ours, &before); /* NOLINT(concurrency-mt-unsafe): one thread */
     h->signals = signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
     if (h->signals < 0)
         return dr_fail_sys(err, errno, "cannot watch signals");

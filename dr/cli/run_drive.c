@@ -85,7 +85,9 @@ static void on_keys(uv_poll_t *poll, int status, int events)
                 buf_addc(&d->line, bytes[i]);
             continue;
         }
-        char key = d->line.len > 0 ? d->line.data[0] : '\0';
+        char key = '\0';
+        if (d->line.len > 0)
+            key = d->line.data[0];
         buf_clear(&d->line);
         if (d->step != NULL)
             on_answer(d, key);

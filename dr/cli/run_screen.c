@@ -172,13 +172,13 @@ static void tell_step(const struct run_screen *s, const char *type, const json_t
     char text[DURATION_TEXT_MAX];
     const char *step = text_of(b, "step");
     const char *why = text_of(b, "why");
-    if (strcmp(type, "outcome") == 0)
+    const char *state = text_of(b, "state");
+    bool check = strcmp(type, "check") == 0;
+    bool bad = strcmp(state, "failed") == 0 || strcmp(state, "unknown") == 0;
+    if (strcmp(type, "outcome") == 0 || (check && bad))
         tell_outcome(s, b);
-    else if (strcmp(type, "check") == 0 && json_is_true(json_object_get(b, "already")))
+    else if (check && json_is_true(json_object_get(b, "already")))
         printf("  %-12s already in place: %s\n", step, why);
-    else if (strcmp(type, "check") == 0 && (strcmp(text_of(b, "state"), "failed") == 0 ||
-                                            strcmp(text_of(b, "state"), "unknown") == 0))
-        tell_outcome(s, b);
     else if (strcmp(type, "doubt") == 0)
         printf("  IN DOUBT %s: %s\n", step, why);
     else if (strcmp(type, "ask") == 0)

@@ -131,6 +131,7 @@ static void keep(struct journal_records *all, const struct journal_record *r)
         all->cap = all->cap == 0 ? 64 : all->cap * 2;
         all->items = dr_realloc(all->items, all->cap, sizeof(*all->items));
     }
+    DR_ASSERT(all->items != NULL);
     all->items[all->count++] = *r;
 }
 

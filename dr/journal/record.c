@@ -78,7 +78,7 @@ static enum dr_rc read_fields(const json_t *o, struct journal_record *r, struct 
     DR_TRY(json_get_object(o, "body", &body, err));
     DR_TRY(json_get_text(o, "type", &text, err));
     r->type = dr_strdup(text);
-    r->body = json_incref((json_t *)(uintptr_t)body);
+    r->body = json_incref(json_object_get(o, "body"));
     return DR_OK;
 }
 
@@ -186,11 +186,11 @@ json_t *journal_pack(const json_t *value)
         return list;
     }
     if (json_is_object(value)) {
+        DR_JSON json_t *copy = json_deep_copy(value); /* jansson iterates over no const object */
         json_t *o = json_object();
         const char *key = NULL;
         json_t *member = NULL;
-        json_object_foreach((json_t *)(uintptr_t)value, key, member)
-            json_put(o, key, journal_pack(member));
+        json_object_foreach(copy, key, member) json_put(o, key, journal_pack(member));
         return o;
     }
     return json_deep_copy(value);
@@ -209,10 +209,10 @@ json_t *journal_unpack(const json_t *value)
     const char *real = json_string_value(json_object_get(value, "$real"));
     if (real != NULL && json_object_size(value) == 1)
         return json_real(strtod(real, NULL));
+    DR_JSON json_t *copy = json_deep_copy(value); /* jansson iterates over no const object */
     json_t *o = json_object();
     const char *key = NULL;
     json_t *member = NULL;
-    json_object_foreach((json_t *)(uintptr_t)value, key, member)
-        json_put(o, key, journal_unpack(member));
+    json_object_foreach(copy, key, member) json_put(o, key, journal_unpack(member));
     return o;
 }

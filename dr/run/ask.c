@@ -14,6 +14,7 @@ static void ask_begin(struct ask *a);
 
 void ask_end(struct ask *a)
 {
+    DR_ASSERT(a != NULL);
     free(a->why);
     a->why = NULL;
 }
@@ -46,6 +47,7 @@ static int64_t times_of(const json_t *with)
 static void on_answer(void *arg, struct step_outcome *out)
 {
     struct ask *a = arg;
+    DR_ASSERT(a != NULL);
     struct engine *e = a->e;
     a->process = NULL;
     DR_JSON json_t *with = NULL;

@@ -11,6 +11,7 @@ struct run_begin {
     const char *by, *host, *config_path;
     const char *failed, *active, *to; /* or NULL */
     const char *file;                 /* the plan's path as it was given */
+    const char *since;                /* when it broke, a person's word; or NULL */
     bool dry, remote;
     const json_t *params; /* {name: value}; or NULL */
 };

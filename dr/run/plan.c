@@ -35,9 +35,16 @@ static json_t *lookup(void *arg, const char *name)
 
 static struct plan_lookup look_at(const struct script_facts *facts)
 {
-    return (struct plan_lookup){ .value = lookup,
-                                 .arg = (void *)(uintptr_t)facts,
-                                 .now_ns = clock_wall_ns() };
+    struct plan_lookup look = { .value = lookup, .now_ns = clock_wall_ns() };
+    memcpy(&look.arg, &facts, sizeof(look.arg)); /* lookup() takes it back as const */
+    return look;
+}
+
+static void free_const(const void *p)
+{
+    void *q = NULL;
+    memcpy(&q, &p, sizeof(q));
+    free(q);
 }
 
 static enum dr_rc resolve(const struct script *s, const void *with,
@@ -82,10 +89,10 @@ static void script_release(struct script *s)
 {
     struct plan_script *ps = (struct plan_script *)s;
     for (size_t i = 0; i < s->step_count; i++) {
-        free((void *)(uintptr_t)s->steps[i].check);
-        free((void *)(uintptr_t)s->steps[i].verify);
+        free_const(s->steps[i].check);
+        free_const(s->steps[i].verify);
     }
-    free((void *)(uintptr_t)s->regions);
+    free_const(s->regions);
     text_list_fini(&ps->regions);
     free(ps->checks);
     free(ps->steps);

@@ -164,21 +164,25 @@ static void attempt_failed(struct job *j, const char *why)
 
 /* -- the own check ----------------------------------------------------------------------------- */
 
+/* The state after the own check's answer. */
+static enum step_at after_check(const struct job *j, enum step_verdict verdict)
+{
+    const struct state_step *st = at_of(j);
+    const struct script_step *s = step_of(j);
+    bool began = st->intent_n != 0; /* an effect of ours may be what it sees */
+    if (verdict == STEP_UNKNOWN)
+        return AT_UNKNOWN;
+    if (verdict == STEP_PASS)
+        return j->settle ? AT_FAILED : began ? AT_RUNNING : AT_DONE;
+    if (began && (st->used > s->retry || !may_begin(j->e) || j->settle))
+        return AT_FAILED; /* no attempt is left */
+    return st->at == AT_PENDING || st->at == AT_UNDONE ? st->at : AT_RUNNING;
+}
+
 static void check_says(struct job *j, enum step_verdict verdict, const char *why, json_t *former)
 {
     struct engine *e = j->e;
-    const struct state_step *st = at_of(j);
-    bool began = st->intent_n != 0; /* an effect of ours may be what it sees */
-    enum step_at at = verdict == STEP_UNKNOWN                       ? AT_UNKNOWN
-                      : verdict == STEP_PASS && !began              ? AT_DONE
-                      : verdict == STEP_PASS && began               ? AT_RUNNING
-                      : st->at == AT_PENDING || st->at == AT_UNDONE ? st->at
-                                                                    : AT_RUNNING;
-    const struct script_step *s = step_of(j);
-    bool none_left =
-        verdict == STEP_FAIL && began && (st->used > s->retry || !may_begin(e) || j->settle);
-    if (none_left || (j->settle && verdict == STEP_PASS))
-        at = AT_FAILED;
+    enum step_at at = after_check(j, verdict);
     DR_FREE char *told =
         j->settle && j->why != NULL ? dr_strdup(j->why) : dr_strdup(why != NULL ? why : "");
     json_t *b = outcome_body(j, at, verdict_word(verdict), told);
@@ -196,7 +200,7 @@ static void check_says(struct job *j, enum step_verdict verdict, const char *why
         return;
     if (verdict == STEP_PASS) {
         j->verify_at = 0;
-        j->deadline_ms = clock_boot_ms() + s->timeout_ms;
+        j->deadline_ms = clock_boot_ms() + step_of(j)->timeout_ms;
         verify_next(j);
     } else {
         begin_attempt(j);
@@ -302,14 +306,12 @@ static void on_applied(void *arg, struct step_outcome *out)
     if (is_over(j))
         return;
     take_outcome(j, out);
-    if (out->verdict == STEP_FAIL)
-        attempt_failed(j, out->why);
+    if (out->verdict == STEP_PASS)
+        verify_next(j);
     else if (out->verdict == STEP_UNKNOWN && step_is_effect(step_of(j)->type))
         in_doubt(j, out);
-    else if (out->verdict == STEP_UNKNOWN)
-        attempt_failed(j, out->why);
     else
-        verify_next(j);
+        attempt_failed(j, out->why);
 }
 
 static void apply_now(struct job *j)
@@ -703,11 +705,10 @@ static bool simulate(struct job *j)
 
 static void begin_effect(struct job *j)
 {
-    if (has_own_check(j) && at_of(j)->at == AT_CHECKING)
-        own_check(j);
-    else if (at_of(j)->at == AT_CHECKING)
+    bool doubt = at_of(j)->at == AT_CHECKING;
+    if (doubt && !has_own_check(j))
         finish_failed(j, "outcome", "unknown", "nobody can say whether it is in place", AT_UNKNOWN);
-    else if (has_own_check(j) && !step_of(j)->repeatable)
+    else if (has_own_check(j) && (doubt || !step_of(j)->repeatable))
         own_check(j);
     else
         begin_attempt(j);

@@ -172,8 +172,7 @@ static void start_engine(struct run *r, const struct engine_options *options, st
 }
 
 enum dr_rc run_begin(const struct config *c, struct script *script, struct run_begin *begin,
-                     const struct run_since *since, const struct engine_options *options,
-                     struct run **ret, struct dr_err *err)
+                     const struct engine_options *options, struct run **ret, struct dr_err *err)
 {
     DR_CLEANUP(run_close_ptr) struct run *r = dr_alloc(1, sizeof(*r));
     DR_CLEANUP(lease_free_ptr) struct lease *lease = NULL;
@@ -189,7 +188,7 @@ enum dr_rc run_begin(const struct config *c, struct script *script, struct run_b
     begin->config_path = c->path;
     DR_TRY(journal_append(r->journal, "start", run_begin_body(script, begin), err));
     DR_TRY(record_lease(r, lease, err));
-    DR_TRY(record_impact(r, begin, since->text, err));
+    DR_TRY(record_impact(r, begin, begin->since, err));
     start_engine(r, options, DR_TAKE(lease), begin->failed);
     *ret = DR_TAKE(r);
     return DR_OK;

@@ -21,17 +21,13 @@ struct run {
 void run_close(struct run *r);
 DR_DEFINE_CLEANUP(struct run, run_close)
 
-struct run_since {    /* what a person says about when it broke */
-    const char *text; /* RFC 3339, or NULL */
-};
-
 /*
  * Begin: the run's lease, an id, the journal with start, lease and impact. `begin` has everything but
  * id, host and config_path. script is taken over in every case. DR_E_BUSY: another run is under way.
  */
 enum dr_rc run_begin(const struct config *c, struct script *script, struct run_begin *begin,
-                     const struct run_since *since, const struct engine_options *options,
-                     struct run **ret, struct dr_err *err) DR_MUST_USE;
+                     const struct engine_options *options, struct run **ret, struct dr_err *err)
+    DR_MUST_USE;
 
 /*
  * Take up a run: its journal (DR_E_CORRUPT: nothing was done), the lease with the next epoch, the plan

@@ -16,7 +16,7 @@
 #include "dr/base/sys.h"
 #include "dr/base/text.h"
 
-enum { HANDLES = 4, READ_STEP = 16 << 10, WHY_TAIL = 400 };
+enum { HANDLES = 4, READ_STEP = 16 << 10, DRAIN_STEP = 128 << 10, WHY_TAIL = 400 };
 
 struct child {
     pid_t pid;
@@ -215,7 +215,7 @@ static void take_output(struct child *c, const char *bytes, size_t len)
 static void take_tail(struct child *c, const char *bytes, size_t len)
 {
     buf_add(&c->tail, bytes, len);
-    if (c->tail.len > 2 * CHILD_TAIL_MAX) {
+    if (c->tail.len > 2 * (size_t)CHILD_TAIL_MAX) {
         memmove(c->tail.data, c->tail.data + c->tail.len - CHILD_TAIL_MAX, CHILD_TAIL_MAX);
         c->tail.len = CHILD_TAIL_MAX;
     }
@@ -249,7 +249,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     (void)events;
     struct child *c = poll->data;
     int fd = poll == &c->out_poll ? c->out : c->err;
-    if (status < 0 || !drain(c, fd, 8 * (size_t)READ_STEP))
+    if (status < 0 || !drain(c, fd, DRAIN_STEP))
         uv_poll_stop(poll);
 }
 
@@ -333,10 +333,13 @@ static enum dr_rc open_pipes(const json_t *request, struct pipes *p, struct dr_e
     return DR_OK;
 }
 
-/* Between fork and exec: only what POSIX allows there. */
+/* Between fork and exec: only what POSIX allows there.
+ * NOLINTBEGIN(concurrency-mt-unsafe): signal() in a fresh child, and dispositions only */
 _Noreturn static void become(const struct child_options *o, const struct pipes *p, pid_t parent)
 {
     sigset_t none;
+    char **argv = NULL;
+    memcpy(&argv, &o->argv, sizeof(argv)); /* execv() changes nothing, but does not say so */
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)signal(SIGPIPE, SIG_DFL);
@@ -346,10 +349,11 @@ _Noreturn static void become(const struct child_options *o, const struct pipes *
         _exit(125);
     if (dup2(p->in, 0) < 0 || dup2(p->out[1], 1) < 0 || dup2(p->err[1], 2) < 0)
         _exit(125);
-    execv(o->argv[0], (char *const *)(uintptr_t)o->argv);
+    execv(argv[0], argv);
     dprintf(2, "cannot start '%s': %s", o->argv[0], strerrordesc_np(errno));
     _exit(126);
 }
+/* NOLINTEND(concurrency-mt-unsafe) */
 
 static struct child *child_of(uv_loop_t *loop, pid_t pid, int pidfd, struct pipes *p)
 {

@@ -356,6 +356,13 @@ struct fake_script {
     json_t *root;
 };
 
+static void free_const(const void *p)
+{
+    void *q = NULL;
+    memcpy(&q, &p, sizeof(q));
+    free(q);
+}
+
 static const char *text_of(const json_t *o, const char *key)
 {
     return json_string_value(json_object_get(o, key));
@@ -409,13 +416,13 @@ static void fake_free(struct script *s)
 {
     struct fake_script *f = (struct fake_script *)s;
     for (size_t i = 0; i < s->step_count; i++) {
-        free((void *)(uintptr_t)s->steps[i].needs);
-        free((void *)(uintptr_t)s->steps[i].verify);
+        free_const(s->steps[i].needs);
+        free_const(s->steps[i].verify);
     }
-    free((void *)(uintptr_t)s->steps);
-    free((void *)(uintptr_t)s->preflight);
-    free((void *)(uintptr_t)s->invariants);
-    free((void *)(uintptr_t)s->regions);
+    free_const(s->steps);
+    free_const(s->preflight);
+    free_const(s->invariants);
+    free_const(s->regions);
     json_decref(f->root);
     free(f);
 }
