@@ -112,6 +112,7 @@ static void on_waits(void *arg, const char *step)
     } else {
         printf("  you may answer here: a approves, x rejects, if you have the role: ");
     }
+    d->screen->asking = true;
     (void)fflush(stdout);
 }
 

@@ -84,6 +84,9 @@ static int width(void)
 
 void run_screen_rest(struct run_screen *s)
 {
+    if (s->asking)
+        putchar('\n');
+    s->asking = false;
     if (s->drawn > 0)
         printf("\x1b[%dA\x1b[J", s->drawn);
     s->drawn = 0;

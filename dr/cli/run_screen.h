@@ -16,6 +16,7 @@ struct run_screen {
     struct run_state state; /* replayed from the records shown */
     bool live;              /* redraw */
     int drawn;              /* lines of the live part on the screen */
+    bool asking;            /* a question stands at the end of the screen */
     int64_t drawn_ms;
     char *progress_step, *progress; /* the newest word of a running step */
     int64_t impact_ns;              /* what RTO counts from */

@@ -3,6 +3,7 @@
  *
  *     engine.c     records, facts, requests, the loop, words of people, the end
  *     round.c      one step forward: check, intent, apply, verify, outcome
+ *     approve.c    questions to people
  *     ask.c        preflight and invariants: checks that are asked once, side by side
  *     back.c       undo, fall-through, decisions after a failure
  *     resume.c     from a journal to a running engine
@@ -109,6 +110,9 @@ bool has_role(const struct engine *e, const char *who, const char *role);
 /* -- round.c ----------------------------------------------------------------------------------- */
 bool start_steps(struct engine *e); /* true: something changed */
 void go_on_after_invariants(struct engine *e);
+
+/* -- approve.c --------------------------------------------------------------------------------- */
+void begin_approval(struct job *j);
 void step_answered(struct engine *e, const json_t *words);
 
 /* -- ask.c ------------------------------------------------------------------------------------- */

@@ -248,6 +248,8 @@ static void apply_step(struct run_state *s, struct state_step *st, const struct 
     }
     if (text_of(b, "why") != NULL)
         set(&st->why, text_of(b, "why"));
+    if (text_of(b, "title") != NULL)
+        set(&st->title, text_of(b, "title"));
     if (text_of(b, "decision") != NULL)
         (void)on_error_read(text_of(b, "decision"), &st->decision);
     if (st->at == AT_TOLERATED)
