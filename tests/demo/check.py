@@ -263,7 +263,7 @@ def main():
             check_blame(first)
         else:
             checks[verb](World(first), *rest)
-    except Bad as e:
+    except (Bad, OSError) as e:
         wrong("%s", e)
 
 

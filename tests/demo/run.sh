@@ -221,7 +221,7 @@ fail_over() {
     approve &
     approver=$!
     {
-        drctl failover $PLAN --yes --set ticket=INC-4711 2>&1
+        drctl failover "$WORLD/$PLAN.yaml" --yes --set ticket=INC-4711 2>&1
         echo $? >"$WORLD/outside/failover.exit"
     } </dev/null | tee "$WORLD/outside/failover.txt" &
     wait $!
