@@ -1,0 +1,104 @@
+#!/bin/bash
+# demo.sh: the demo tells the truth: it ends well, and each part that is broken on purpose is named.
+#
+# Each run is the demo as its user starts it (tests/demo/run.sh), with its own directory in KEEP.
+set -uo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+export DRCTL=${DRCTL:-$here/../build/drctl}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+bad=0
+
+fact() { # NAME COMMAND...
+    local name=$1
+    shift
+    if "$@"; then
+        echo "ok $name"
+    else
+        echo "not ok $name"
+        bad=1
+    fi
+}
+
+# demo NAME SETTING...: runs it; the output is in $work/NAME.out, the exit code in $code.
+demo() {
+    local name=$1
+    shift
+    out=$work/$name.out
+    kept=$work/$name
+    env "$@" KEEP="$kept" timeout -k 10 150 bash "$here/demo/run.sh" >"$out" 2>&1
+    code=$?
+    last=$(tail -n 1 "$out")
+}
+
+show_if_not() { # what the run printed, when the fact does not hold
+    "$@" && return 0
+    echo "--- exit $code"
+    cat "$out"
+    return 1
+}
+
+ended_well() {
+    [ "$code" -eq 0 ] && [[ $last =~ ^DEMO\ OK\ rto=[0-9]+\.[0-9]+s\ rpo=[0-9]+\.[0-9]+s$ ]]
+}
+
+broken_at() { # PART WORDS
+    [ "$code" -eq 1 ] && [[ $last == "DEMO BROKEN at $1: "* ]] && [[ $last =~ $2 ]]
+}
+
+nothing_left() {
+    ! grep -q 'still running' "$out"
+}
+
+journal_says() { # JQ-EXPRESSION
+    jq -se "$1" "$kept/ops/state/runs/R-1/journal.jsonl" >/dev/null
+}
+
+demo plain
+fact a_lost_region_is_replaced show_if_not ended_well
+fact the_journal_says_in_the_probes_words_why_the_first_standby_was_not_taken \
+    journal_says 'any(.type == "standby" and .body.region == "eu-west-1" and (.body.ready | not)
+        and (.body.why | contains("2 of 6 disks are being replaced")))'
+fact the_second_standby_was_taken journal_says 'any(.body.outputs.region? == "ap-southeast-1")'
+fact keep_leaves_the_users_log test -s "$kept/outside/load.jsonl"
+fact keep_leaves_the_surviving_buckets test -d "$kept/regions/eu-west-1/bucket/packs"
+fact the_lost_bucket_stays_lost test ! -e "$kept/regions/us-east-1/bucket"
+fact the_kept_run_can_be_reported "$DRCTL" -c "$kept/dr.yaml" report --run R-1 >"$work/report"
+fact nothing_is_left_running nothing_left
+
+demo eu DEMO_EU=ready
+fact a_ready_first_standby_is_taken show_if_not ended_well
+fact the_first_standby_is_the_target journal_says 'any(.body.outputs.region? == "eu-west-1")'
+
+while read -r part words; do
+    demo "$part" BREAK="$part"
+    fact "a_broken_${part}_is_named" show_if_not broken_at "$part" "$words"
+    fact "nothing_is_left_running_after_a_broken_$part" nothing_left
+done <<'PARTS'
+fence us-east-1
+restore pack
+lb backend
+dns 401
+verify 0707
+standby power feed
+PARTS
+
+# Killed in the middle: as by Ctrl-C, everything stops.
+killed_in_the_middle() {
+    local pid i
+    out=$work/killed.out
+    bash "$here/demo/run.sh" >"$out" 2>&1 &
+    pid=$!
+    for i in $(seq 600); do
+        grep -q 'users have their answers' "$out" && break
+        [ "$i" -lt 600 ] || return 1
+        sleep 0.1
+    done
+    kill -TERM "$pid"
+    wait "$pid"
+    code=$?
+    [ $code -eq 143 ] && nothing_left
+}
+fact a_demo_that_is_stopped_leaves_nothing_running show_if_not killed_in_the_middle
+
+[ $bad -eq 0 ]
