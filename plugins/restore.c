@@ -105,6 +105,32 @@ static enum step_verdict restore_undo_step(struct step_call *call)
 
 /* -- data.check ------------------------------------------------------------------------------- */
 
+/* Hooks that keep the first warning: what a person reads beside the count. */
+struct first {
+    struct work_hooks to;
+    char *line; /* owned, or NULL */
+};
+
+static void first_fini(struct first *f)
+{
+    free(f->line);
+}
+
+static bool first_progress(void *arg, const struct work_progress *p)
+{
+    const struct first *f = arg;
+    return f->to.progress == NULL || f->to.progress(f->to.arg, p);
+}
+
+static void first_warning(void *arg, const char *line)
+{
+    struct first *f = arg;
+    if (f->line == NULL)
+        f->line = dr_strdup(line);
+    if (f->to.warning != NULL)
+        f->to.warning(f->to.arg, line);
+}
+
 static enum step_verdict data_check(struct step_call *call)
 {
     DR_CLEANUP(vault_fini) struct vault v = { 0 };
@@ -121,7 +147,8 @@ static enum step_verdict data_check(struct step_call *call)
     DR_FREE char *tree = realpath(path, NULL);
     if (!tree)
         return stage_says(&v.p, STEP_FAIL, "'%s': %s", path, strerrordesc_np(errno));
-    struct work_hooks hooks = vault_hooks(&v);
+    DR_CLEANUP(first_fini) struct first first = { .to = vault_hooks(&v) };
+    struct work_hooks hooks = { first_progress, first_warning, &first };
     if (compare_run(v.repo, &info, tree, &hooks, &result, &err) != DR_OK)
         return stage_cannot_tell(&v.p, &err);
     vault_put_evidence(&v, &info);
@@ -129,8 +156,9 @@ static enum step_verdict data_check(struct step_call *call)
     json_put_int(v.p.evidence, "compared", (int64_t)result.files);
     json_put_int(v.p.evidence, "differ", (int64_t)result.differ);
     if (result.differ > 0)
-        return stage_says(&v.p, STEP_FAIL, "'%s' differs from %s in %" PRIu64 " entries", path,
-                          info.id, result.differ);
+        return stage_says(&v.p, STEP_FAIL, "'%s' differs from %s in %" PRIu64 " entr%s, first: %s",
+                          path, info.id, result.differ, result.differ == 1 ? "y" : "ies",
+                          first.line != NULL ? first.line : "not told");
     return stage_says(&v.p, STEP_PASS, "'%s' is %s: %" PRIu64 " files, %" PRIu64 " bytes equal",
                       path, info.id, result.files, result.bytes);
 }

@@ -244,7 +244,7 @@ def check_blame(journal):
         sys.exit(2)
     use, step, why = failed
     part = PARTS.get(use) or ("verify" if use.endswith(".check") else step)
-    if part == "standby" and standbys:
+    if part == "standby" and standbys and standbys[0] not in why:
         why += " (" + "; ".join(standbys) + ")"
     print("%s: %s" % (part, " ".join(why.split())))
 

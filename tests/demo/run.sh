@@ -109,7 +109,7 @@ keep() {
 fill_in() { # TEMPLATE RESULT
     sed -e "s#@WORLD@#$WORLD#g" -e "s#@HERE@#$HERE#g" -e "s#@PROBE_MS@#$PROBE_MS#g" \
         -e "s#@DNS_PORT@#$DNS_PORT#g" -e "s#@API_PORT@#$API_PORT#g" -e "s#@FRONT_PORT@#$FRONT_PORT#g" \
-        -e "s#@SITE_PORT@#$SITE_PORT#g" -e "s#@PERSON@#$(id -un 2>/dev/null || echo demo)#g" "$1" >"$2"
+        -e "s#@SITE_PORT@#$SITE_PORT#g" "$1" >"$2"
 }
 
 make_world() {
@@ -212,16 +212,16 @@ lose_region() {
     [ "$BREAK" = fence ] || judge tree "$dir/gen-0" >"$WORLD/outside/old-tree"
 }
 
-# A person with the role says yes as soon as the run asks for it; from a process of its own.
+# bo runs the failover; ana, who has the role, says yes from a process of her own when the run asks.
 approve() {
-    until drctl -q runs approve R-1 go >"$WORLD/ops/approve.log" 2>&1; do sleep 0.1; done
+    until DRCTL_OPERATOR=ana drctl -q runs approve R-1 go >"$WORLD/ops/approve.log" 2>&1; do sleep 0.1; done
 }
 
 fail_over() {
     approve &
     approver=$!
     {
-        drctl failover "$WORLD/$PLAN.yaml" --yes --set ticket=INC-4711 2>&1
+        DRCTL_OPERATOR=bo drctl failover "$WORLD/$PLAN.yaml" --yes --set ticket=INC-4711 2>&1
         echo $? >"$WORLD/outside/failover.exit"
     } </dev/null | tee "$WORLD/outside/failover.txt" &
     wait $!
