@@ -54,6 +54,11 @@ journal_says() { # JQ-EXPRESSION
     jq -se "$1" "$kept/ops/state/runs/R-1/journal.jsonl" >/dev/null
 }
 
+# The paths in the kept configuration lead to the kept state.
+kept_run_is_reported() {
+    "$DRCTL" -c "$kept/dr.yaml" report --run R-1 | grep -q '^RUN .*RECOVERED'
+}
+
 demo plain
 fact a_lost_region_is_replaced show_if_not ended_well
 fact the_journal_says_in_the_probes_words_why_the_first_standby_was_not_taken \
@@ -63,7 +68,7 @@ fact the_second_standby_was_taken journal_says 'any(.body.outputs.region? == "ap
 fact keep_leaves_the_users_log test -s "$kept/outside/load.jsonl"
 fact keep_leaves_the_surviving_buckets test -d "$kept/regions/eu-west-1/bucket/packs"
 fact the_lost_bucket_stays_lost test ! -e "$kept/regions/us-east-1/bucket"
-fact the_kept_run_can_be_reported "$DRCTL" -c "$kept/dr.yaml" report --run R-1 >"$work/report"
+fact the_kept_run_can_be_reported kept_run_is_reported
 fact nothing_is_left_running nothing_left
 
 demo eu DEMO_EU=ready
