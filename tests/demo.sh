@@ -56,7 +56,8 @@ journal_says() { # JQ-EXPRESSION
 
 # The paths in the kept configuration lead to the kept state.
 kept_run_is_reported() {
-    "$DRCTL" -c "$kept/dr.yaml" report --run R-1 | grep -q '^RUN .*RECOVERED'
+    local report
+    report=$("$DRCTL" -c "$kept/dr.yaml" report --run R-1) && [[ $report == *RECOVERED* ]]
 }
 
 demo plain
