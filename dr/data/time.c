@@ -95,7 +95,11 @@ bool time_parse(const char *text, int64_t *ret_ns)
     int64_t seconds = timegm(&tm);
     if (tm.tm_mday != day && second != 60) /* 30 February came back as a day of March */
         return false;
-    *ret_ns = (seconds - offset) * NS + fraction;
+    int64_t ns = 0;
+    if (__builtin_mul_overflow(seconds - offset, NS, &ns) ||
+        __builtin_add_overflow(ns, fraction, &ns))
+        return false; /* before 1677 or after 2262 */
+    *ret_ns = ns;
     return true;
 }
 

@@ -113,6 +113,7 @@ void go_on_after_invariants(struct engine *e);
 
 /* -- approve.c --------------------------------------------------------------------------------- */
 void begin_approval(struct job *j);
+void approve_by_operator(struct engine *e, const struct state_step *st); /* with --yes */
 void step_answered(struct engine *e, const json_t *words);
 
 /* -- ask.c ------------------------------------------------------------------------------------- */

@@ -45,8 +45,11 @@ static void revive(struct engine *e, struct state_step *st, bool was_held)
         else if (was_held)
             again(e, st);
         break;
+    case AT_WAITING:
+        approve_by_operator(e, st);
+        break;
     default:
-        break; /* checking, waiting, undoing: the engine takes them up as they are */
+        break; /* checking, undoing: the engine takes them up as they are */
     }
 }
 
