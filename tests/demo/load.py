@@ -24,7 +24,7 @@ class Bad(Exception):
     """No good answer, and why."""
 
 
-def resolve(name, resolver, timeout=0.5):
+def resolve(name, resolver, timeout=2.0):
     """The first A record of the name, asked of that very name server."""
     host, port = resolver.rsplit(":", 1)
     ident = random.randrange(1 << 16)

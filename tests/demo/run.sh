@@ -82,7 +82,10 @@ cleanup() {
         for pid in $pids; do kill -"$signal" -- "$pid" 2>/dev/null; done
         sleep 0.05
     done
-    [ -z "$pids" ] || echo "demo: still running:" "$pids" >&2
+    if [ -n "$pids" ]; then
+        code=3
+        ended="DEMO FAILED: still running: ${pids//$'\n'/ }"
+    fi
     keep
     rm -rf "$WORLD"
     [ -z "$ended" ] || echo "$ended"
