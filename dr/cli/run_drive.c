@@ -31,9 +31,9 @@ static void hear(struct drive *d, json_t *words)
 {
     DR_JSON json_t *owned = words;
     struct dr_err err = { 0 };
-    json_put_text(words, "by", d->operator);
-    json_put_text(words, "via", "terminal");
-    if (engine_hear(d->run->engine, words, &err) != DR_OK)
+    json_put_text(owned, "by", d->operator);
+    json_put_text(owned, "via", "terminal");
+    if (engine_hear(d->run->engine, owned, &err) != DR_OK)
         log_err(&err);
 }
 

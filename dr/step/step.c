@@ -125,6 +125,8 @@ static json_t *event_of(const char *kind)
     return o;
 }
 
+static char *format(const char *fmt, va_list ap) DR_PRINTF(1, 0);
+
 static char *format(const char *fmt, va_list ap)
 {
     char text[EVENT_TEXT_MAX];
