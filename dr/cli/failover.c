@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "dr/base/mem.h"
-#include "dr/cli/run_plan.h"
+#include "dr/cli/plan.h"
 #include "dr/cli/run_screen.h"
 #include "dr/cli/verbs.h"
 #include "dr/data/time.h"
@@ -131,22 +131,22 @@ static int begin(struct cli *cli, const struct config *c, struct script *script,
 
 static int run_mode(struct cli *cli, struct wish *w, const char *word)
 {
-    int exit = EXIT_USAGE;
     struct dr_err err = { 0 };
-    DR_FREE char *text = NULL;
+    DR_CLEANUP(buf_fini) struct buf text = { 0 };
     DR_JSON json_t *params = NULL;
     DR_CLEANUP(config_free_ptr) struct config *c = cli_config(cli);
     if (c == NULL || !check_words(cli, c, w))
         return EXIT_USAGE;
-    DR_CLEANUP(plan_free_ptr) struct plan *p = run_plan_load(cli, c, word, &text, &exit);
-    if (p == NULL)
+    DR_CLEANUP(plan_free_ptr) struct plan *p = NULL;
+    int exit = cli_plan_read(cli, c, word, &text, &p);
+    if (exit != EXIT_DONE)
         return exit;
     DR_FREE char *not = why_not(p, c);
     if (not != NULL)
         return cli_usage(cli, "this version cannot run plan '%s': %s", p->name, not );
     if (script_params(p, &w->sets, &params, &err) != DR_OK)
         return cli_fail(cli, &err);
-    return begin(cli, c, script_of_plan(DR_TAKE(p), text, c), w, params);
+    return begin(cli, c, script_of_plan(DR_TAKE(p), text.data, c), w, params);
 }
 
 static int run_with_options(struct cli *cli, const char *mode, bool failover)

@@ -10,7 +10,6 @@
 
 #include "dr/base/mem.h"
 #include "dr/base/text.h"
-#include "dr/cli/run_plan.h"
 #include "dr/cli/verbs.h"
 
 static void put(const struct buf *out)

@@ -52,4 +52,7 @@ enum dr_rc cli_plan_lint(const struct cli *cli, const struct config *c, const ch
 int cli_plan_read(struct cli *cli, const struct config *c, const char *name, struct buf *text,
                   struct plan **ret);
 
+/* `drctl plan run PLAN ...` (dr/cli/failover.c). */
+int cli_plan_run(struct cli *cli);
+
 #endif
