@@ -38,7 +38,7 @@ start() {
             return 0
         fi
         if [ -s "$site/writer.exit" ]; then
-            tail -n 1 "$site/writer.log" >&2
+            tail -n 2 "$site/writer.log" >&2
             return "$(cat "$site/writer.exit")"
         fi
         sleep 0.05
