@@ -52,17 +52,6 @@ static void target_fini(struct target *t)
     rrset_fini(&t->now);
 }
 
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static void sort(struct rrset *r)
-{
-    if (r->values.count > 1)
-        qsort(r->values.items, r->values.count, sizeof(char *), by_text);
-}
-
 static bool same(const struct rrset *a, const struct rrset *b)
 {
     if (a->exists != b->exists)
@@ -141,7 +130,7 @@ static enum dr_rc open_target(struct stage *p, struct target *t, struct dr_err *
     t->want.exists = true;
     t->want.ttl_s = step_int(p->call, "ttl", 60000) / 1000;
     stage_list(p, "to", &t->want.values);
-    sort(&t->want);
+    text_list_sort(&t->want.values);
     if (t->want.values.count == 0)
         return dr_fail(err, DR_E_CONFIG, "'to' is empty: a name needs at least one value");
     return DR_OK;
@@ -196,7 +185,7 @@ static void rrset_from(struct rrset *r, const json_t *object)
     r->ttl_s = json_integer_value(json_object_get(object, "ttl"));
     r->records = json_deep_copy(json_object_get(object, "records"));
     add_records(r, r->records);
-    sort(r);
+    text_list_sort(&r->values);
 }
 
 static json_t *rrset_object(const struct target *t, const struct rrset *r)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <arpa/inet.h>
@@ -115,6 +116,33 @@ static void addresses_are_read_and_printed(void **state)
         struct net_addr addr;
         assert_false(net_addr_parse(bad[i], 53, &addr));
     }
+}
+
+/* The host part is copied into a buffer of fixed size: nothing that long is an address. */
+static void no_length_of_an_address_is_too_long_to_be_refused(void **state)
+{
+    (void)state;
+    char text[2 * INET6_ADDRSTRLEN];
+    for (size_t len = 20; len < sizeof(text); len++) {
+        struct net_addr addr;
+        memset(text, '1', len);
+        text[len] = '\0';
+        assert_false(net_addr_parse(text, 53, &addr));
+        memset(text, ':', len);
+        assert_false(net_addr_parse(text, 53, &addr));
+        text[0] = '[';
+        text[len - 1] = ']';
+        assert_false(net_addr_parse(text, 53, &addr));
+    }
+    struct net_addr addr;
+    char path[200];
+    memset(path, 'x', sizeof(path));
+    path[0] = '/';
+    path[sizeof(((struct sockaddr_un *)0)->sun_path) - 1] = '\0';
+    assert_true(net_addr_parse(path, 0, &addr));
+    path[sizeof(((struct sockaddr_un *)0)->sun_path) - 1] = 'x';
+    path[sizeof(((struct sockaddr_un *)0)->sun_path)] = '\0';
+    assert_false(net_addr_parse(path, 0, &addr));
 }
 
 static void gate_refuses_a_dark_host_on_every_port_and_a_dark_port_on_its_own(void **state)
@@ -394,6 +422,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses_are_read_and_printed),
+        cmocka_unit_test(no_length_of_an_address_is_too_long_to_be_refused),
         cmocka_unit_test(gate_refuses_a_dark_host_on_every_port_and_a_dark_port_on_its_own),
         cmocka_unit_test(http_gives_status_line_and_body),
         cmocka_unit_test(http_to_a_dark_region_is_refused_before_any_byte),

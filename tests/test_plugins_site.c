@@ -17,6 +17,7 @@
 #include "dr/base/fs.h"
 #include "dr/base/mem.h"
 #include "dr/lease/lease.h"
+#include "plugins/plugins.h"
 #include "plugins/providers.h"
 #include "tests/support/fault.h"
 #include "tests/support/steps.h"
@@ -571,6 +572,19 @@ static void wait_lets_the_time_pass_or_says_that_it_does_not_fit(void **state)
     tried_fini(&t);
 }
 
+static void every_provider_is_found_by_its_own_type_alone(void **state)
+{
+    (void)state;
+    size_t count = 0;
+    const struct provider *const *all = plugin_all(&count);
+    assert_true(count > 0);
+    for (size_t i = 0; i < count; i++)
+        assert_ptr_equal(plugin_find(all[i]->type), all[i]);
+    assert_ptr_equal(plugin_find("fence"), &provider_fence);
+    assert_null(plugin_find("fenc"));
+    assert_null(plugin_find(""));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -592,6 +606,7 @@ int main(void)
         cmocka_unit_test(promotion_does_not_replace_a_real_directory_nor_use_missing_data),
         cmocka_unit_test(promotion_survives_a_failure_and_a_death_at_every_call),
         cmocka_unit_test(promotion_undo_leaves_a_link_of_somebody_else),
+        cmocka_unit_test(every_provider_is_found_by_its_own_type_alone),
         cmocka_unit_test(wait_lets_the_time_pass_or_says_that_it_does_not_fit),
     };
     return cmocka_run_group_tests_name("plugins_site", tests, start, stop);

@@ -30,6 +30,24 @@ static void buffers_always_end_with_a_nul(void **state)
     assert_string_equal(empty, "");
 }
 
+static void a_sorted_list_has_what_was_added_and_nothing_else(void **state)
+{
+    (void)state;
+    static const char *const words[] = { "b", "", "a", "ab", "B", "\xc3\xa9", "a" };
+    DR_CLEANUP(text_list_fini) struct text_list list = { 0 };
+    text_list_sort(&list);
+    assert_false(text_list_has_sorted(&list, ""));
+    for (size_t i = 0; i < DR_ARRAY_LEN(words); i++)
+        text_list_add(&list, words[i]);
+    text_list_sort(&list);
+    DR_FREE char *joined = text_list_join(&list, ",");
+    assert_string_equal(joined, ",B,a,a,ab,b,\xc3\xa9");
+    for (size_t i = 0; i < DR_ARRAY_LEN(words); i++)
+        assert_true(text_list_has_sorted(&list, words[i]));
+    assert_false(text_list_has_sorted(&list, "aa"));
+    assert_false(text_list_has_sorted(&list, "c"));
+}
+
 static void distance_counts_edits_and_swaps(void **state)
 {
     (void)state;
@@ -165,6 +183,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(buffers_always_end_with_a_nul),
+        cmocka_unit_test(a_sorted_list_has_what_was_added_and_nothing_else),
         cmocka_unit_test(distance_counts_edits_and_swaps),
         cmocka_unit_test(nearest_offers_only_what_could_be_meant),
         cmocka_unit_test(utf8_is_judged_by_the_rfc),

@@ -123,17 +123,16 @@ enum dr_rc list_parse_run(const char *line, struct list_run *ret, struct dr_err 
     return bad_line(line, err);
 }
 
-/* Cut text at each end byte; the last piece must have it. */
-static enum dr_rc cut_text(const struct buf *text, char end, struct text_list *ret,
-                           struct dr_err *err)
+/* Cut text into lines; the last must end with its newline, too. */
+static enum dr_rc cut_text(const struct buf *text, struct text_list *ret, struct dr_err *err)
 {
     for (size_t at = 0; at < text->len;) {
-        const char *p = memchr(text->data + at, end, text->len - at);
+        const char *p = memchr(text->data + at, '\n', text->len - at);
         if (p == NULL)
             return dr_fail(err, DR_E_CORRUPT, "list: the last line has no end");
         size_t len = (size_t)(p - text->data) - at;
         if (len > LIST_LINE_MAX || ret->count >= LIST_LINES_MAX ||
-            (end != '\0' && memchr(text->data + at, '\0', len) != NULL))
+            memchr(text->data + at, '\0', len) != NULL)
             return dr_fail(err, DR_E_CORRUPT, "list: line %zu is beyond its limits", ret->count);
         text_list_addn(ret, text->data + at, len);
         at += len + 1;
@@ -152,9 +151,8 @@ static enum dr_rc fetch_all(const struct text_list *lines, list_fetch *fetch, vo
     return DR_OK;
 }
 
-/* Follow the list down to the innermost text, of lines that end with the byte end. */
-static enum dr_rc expand(const struct list *l, char end, list_fetch *fetch, void *arg,
-                         struct text_list *ret, struct dr_err *err)
+enum dr_rc list_expand(const struct list *l, list_fetch *fetch, void *arg, struct text_list *ret,
+                       struct dr_err *err)
 {
     DR_CLEANUP(text_list_fini) struct text_list lines = { 0 };
     if (l->depth > LIST_DEPTH_MAX)
@@ -166,30 +164,9 @@ static enum dr_rc expand(const struct list *l, char end, list_fetch *fetch, void
         DR_TRY(fetch_all(&lines, fetch, arg, &text, err));
         text_list_fini(&lines);
         lines = (struct text_list){ 0 };
-        DR_TRY(cut_text(&text, depth == 1 ? end : '\n', &lines, err));
+        DR_TRY(cut_text(&text, &lines, err));
     }
     *ret = lines;
     lines = (struct text_list){ 0 };
-    return DR_OK;
-}
-
-enum dr_rc list_expand(const struct list *l, list_fetch *fetch, void *arg, struct text_list *ret,
-                       struct dr_err *err)
-{
-    return expand(l, '\n', fetch, arg, ret, err);
-}
-
-enum dr_rc list_expand_paths(const struct list *l, list_fetch *fetch, void *arg,
-                             struct text_list *ret, struct dr_err *err)
-{
-    DR_CLEANUP(text_list_fini) struct text_list paths = { 0 };
-    if (l->depth == 0 && l->lines.count > 0)
-        return dr_fail(err, DR_E_CORRUPT, "list: paths must lie in frames");
-    DR_TRY(expand(l, '\0', fetch, arg, &paths, err));
-    for (size_t i = 0; i < paths.count; i++)
-        if (paths.items[i][0] == '\0' || !path_is_valid(paths.items[i], strlen(paths.items[i])))
-            return dr_fail(err, DR_E_CORRUPT, "list: entry %zu is no path", i);
-    *ret = paths;
-    paths = (struct text_list){ 0 };
     return DR_OK;
 }

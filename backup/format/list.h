@@ -51,8 +51,4 @@ typedef enum dr_rc list_fetch(void *arg, const struct list_frame *frame, struct 
 enum dr_rc list_expand(const struct list *l, list_fetch *fetch, void *arg, struct text_list *ret,
                        struct dr_err *err) DR_MUST_USE;
 
-/* The same for 'removed': paths, checked to be valid. */
-enum dr_rc list_expand_paths(const struct list *l, list_fetch *fetch, void *arg,
-                             struct text_list *ret, struct dr_err *err) DR_MUST_USE;
-
 #endif

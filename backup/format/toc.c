@@ -126,17 +126,8 @@ enum dr_rc toc_open(const char *what, const void *data, size_t len, const uint8_
         toc_close(&s);
         return rc;
     }
-    s.records_at = s.records.at;
     *ret = s;
     return DR_OK;
-}
-
-void toc_rewind(struct toc_segment *s)
-{
-    s->records.at = s->records_at;
-    s->done = 0;
-    s->mtime_s = 0;
-    buf_clear(&s->path);
 }
 
 /* The path: how much it shares with the one before, and the rest. It must come behind that one. */

@@ -51,7 +51,6 @@ struct toc_segment {
     struct toc_owner *owners;
     size_t owner_count;
     struct wire records; /* at the next record */
-    size_t records_at;   /* where the first begins */
     size_t done;
     int64_t mtime_s;
     struct buf path, link;
@@ -69,9 +68,6 @@ void toc_close(struct toc_segment *s);
 enum dr_rc toc_next(struct toc_segment *s, struct toc_record *ret, bool *ret_more,
                     struct dr_err *err) DR_MUST_USE;
 
-/* From the first record again. */
-void toc_rewind(struct toc_segment *s);
-
 /* -- writing ------------------------------------------------------------------------------- */
 
 struct toc_writer;
@@ -79,9 +75,6 @@ struct toc_writer;
 struct toc_writer *toc_writer_new(void) DR_MUST_USE;
 void toc_writer_free(struct toc_writer *w);
 DR_DEFINE_CLEANUP(struct toc_writer, toc_writer_free)
-
-/* Forget everything, keep the memory. */
-void toc_writer_clear(struct toc_writer *w);
 
 /* Append a piece; piece->pack is any number of the caller's, given to name() later. Its index. */
 uint32_t toc_add_piece(struct toc_writer *w, const struct toc_piece *piece);
@@ -96,9 +89,7 @@ void toc_add_range(struct toc_writer *w, uint32_t bundle);
 void toc_add_record(struct toc_writer *w, const struct toc_record *r);
 
 size_t toc_writer_records(const struct toc_writer *w);
-size_t toc_writer_pieces(const struct toc_writer *w);
 size_t toc_writer_bytes(const struct toc_writer *w); /* about the encoded size */
-const struct toc_piece *toc_writer_piece(const struct toc_writer *w, uint32_t index);
 
 /* Append the segment's raw bytes. name(arg, pack): the name of that pack, DIGEST_SIZE bytes, or
  * NULL for the pack into which this segment goes. */

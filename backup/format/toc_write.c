@@ -39,15 +39,6 @@ void toc_writer_free(struct toc_writer *w)
     free(w);
 }
 
-void toc_writer_clear(struct toc_writer *w)
-{
-    buf_clear(&w->records);
-    buf_clear(&w->ranges);
-    buf_clear(&w->path);
-    w->piece_count = w->owner_count = w->record_count = w->range_count = 0;
-    w->mtime_s = 0;
-}
-
 uint32_t toc_add_piece(struct toc_writer *w, const struct toc_piece *piece)
 {
     DR_ASSERT(w->piece_count < SEGMENT_PIECES_MAX);
@@ -59,12 +50,6 @@ uint32_t toc_add_piece(struct toc_writer *w, const struct toc_piece *piece)
     return (uint32_t)w->piece_count++;
 }
 
-const struct toc_piece *toc_writer_piece(const struct toc_writer *w, uint32_t index)
-{
-    DR_ASSERT(index < w->piece_count);
-    return &w->pieces[index];
-}
-
 void toc_set_piece(struct toc_writer *w, uint32_t index, const struct toc_piece *piece)
 {
     DR_ASSERT(index < w->piece_count);
@@ -74,11 +59,6 @@ void toc_set_piece(struct toc_writer *w, uint32_t index, const struct toc_piece 
 size_t toc_writer_records(const struct toc_writer *w)
 {
     return w->record_count;
-}
-
-size_t toc_writer_pieces(const struct toc_writer *w)
-{
-    return w->piece_count;
 }
 
 size_t toc_writer_bytes(const struct toc_writer *w)

@@ -254,11 +254,6 @@ static enum dr_rc dir_remove(struct store *s, const char *name, struct dr_err *e
 
 /* -- list ---------------------------------------------------------------------------------- */
 
-static int by_bytes(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 /* Could anything below folder begin with prefix? */
 static bool leads_to(const char *folder, const char *prefix)
 {
@@ -305,8 +300,7 @@ static enum dr_rc dir_list(struct store *s, const char *prefix, struct text_list
     text_list_add(&todo, "");
     for (size_t i = 0; i < todo.count; i++)
         DR_TRY(list_folder(d, todo.items[i], prefix, &todo, &found, err));
-    if (found.count > 0)
-        qsort(found.items, found.count, sizeof(found.items[0]), by_bytes);
+    text_list_sort(&found);
     for (size_t i = 0; i < found.count; i++)
         text_list_add(ret, found.items[i]);
     return DR_OK;

@@ -156,11 +156,6 @@ static enum dr_rc settle(struct lists *l, struct list *list, struct dr_err *err)
     return DR_OK;
 }
 
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 enum dr_rc lists_finish(struct lists *l, struct snapshot *ret, struct dr_err *err)
 {
     char hex[HASH_HEX_SIZE];
@@ -172,6 +167,6 @@ enum dr_rc lists_finish(struct lists *l, struct snapshot *ret, struct dr_err *er
     DR_TRY(settle(l, &ret->recipe, err));
     for (uint32_t i = 0; i < packs_count(l->packs); i++)
         text_list_add(&ret->packs.lines, hex_encode(packs_name(l->packs, i), DIGEST_SIZE, hex));
-    qsort(ret->packs.lines.items, ret->packs.lines.count, sizeof(char *), by_text);
+    text_list_sort(&ret->packs.lines);
     return DR_OK;
 }

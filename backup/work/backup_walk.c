@@ -37,7 +37,6 @@ struct walk {
     struct backup_entry entry;
     struct stat st; /* of the entry */
     int file;       /* open file of the entry, or -1 */
-    uint64_t sockets;
     bool started;
 };
 
@@ -216,7 +215,7 @@ static bool take_entry(struct walk *w, const char *name)
     if (fstatat(dir, name, &w->st, AT_SYMLINK_NOFOLLOW) != 0)
         return warn(w, strerrordesc_np(errno)), false;
     if (S_ISSOCK(w->st.st_mode))
-        return w->sockets++, false;
+        return false;
     bool directory = S_ISDIR(w->st.st_mode), file = S_ISREG(w->st.st_mode);
     if ((directory || file) && !open_again(w, dir, name, &fd))
         return false;
@@ -272,9 +271,4 @@ bool walk_has_changed(const struct walk *w, const struct backup_entry *e)
            now.st_mtim.tv_nsec != w->st.st_mtim.tv_nsec ||
            now.st_ctim.tv_sec != w->st.st_ctim.tv_sec ||
            now.st_ctim.tv_nsec != w->st.st_ctim.tv_nsec;
-}
-
-uint64_t walk_sockets(const struct walk *w)
-{
-    return w->sockets;
 }

@@ -36,6 +36,4 @@ enum dr_rc walk_next(struct walk *w, struct backup_entry **ret, bool *ret_more, 
 /* Did the file of this entry change since walk_next() gave it? */
 bool walk_has_changed(const struct walk *w, const struct backup_entry *e);
 
-uint64_t walk_sockets(const struct walk *w);
-
 #endif

@@ -39,7 +39,6 @@ struct fetch {
     struct buf raw;              /* the last piece ... */
     uint8_t raw_id[DIGEST_SIZE]; /* ... and its digest */
     size_t healed;
-    uint64_t bytes;
 };
 
 struct fetch *fetch_new(struct repo *r, const struct work_hooks *hooks)
@@ -86,11 +85,6 @@ void fetch_prefer(struct fetch *f, const struct text_list *names)
 size_t fetch_healed(const struct fetch *f)
 {
     return f->healed;
-}
-
-uint64_t fetch_bytes(const struct fetch *f)
-{
-    return f->bytes;
 }
 
 void fetch_plan(struct fetch *f, const struct fetch_piece *const *pieces, size_t count)
@@ -149,7 +143,6 @@ static enum dr_rc get_alone(struct fetch *f, const struct source_bucket *b,
     buf_clear(&f->frame);
     char *at = buf_reserve(&f->frame, (size_t)p->stored);
     DR_TRY(store_get(b->store, names_pack(p->pack, name), p->offset, (size_t)p->stored, at, err));
-    f->bytes += p->stored;
     return unpack(f, p, at, b->store->name, err);
 }
 
@@ -187,7 +180,6 @@ static enum dr_rc get_window(struct fetch *f, const struct source_bucket *b,
     buf_clear(&f->window.bytes);
     char *at = buf_reserve(&f->window.bytes, (size_t)len);
     DR_TRY(store_get(b->store, names_pack(p->pack, name), p->offset, (size_t)len, at, err));
-    f->bytes += len;
     f->window.bytes.len = (size_t)len;
     f->window.offset = p->offset;
     memcpy(f->window.pack, p->pack, HASH_SIZE);

@@ -45,6 +45,5 @@ enum dr_rc fetch_get(struct fetch *f, const struct fetch_piece *piece, const str
 
 /* Objects that another bucket had to replace so far. */
 size_t fetch_healed(const struct fetch *f);
-uint64_t fetch_bytes(const struct fetch *f); /* read from buckets so far */
 
 #endif

@@ -13,7 +13,6 @@ struct repo {
     const struct config *config;
     struct repo_bucket *buckets; /* owned; one for each of the configuration */
     struct repository repository;
-    struct keys *signer;         /* owned; NULL until asked for */
     char own_key[KEYS_TEXT_MAX]; /* public; empty: none yet */
 };
 
@@ -47,22 +46,12 @@ const struct repository *repo_repository(const struct repo *r)
     return &r->repository;
 }
 
-enum dr_rc repo_signer(struct repo *r, const struct keys **ret, struct dr_err *err)
-{
-    if (r->signer == NULL)
-        DR_TRY(keys_open(r->config->state_dir, true, &r->signer, err));
-    snprintf(r->own_key, sizeof(r->own_key), "%s", keys_public(r->signer));
-    *ret = r->signer;
-    return DR_OK;
-}
-
 void repo_close(struct repo *r)
 {
     if (r == NULL)
         return;
     for (size_t i = 0; i < r->config->bucket_count; i++)
         store_close(r->buckets[i].store);
-    keys_free(r->signer);
     free(r->buckets);
     free(r);
 }

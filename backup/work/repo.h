@@ -48,9 +48,6 @@ const struct config *repo_config(const struct repo *r);
 /* The repository object, the same in all open buckets. Borrowed. */
 const struct repository *repo_repository(const struct repo *r);
 
-/* The key that signs what this host writes, made at first use. Borrowed from the repo. */
-enum dr_rc repo_signer(struct repo *r, const struct keys **ret, struct dr_err *err) DR_MUST_USE;
-
 enum { SNAPSHOT_ID_MAX = 160 };
 
 enum snapshot_state {

@@ -31,16 +31,10 @@ void snapshot_list_fini(struct snapshot_list *list)
     *list = (struct snapshot_list){ 0 };
 }
 
-static int by_bytes(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static void sort_unique(struct text_list *l)
 {
     size_t kept = 0;
-    if (l->count > 0)
-        qsort(l->items, l->count, sizeof(l->items[0]), by_bytes);
+    text_list_sort(l);
     for (size_t i = 0; i < l->count; i++) {
         if (kept > 0 && strcmp(l->items[kept - 1], l->items[i]) == 0)
             free(l->items[i]);
@@ -48,12 +42,6 @@ static void sort_unique(struct text_list *l)
             l->items[kept++] = l->items[i];
     }
     l->count = kept;
-}
-
-static bool has_sorted(const struct text_list *l, const char *text)
-{
-    return l->count > 0 &&
-           bsearch(&text, l->items, l->count, sizeof(l->items[0]), by_bytes) != NULL;
 }
 
 /* What one bucket holds, by name. */
@@ -201,7 +189,7 @@ static bool is_complete(const struct lister *l, const struct snapshot *s, char *
     const char *example = NULL;
     for (size_t i = 0; i < packs.count; i++) {
         DR_FREE char *name = dr_strf(NAMES_PACKS "%.2s/%s", packs.items[i], packs.items[i]);
-        if (has_sorted(&l->packs, name))
+        if (text_list_has_sorted(&l->packs, name))
             continue;
         missing++;
         example = packs.items[i];
@@ -244,7 +232,7 @@ static void look_at(struct lister *l, const char *name, struct snapshot_info *in
     DR_CLEANUP(buf_fini) struct buf reasons = { 0 };
     for (size_t i = 0; i < l->from_count; i++) {
         struct holding *h = &l->from[i];
-        if (!has_sorted(&h->snapshots, name))
+        if (!text_list_has_sorted(&h->snapshots, name))
             continue;
         struct dr_err err = { 0 };
         struct snapshot s = { 0 };

@@ -287,11 +287,6 @@ static enum dr_rc verify_snapshot(struct verify *v, const struct snapshot_info *
 
 /* -- all ----------------------------------------------------------------------------------- */
 
-static int by_bytes(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static void tell_closed(struct verify *v)
 {
     for (size_t i = 0; i < repo_bucket_count(v->repo); i++) {
@@ -319,8 +314,7 @@ enum dr_rc verify_run(struct repo *r, const char *source, bool data, const struc
     tell_closed(&v);
     for (size_t i = 0; i < list.count; i++)
         DR_TRY(verify_snapshot(&v, &list.items[i], err));
-    if (v.packs.count > 0)
-        qsort(v.packs.items, v.packs.count, sizeof(v.packs.items[0]), by_bytes);
+    text_list_sort(&v.packs);
     for (size_t i = 0; i < v.packs.count; i++) {
         if (i == 0 || strcmp(v.packs.items[i], v.packs.items[i - 1]) != 0)
             DR_TRY(look_everywhere(&v, v.packs.items[i], look_at_pack, err));

@@ -1,3 +1,9 @@
+/*
+ * text.c - strings: lists, the nearest word, forms that a terminal can bear.
+ *
+ * Text from outside is never believed to be UTF-8, nor to be short: what is not printable is shown
+ * as numbers, and distances are computed for words of bounded length only.
+ */
 #include "dr/base/text.h"
 
 #include <stdio.h>
@@ -35,6 +41,23 @@ bool text_list_has(const struct text_list *list, const char *text)
         if (strcmp(list->items[i], text) == 0)
             return true;
     return false;
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+void text_list_sort(struct text_list *list)
+{
+    if (list->count > 1)
+        qsort(list->items, list->count, sizeof(*list->items), by_bytes);
+}
+
+bool text_list_has_sorted(const struct text_list *list, const char *text)
+{
+    return list->count > 0 &&
+           bsearch(&text, list->items, list->count, sizeof(*list->items), by_bytes) != NULL;
 }
 
 char *text_list_join(const struct text_list *list, const char *between)

@@ -17,6 +17,10 @@ void text_list_fini(struct text_list *list);
 void text_list_add(struct text_list *list, const char *text); /* copied */
 void text_list_addn(struct text_list *list, const char *text, size_t len);
 bool text_list_has(const struct text_list *list, const char *text);
+void text_list_sort(struct text_list *list); /* bytewise */
+
+/* text_list_has() by halving: the list is sorted. */
+bool text_list_has_sorted(const struct text_list *list, const char *text);
 
 /* "a, b, c". The caller frees. */
 char *text_list_join(const struct text_list *list, const char *between) DR_MUST_USE;

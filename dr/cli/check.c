@@ -11,25 +11,11 @@
 /* A number, a word and its ending for printf: "%zu %s%s". */
 #define COUNT(n, word) (n), (word), CLI_S(n)
 
-static json_t *finding_json(const struct diag_item *item)
-{
-    json_t *o = json_object();
-    json_put_text(o, "severity", item->severity == DIAG_ERROR ? "error" : "warning");
-    json_put_text(o, "file", item->file);
-    json_put_int(o, "line", item->line);
-    json_put_int(o, "column", item->col);
-    json_put_text(o, "code", item->code);
-    json_put_text(o, "what", item->what);
-    if (item->hint != NULL)
-        json_put_text(o, "hint", item->hint);
-    return o;
-}
-
 static int tell_json(const struct diag *d, int exit)
 {
     json_t *list = json_array(), *o = json_object();
     for (size_t i = 0; i < d->count; i++)
-        cli_json_add(list, finding_json(&d->items[i]));
+        cli_json_add(list, cli_finding_json(&d->items[i]));
     json_put(o, "findings", list);
     char why[96];
     snprintf(why, sizeof(why), "%zu %s%s, %zu %s%s", COUNT(d->errors, "error"),

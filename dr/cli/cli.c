@@ -59,6 +59,20 @@ void cli_print_json(json_t *value)
     json_decref(value);
 }
 
+json_t *cli_finding_json(const struct diag_item *item)
+{
+    json_t *o = json_object();
+    json_put_text(o, "severity", item->severity == DIAG_ERROR ? "error" : "warning");
+    json_put_text(o, "file", item->file);
+    json_put_int(o, "line", item->line);
+    json_put_int(o, "column", item->col);
+    json_put_text(o, "code", item->code);
+    json_put(o, "what", json_printable(item->what));
+    if (item->hint != NULL)
+        json_put(o, "hint", json_printable(item->hint));
+    return o;
+}
+
 void cli_json_add(json_t *list, json_t *value)
 {
     int rc = json_array_append_new(list, value);

@@ -104,6 +104,9 @@ int cli_result_json(json_t *object, int exit, const char *why);
 /* Append to a list; the reference is taken over. Ends the process when memory ends. */
 void cli_json_add(json_t *list, json_t *value);
 
+/* A mistake in a configuration or plan, as --json tells it. A new reference. */
+json_t *cli_finding_json(const struct diag_item *item) DR_MUST_USE;
+
 /* Text from outside made printable, for printf; the caller frees. */
 char *cli_printable(const char *text) DR_MUST_USE;
 

@@ -34,11 +34,25 @@ void data_close(struct data *d)
     config_free(d->config);
 }
 
-int data_find(struct cli *cli, struct data *d, const char *what, const char *source,
-              struct snapshot_info *ret)
+static int find(struct cli *cli, struct data *d, const char *source, struct snapshot_info *ret)
 {
     struct dr_err err;
-    return repo_find(d->repo, what, source, ret, &err) == DR_OK ? EXIT_DONE : cli_fail(cli, &err);
+    return repo_find(d->repo, cli->argv[1], source, ret, &err) == DR_OK ? EXIT_DONE
+                                                                        : cli_fail(cli, &err);
+}
+
+int data_with_snapshot(struct cli *cli, const char *source, data_fn *fn, void *arg)
+{
+    struct data d;
+    struct snapshot_info snapshot = { 0 };
+    int exit = data_open(cli, &d);
+    if (exit == EXIT_DONE)
+        exit = find(cli, &d, source, &snapshot);
+    if (exit == EXIT_DONE)
+        exit = fn(cli, &d, &snapshot, arg);
+    snapshot_info_fini(&snapshot);
+    data_close(&d);
+    return exit;
 }
 
 const struct config_source *data_source(struct cli *cli, const struct config *c, const char *name)
@@ -57,9 +71,9 @@ const struct config_source *data_source(struct cli *cli, const struct config *c,
     const char *near = text_nearest(name, names, c->source_count);
     DR_FREE char *all = text_list_join(&known, ", ");
     if (near != NULL)
-        dr_hint(&err, "did you mean '%s'?", near);
+        dr_hint(&err, "Did you mean '%s'?", near);
     else if (known.count > 0)
-        dr_hint(&err, "sources: %s", all);
+        dr_hint(&err, "The sources are: %s.", all);
     cli_fail(cli, &err);
     return NULL;
 }

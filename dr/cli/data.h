@@ -27,9 +27,13 @@ struct data {
 int data_open(struct cli *cli, struct data *ret);
 void data_close(struct data *d);
 
-/* The snapshot that the user names (repo_find); source may be NULL. EXIT_DONE, or as above. */
-int data_find(struct cli *cli, struct data *d, const char *what, const char *source,
-              struct snapshot_info *ret);
+/*
+ * All of a verb over one snapshot: open, find what cli->argv[1] names, fn(), close. Returns the exit
+ * code. source may be NULL; arg is the verb's own.
+ */
+typedef int data_fn(struct cli *cli, struct data *d, const struct snapshot_info *snapshot,
+                    void *arg);
+int data_with_snapshot(struct cli *cli, const char *source, data_fn *fn, void *arg);
 
 /* The source of that name in the configuration; NULL after it was told that there is none. */
 const struct config_source *data_source(struct cli *cli, const struct config *c, const char *name);

@@ -9,8 +9,10 @@
 #include "dr/cli/progress.h"
 #include "dr/cli/verbs.h"
 
-static int export_snapshot(struct cli *cli, struct data *d, const struct snapshot_info *snapshot)
+static int export_snapshot(struct cli *cli, struct data *d, const struct snapshot_info *snapshot,
+                           void *arg)
 {
+    (void)arg;
     struct dr_err err;
     struct progress p;
     progress_start(&p, cli, snapshot->source);
@@ -33,16 +35,7 @@ static int run_export(struct cli *cli)
         return cli_usage(cli,
                          "an archive does not belong on a terminal: drctl export %s >x.tar.zst",
                          cli->argv[1]);
-    struct data data;
-    int exit = data_open(cli, &data);
-    struct snapshot_info snapshot = { 0 };
-    if (exit == EXIT_DONE)
-        exit = data_find(cli, &data, cli->argv[1], source, &snapshot);
-    if (exit == EXIT_DONE)
-        exit = export_snapshot(cli, &data, &snapshot);
-    snapshot_info_fini(&snapshot);
-    data_close(&data);
-    return exit;
+    return data_with_snapshot(cli, source, export_snapshot, NULL);
 }
 
 const struct cli_verb verb_export = {

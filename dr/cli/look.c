@@ -9,16 +9,16 @@
 #include "dr/cli/data.h"
 #include "dr/cli/verbs.h"
 
-typedef int look_fn(struct cli *cli, struct data *d, const struct snapshot_info *snapshot);
-
 /* A reader that had enough ("| head") needs no message. */
 static int fail(const struct cli *cli, const struct dr_err *err)
 {
     return err->sys == EPIPE ? EXIT_FAILED : cli_fail(cli, err);
 }
 
-static int list_entries(struct cli *cli, struct data *d, const struct snapshot_info *snapshot)
+static int list_entries(struct cli *cli, struct data *d, const struct snapshot_info *snapshot,
+                        void *arg)
 {
+    (void)arg;
     struct dr_err err;
     const char *path = cli->argc > 2 ? cli->argv[2] : NULL;
     if (list_run(d->repo, snapshot, path, cli->json, &err) != DR_OK)
@@ -26,30 +26,23 @@ static int list_entries(struct cli *cli, struct data *d, const struct snapshot_i
     return EXIT_DONE;
 }
 
-static int print_file(struct cli *cli, struct data *d, const struct snapshot_info *snapshot)
+static int print_file(struct cli *cli, struct data *d, const struct snapshot_info *snapshot,
+                      void *arg)
 {
+    (void)arg;
     struct dr_err err;
     if (cat_run(d->repo, snapshot, cli->argv[2], STDOUT_FILENO, &err) != DR_OK)
         return fail(cli, &err);
     return EXIT_DONE;
 }
 
-static int look(struct cli *cli, int least, look_fn *fn)
+static int look(struct cli *cli, int least, data_fn *fn)
 {
     const char *source = NULL;
     const struct cli_option options[] = { { "source", .value = &source } };
     if (!cli_options(cli, options, DR_ARRAY_LEN(options), least, 2))
         return EXIT_USAGE;
-    struct data data;
-    int exit = data_open(cli, &data);
-    struct snapshot_info snapshot = { 0 };
-    if (exit == EXIT_DONE)
-        exit = data_find(cli, &data, cli->argv[1], source, &snapshot);
-    if (exit == EXIT_DONE)
-        exit = fn(cli, &data, &snapshot);
-    snapshot_info_fini(&snapshot);
-    data_close(&data);
-    return exit;
+    return data_with_snapshot(cli, source, fn, NULL);
 }
 
 static int run_ls(struct cli *cli)

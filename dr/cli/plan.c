@@ -27,20 +27,6 @@ static bool open_config(struct cli *cli, struct config **ret)
 
 /* ---- lint --------------------------------------------------------------------------------------- */
 
-static json_t *finding_json(const struct diag_item *item)
-{
-    json_t *o = json_object();
-    json_put_text(o, "severity", item->severity == DIAG_ERROR ? "error" : "warning");
-    json_put_text(o, "file", item->file);
-    json_put_int(o, "line", item->line);
-    json_put_int(o, "column", item->col);
-    json_put_text(o, "code", item->code);
-    json_put(o, "what", json_printable(item->what));
-    if (item->hint != NULL)
-        json_put(o, "hint", json_printable(item->hint));
-    return o;
-}
-
 static int lint_file(struct cli *cli, const struct config *c, const char *name, json_t *findings)
 {
     struct dr_err err;
@@ -53,7 +39,7 @@ static int lint_file(struct cli *cli, const struct config *c, const char *name, 
     const struct diag *d = &l.findings;
     diag_print(&l.findings, &out);
     for (size_t i = 0; cli->json && i < d->count; i++)
-        json_array_append_new(findings, finding_json(&d->items[i]));
+        json_array_append_new(findings, cli_finding_json(&d->items[i]));
     if (!cli->json)
         put(&out);
     if (!cli->json && d->count == 0)

@@ -36,9 +36,9 @@ static int tell(struct cli *cli, const struct snapshot_info *snapshot, const cha
     return exit;
 }
 
-static int restore(struct cli *cli, struct data *d, const struct snapshot_info *snapshot,
-                   const struct restore_options *options)
+static int restore(struct cli *cli, struct data *d, const struct snapshot_info *snapshot, void *arg)
 {
+    const struct restore_options *options = arg;
     struct restore_result result = { 0 };
     struct dr_err err;
     struct progress p;
@@ -62,16 +62,7 @@ static int run_restore(struct cli *cli)
         return EXIT_USAGE;
     if (how.to == NULL || how.to[0] == '\0')
         return cli_usage(cli, "restore needs --to DIR");
-    struct data data;
-    int exit = data_open(cli, &data);
-    struct snapshot_info snapshot = { 0 };
-    if (exit == EXIT_DONE)
-        exit = data_find(cli, &data, cli->argv[1], source, &snapshot);
-    if (exit == EXIT_DONE)
-        exit = restore(cli, &data, &snapshot, &how);
-    snapshot_info_fini(&snapshot);
-    data_close(&data);
-    return exit;
+    return data_with_snapshot(cli, source, restore, &how);
 }
 
 const struct cli_verb verb_restore = {

@@ -125,16 +125,6 @@ void journal_close(struct journal *j)
     free(j);
 }
 
-static void keep(struct journal_records *all, const struct journal_record *r)
-{
-    if (all->count == all->cap) {
-        all->cap = all->cap == 0 ? 64 : all->cap * 2;
-        all->items = dr_realloc(all->items, all->cap, sizeof(*all->items));
-    }
-    DR_ASSERT(all->items != NULL);
-    all->items[all->count++] = *r;
-}
-
 enum dr_rc journal_append(struct journal *j, const char *type, json_t *body, struct dr_err *err)
 {
     DR_JSON json_t *owned = body;
@@ -167,7 +157,7 @@ enum dr_rc journal_append(struct journal *j, const char *type, json_t *body, str
         json_decref(r.body);
         return rc;
     }
-    keep(&j->all, &r);
+    journal_records_add(&j->all, &r);
     return DR_OK;
 }
 
@@ -266,11 +256,6 @@ enum dr_rc journal_tell(const char *state_dir, const char *run, json_t *words, s
     return fs_replace(inbox, name, b.data, b.len, err);
 }
 
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 enum dr_rc journal_hear(const char *state_dir, const char *run, json_t **ret, struct dr_err *err)
 {
     *ret = NULL;
@@ -279,7 +264,7 @@ enum dr_rc journal_hear(const char *state_dir, const char *run, json_t **ret, st
     DR_TRY(list_dir(inbox, &names, err));
     if (names.count == 0)
         return DR_OK;
-    qsort(names.items, names.count, sizeof(*names.items), by_text);
+    text_list_sort(&names);
     DR_FREE char *path = dr_strf("%s/%s", inbox, names.items[0]);
     DR_CLEANUP(buf_fini) struct buf b = { 0 };
     enum dr_rc rc = fs_read_file(path, JOURNAL_RECORD_MAX, &b, err);

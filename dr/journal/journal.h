@@ -34,6 +34,7 @@ struct journal_records { /* a zeroed struct is empty */
     size_t count, cap;
 };
 void journal_records_fini(struct journal_records *r);
+void journal_records_add(struct journal_records *all, struct journal_record *r); /* moved in */
 
 /*
  * Parse and verify the chain. ret_whole: length of the whole lines; what follows is one incomplete

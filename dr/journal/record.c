@@ -107,12 +107,13 @@ static enum dr_rc read_line(const char *line, size_t len, const struct journal_r
     return DR_OK;
 }
 
-static void keep(struct journal_records *all, struct journal_record *r)
+void journal_records_add(struct journal_records *all, struct journal_record *r)
 {
     if (all->count == all->cap) {
         all->cap = all->cap == 0 ? 64 : all->cap * 2;
         all->items = dr_realloc(all->items, all->cap, sizeof(*all->items));
     }
+    DR_ASSERT(all->items != NULL);
     all->items[all->count++] = *r;
     *r = (struct journal_record){ 0 };
 }
@@ -157,7 +158,7 @@ enum dr_rc journal_parse(const char *bytes, size_t len, struct journal_records *
             journal_records_fini(&all);
             return dr_context(err, "record %zu of the journal is broken", broken);
         }
-        keep(&all, &r);
+        journal_records_add(&all, &r);
         at += line;
     }
     enum dr_rc rc = check_tail(bytes + at, len - at, &all, err);

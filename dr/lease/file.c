@@ -1,3 +1,10 @@
+/*
+ * file.c - the record as a file: names, JSON, the lock, the exchange.
+ *
+ * The lock lies in a file of its own, because the record is replaced: a lock on it would be a lock on
+ * something that is gone. What is read back is checked member by member; a damaged record is an
+ * error and never a free lease.
+ */
 #include "dr/lease/file.h"
 
 #include <dirent.h>
@@ -172,7 +179,7 @@ static char *key_of(const char *name)
     size_t len = strlen(name) - strlen(suffix);
     for (size_t i = 0; i < len; i++) {
         char c = 0;
-        if (name[i] == '%' && i + 2 < len + 1) {
+        if (name[i] == '%' && i + 2 < len) {
             char hex[3] = { name[i + 1], name[i + 2], '\0' };
             c = (char)strtol(hex, NULL, 16);
             i += 2;
@@ -182,11 +189,6 @@ static char *key_of(const char *name)
         buf_addc(&b, c);
     }
     return buf_take(&b);
-}
-
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 enum dr_rc lease_file_keys(const char *dir, struct text_list *ret, struct dr_err *err)
@@ -204,7 +206,6 @@ enum dr_rc lease_file_keys(const char *dir, struct text_list *ret, struct dr_err
         text_list_add(ret, key);
     }
     closedir(d);
-    if (ret->count > 1)
-        qsort(ret->items, ret->count, sizeof(*ret->items), by_text);
+    text_list_sort(ret);
     return DR_OK;
 }

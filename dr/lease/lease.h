@@ -115,7 +115,7 @@ struct lease_fence {
     const char *region;  /* to be shut out */
     int64_t margin_ms;   /* waited on top of TAKE */
     const char *by;      /* the new keeper: "R-31" */
-    int64_t deadline_ms; /* on clock_boot_ms(); passed: DR_E_TIMEOUT, nothing was changed */
+    int64_t deadline_ms; /* on clock_boot_ms(); passed: DR_E_BUSY, nothing was changed */
 };
 
 /*

@@ -167,11 +167,6 @@ static bool record_text(const ns_msg *msg, const ns_rr *rr, char *out, size_t si
     }
 }
 
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static enum dr_rc read_answer(const unsigned char *bytes, int len, int type,
                               struct resolve_answer *ret, struct dr_err *err)
 {
@@ -192,8 +187,7 @@ static enum dr_rc read_answer(const unsigned char *bytes, int len, int type,
             return dr_fail(err, DR_E_CORRUPT, "record %d of the answer is damaged", i + 1);
         text_list_add(&ret->values, text);
     }
-    if (ret->values.count > 1)
-        qsort(ret->values.items, ret->values.count, sizeof(char *), by_text);
+    text_list_sort(&ret->values);
     return DR_OK;
 }
 

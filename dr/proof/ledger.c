@@ -461,13 +461,3 @@ void ledger_fini(struct ledger *ledger)
     text_list_fini(&ledger->notes);
     *ledger = (struct ledger){ 0 };
 }
-
-static bool short_of(const struct ledger_figure *figure)
-{
-    return figure->verdict != VERDICT_NONE && figure->verdict != VERDICT_MET;
-}
-
-bool ledger_falls_short(const struct ledger *ledger)
-{
-    return short_of(&ledger->recovery) || short_of(&ledger->loss);
-}

@@ -73,7 +73,4 @@ enum verdict ledger_judge(const struct ledger_figure *figure);
 /* "none" "met" "missed" "not determinable" "not measured" */
 const char *verdict_name(enum verdict verdict);
 
-/* Does an objective exist that is not proved met? Then drctl ends with exit code 4. */
-bool ledger_falls_short(const struct ledger *ledger);
-
 #endif
