@@ -67,9 +67,14 @@ $(O)/%.o: %.c Makefile
 	$(say) CC $<
 	$(Q)$(CC) $(ALL_C) -MMD -MP -c $< -o $@
 
-$(O)/libdr.a: $(call obj,$(LIB_SRC))
+$(O)/libdr.a: $(call obj,$(LIB_SRC)) $(O)/libdr.list
 	$(say) AR $@
-	$(Q)rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
+
+# Changes when a source comes or goes, so that no object of a source that is gone stays in the library.
+$(O)/libdr.list: FORCE
+	@mkdir -p $(@D)
+	@echo '$(LIB_SRC)' | cmp -s - $@ || echo '$(LIB_SRC)' >$@
 
 $(O)/drctl: $(call obj,dr/main.c) $(O)/libdr.a
 	$(say) LINK $@
@@ -123,6 +128,9 @@ layers:
 format-check:
 	@clang-format --dry-run -Werror --style=file $(SOURCES)
 
+headers:
+	@printf '%s\n' $(filter %.h,$(SOURCES)) | CC='$(CC)' xargs -P 2 -n 16 bash tests/tools/headers.sh
+
 tidy:
 	@printf '%s\n' $(LIB_SRC) dr/main.c | xargs -P 2 -n 1 bash tests/tools/tidy.sh
 
@@ -143,7 +151,7 @@ unit: $(UNITS)
 unit-threaded: $(THREADED)
 	@OBJECTS=$(CURDIR)/$(O) bash tests/tools/run.sh $(THREADED)
 
-.PHONY: all units deps test demo install format help clean layers format-check tidy shells mans \
-        check unit unit-threaded
+.PHONY: all units deps test demo install format help clean layers format-check headers tidy shells mans \
+        check unit unit-threaded FORCE
 .SECONDARY:
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

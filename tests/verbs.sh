@@ -65,7 +65,7 @@ run "$DRCTL" -q backup --source etc
 fact "-q keeps stderr empty" is "$rc $talk" "0 "
 run "$DRCTL" backup --source ap
 fact "an unknown source is wrong usage" is "$rc" 2
-fact "and the nearest is named" has "$talk" "did you mean 'app'?"
+fact "and the nearest is named" has "$talk" "Did you mean 'app'?"
 run "$DRCTL" backup --kind incremental
 fact "what this version cannot do is refused" has "$talk" "not available in this version"
 

@@ -1,3 +1,9 @@
+/*
+ * buf.c - growing byte buffers.
+ *
+ * One byte more than is used is always there and is NUL, so that what was gathered can be handed
+ * to whoever wants a C string. Room doubles, so that appending costs the same however long it gets.
+ */
 #include "dr/base/buf.h"
 
 #include <stdarg.h>

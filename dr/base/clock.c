@@ -1,3 +1,8 @@
+/*
+ * clock.c - the two real clocks, behind a table that tests replace.
+ *
+ * Neither can fail on Linux, so a failure is an assertion and no caller has an error to carry.
+ */
 #include "dr/base/clock.h"
 
 #include <time.h>

@@ -1,3 +1,9 @@
+/*
+ * err.c - what went wrong, gathered on the way up.
+ *
+ * An error lives in storage of fixed size that the caller owns: telling that memory or disk has run out
+ * needs neither. What does not fit is cut; the code and the errno never are.
+ */
 #include "dr/base/err.h"
 
 #include <errno.h>

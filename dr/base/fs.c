@@ -1,3 +1,10 @@
+/*
+ * fs.c - files that are the old ones or the new ones.
+ *
+ * fs_replace() writes a sibling, syncs it, renames it over the name and syncs the directory; a death
+ * at any of these calls leaves one whole file, and at most the sibling beside it. Loops for short transfers
+ * and EINTR are here, once.
+ */
 #include "dr/base/fs.h"
 
 #include <dirent.h>

@@ -1,3 +1,8 @@
+/*
+ * hash.c - SHA-256 by libcrypto, hexadecimal digits, random bytes.
+ *
+ * libcrypto fails here only when memory has run out or the library is broken: both end the process.
+ */
 #include "dr/base/hash.h"
 
 #include <openssl/evp.h>

@@ -1,3 +1,8 @@
+/*
+ * log.c - one line to stderr: for a terminal as words, for the system's journal with its level.
+ *
+ * A line is put together first and written at once, so that lines of several processes do not mix.
+ */
 #include "dr/base/log.h"
 
 #include <stdarg.h>

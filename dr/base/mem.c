@@ -1,3 +1,9 @@
+/*
+ * mem.c - small memory that is always there.
+ *
+ * When it is not, the process says one line, without allocating, and ends. That is safe because any
+ * process may die at any line anyway; it spares every caller a path that nobody would ever test.
+ */
 #include "dr/base/mem.h"
 
 #include <stdarg.h>

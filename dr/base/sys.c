@@ -1,3 +1,6 @@
+/*
+ * sys.c - the real calls behind the table of sys.h.
+ */
 #include "dr/base/sys.h"
 
 #include <errno.h>

@@ -1,3 +1,8 @@
+/*
+ * diag.c - mistakes in a file that a person wrote, gathered so that all are told at once.
+ *
+ * They are printed in the order of the text, whatever the order in which they were found.
+ */
 #include "dr/data/diag.h"
 
 #include <stdarg.h>

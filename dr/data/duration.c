@@ -1,3 +1,9 @@
+/*
+ * duration.c - durations and sizes with their units.
+ *
+ * A number without a unit is a mistake, not a default: "5" has meant minutes to one person and
+ * seconds to another once too often.
+ */
 #include "dr/data/duration.h"
 
 #include <errno.h>

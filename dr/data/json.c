@@ -1,3 +1,9 @@
+/*
+ * json.c - jansson, seen through our errors.
+ *
+ * The canonical form (sorted keys, no spaces, no real numbers) is what is hashed and signed; it is
+ * written here and nowhere else.
+ */
 #include "dr/data/json.h"
 
 #include <string.h>

@@ -1,3 +1,9 @@
+/*
+ * time.c - RFC 3339 in UTC, to the nanosecond, both ways.
+ *
+ * Digits are read one by one, not by strptime(), which follows the locale and forgives what a
+ * record must not contain. A day that the month does not have is refused.
+ */
 #include "dr/data/time.h"
 
 #include <stdio.h>

@@ -1,3 +1,6 @@
+/*
+ * fakestep.c - steps that do what a test says, in a time that only the test moves.
+ */
 #include "tests/support/fakestep.h"
 
 #include <stdio.h>

@@ -1,3 +1,6 @@
+/*
+ * fault.c - the table of sys.h with a counter in front, which fails, cuts short or dies at call n.
+ */
 #include "tests/support/fault.h"
 
 #include <errno.h>

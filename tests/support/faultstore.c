@@ -1,3 +1,6 @@
+/*
+ * faultstore.c - a store around a store, which counts, and fails where it is told to.
+ */
 #include "tests/support/faultstore.h"
 
 #include <string.h>

@@ -1,3 +1,9 @@
+/*
+ * forge.c - snapshots that no honest writer makes: every byte chosen, digests and signature right.
+ *
+ * It builds objects from the norm (FORMAT.md) and from the encoders, not from a backup, so that a
+ * reader meets lies that are well formed.
+ */
 #include "tests/support/forge.h"
 
 #include <setjmp.h>

@@ -1,3 +1,6 @@
+/*
+ * site.c - a small world for tests of work: sources, two buckets, a configuration, a target.
+ */
 #include "tests/support/site.h"
 
 #include <errno.h>

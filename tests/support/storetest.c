@@ -1,3 +1,6 @@
+/*
+ * storetest.c - what every store promises, asked of any store.
+ */
 #include "tests/support/storetest.h"
 
 #include <setjmp.h>
