@@ -93,8 +93,9 @@ static void remember(struct packs *p, const struct packs_place *place)
         p->slots = wider;
         p->slot_cap = cap;
     }
-    *find(p->slots, p->slot_cap, place->id) = (struct slot){ true, *place };
-    p->slot_count++;
+    struct slot *slot = find(p->slots, p->slot_cap, place->id);
+    p->slot_count += !slot->used;
+    *slot = (struct slot){ true, *place };
 }
 
 /* The frame in p->frame goes into the pack at hand. */
@@ -120,7 +121,9 @@ enum dr_rc packs_add(struct packs *p, const struct packs_frame *f, struct packs_
     struct packs_place place = { .pack = 0 };
     hash_bytes(f->raw, f->len, place.id);
     const struct slot *have = find(p->slots, p->slot_cap, place.id);
-    if (have->used) {
+    /* A file may hold the very bytes of a bundle: its chunk has no digests behind it, and readers
+     * want them behind a bundle. */
+    if (have->used && (f->digest_count == 0 || have->place.behind > 0)) {
         *ret = have->place;
         return DR_OK;
     }
