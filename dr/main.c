@@ -4,7 +4,7 @@
  * The rooms, from the ground up (dr/ARCHITECTURE.md has the ladder that `make layers` checks):
  *
  *     dr/base  dr/data         errors, memory, files, hashes; JSON, YAML, durations
- *     dr/config                the one configuration file
+ *     dr/config dr/net         the one configuration file; the one gate to other hosts
  *     backup/store .. work     buckets, the snapshot format, the jobs over them
  *     dr/lease dr/journal      one writer; what was intended and what came of it
  *     dr/step plugins          the step contract and the built-in providers

@@ -34,6 +34,34 @@ werror() { grep -q -- '-Werror' <<<"$out"; }
 absent() { ! "$@"; }
 fact "-Werror is for make check alone" absent werror
 
+# A small library of its own: a source that goes takes its object along.
+mkdir -p "$work/lib/dr/base"
+printf 'int here(void);\nint here(void) { return 1; }\n' >"$work/lib/dr/base/here.c"
+printf 'int gone(void);\nint gone(void) { return 2; }\n' >"$work/lib/dr/base/gone.c"
+library() {
+    (cd "$work/lib" && make -s -f "$root/Makefile" O=build/o build/o/libdr.a && ar t build/o/libdr.a)
+}
+cp Makefile "$work/lib/"
+run library
+fact "the library has an object of each source" has "$out" gone.o
+rm "$work/lib/dr/base/gone.c"
+run library
+fact "a source that is gone leaves no object in the library" absent has "$out" gone.o
+fact "the others stay" has "$out" here.o
+
+# -- headers -------------------------------------------------------------------------------------
+printf 'struct thing { size_t count; };\n' >"$work/needy.h"
+run bash tests/tools/headers.sh "$work/needy.h"
+fact "a header that does not compile alone is an error" test $rc -eq 1
+printf '#include <stddef.h>\nstruct thing { size_t count; };\n' >"$work/needy.h"
+run bash tests/tools/headers.sh "$work/needy.h"
+fact "one that includes what it needs is fine" test $rc -eq 0
+
+# -- the runner of tests ---------------------------------------------------------------------------
+run bash tests/tools/run.sh
+fact "a run of no tests is no success" test $rc -ne 0
+
+# -- installing ------------------------------------------------------------------------------------
 run make -s install DESTDIR="$work/root" PREFIX=/usr
 fact "make install works into DESTDIR" test $rc -eq 0
 run "$work/root/usr/bin/drctl" --version

@@ -173,6 +173,41 @@ static void run(const char *script)
         fail_msg("status %d: %s", status, script);
 }
 
+/* What list_run() prints for path goes to the file TOP/list. */
+static void list(const char *path)
+{
+    struct dr_err err = { 0 };
+    DR_FREE char *file = dr_strf("%s/list", site.top);
+    int fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_int_equal(fflush(stdout), 0);
+    int before = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    assert_true(fd >= 0 && before >= 0 && dup2(fd, STDOUT_FILENO) == STDOUT_FILENO);
+    DR_CLEANUP(repo_close_ptr) struct repo *r = site_open(&site);
+    enum dr_rc rc = list_run(r, &snapshot, path, false, &err);
+    (void)fflush(stdout); /* a lost line is missed below */
+    assert_int_equal(dup2(before, STDOUT_FILENO), STDOUT_FILENO);
+    close(before);
+    close(fd);
+    if (rc != DR_OK)
+        fail_msg("%s", err.msg);
+}
+
+static void list_shows_types_modes_and_sizes_as_find_does(void **state)
+{
+    (void)state;
+    run("cd \"$0/src\"; mkdir m; cd m; "
+        "for mode in 0400 0644 0751 4755 4644 2755 2644 1777 1666 6711 7777; do "
+        "echo $mode >f$mode; chmod $mode f$mode; done; "
+        "mkdir d1777 d2755; chmod 1777 d1777; chmod 2755 d2755; ln -s f0644 soft; mkfifo -m 600 fifo");
+    snapshot_info_fini(&snapshot);
+    site_backup(&site, &snapshot);
+    list("m");
+    run("cd \"$0\"; sed 's/ -> .*//' list | awk '{ print $1, $NF }' | sort >is; "
+        "cd src; find m -printf '%M %p\\n' | sort >../should; cmp ../is ../should");
+    list("m/f0644");
+    run("cd \"$0\"; [ $(wc -l <list) = 1 ]; [ $(awk '{ print $4 }' list) = 5 ]");
+}
+
 static void export_is_a_tar_that_stock_tools_read(void **state)
 {
     (void)state;
@@ -206,6 +241,7 @@ int main(void)
         FRESH(each_difference_is_found_and_named),
         FRESH(size_is_looked_at_first),
         FRESH(cat_gives_the_bytes),
+        FRESH(list_shows_types_modes_and_sizes_as_find_does),
         FRESH(export_is_a_tar_that_stock_tools_read),
     };
     return cmocka_run_group_tests_name("look", tests, NULL, NULL);

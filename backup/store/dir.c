@@ -126,7 +126,7 @@ static void sweep_leftovers(struct dir *d)
             continue;
         DR_CLEANUP(dr_close_fd) int temp = open_below(d, e->d_name, O_RDONLY | O_NONBLOCK);
         if (temp >= 0 && flock(temp, LOCK_EX | LOCK_NB) == 0)
-            (void)sys.unlinkat(d->fd, e->d_name, 0);
+            (void)sys.unlinkat(d->fd, e->d_name, 0); /* the next writer tries again */
     }
     closedir(list);
     d->swept = true;
@@ -149,7 +149,7 @@ static int make_temp(const struct dir *d, char name[TEMP_NAME_SIZE])
         struct stat st;
         if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0 && st.st_nlink == 1)
             return dr_take_fd(&fd);
-        (void)sys.unlinkat(d->fd, name, 0);
+        (void)sys.unlinkat(d->fd, name, 0); /* swept by the next writer, if it is still there */
     }
     errno = EAGAIN;
     return -1;

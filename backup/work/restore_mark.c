@@ -218,7 +218,7 @@ static void open_up(const char *path)
     const FTSENT *e;
     while (walk != NULL && (e = fts_read(walk)) != NULL) {
         if (e->fts_info == FTS_D)
-            (void)sys.fchmodat(AT_FDCWD, e->fts_accpath, 0700, 0);
+            (void)sys.fchmodat(AT_FDCWD, e->fts_accpath, 0700, 0); /* see above */
     }
     if (walk != NULL)
         fts_close(walk);

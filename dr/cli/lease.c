@@ -40,7 +40,7 @@ struct holding {
     int64_t renew_at_ms;
 };
 
-/* Between fork and exec. */
+/* Between fork and exec. The calls whose results are dropped cannot fail with these arguments. */
 _Noreturn static void become(char **argv, const sigset_t *mask, pid_t parent)
 {
     (void)sigprocmask(SIG_SETMASK, mask, NULL); /* NOLINT(concurrency-mt-unsafe): one thread */
@@ -54,6 +54,7 @@ _Noreturn static void become(char **argv, const sigset_t *mask, pid_t parent)
     _exit(EXIT_NOT_STARTED);
 }
 
+/* Signal sets and masks cannot fail with numbers that exist. */
 static enum dr_rc start_command(struct holding *h, char **argv, struct dr_err *err)
 {
     sigset_t ours;
@@ -78,7 +79,7 @@ static enum dr_rc start_command(struct holding *h, char **argv, struct dr_err *e
         return dr_fail_sys(err, errno, "cannot start '%s'", argv[0]);
     if (h->pid == 0)
         become(argv, &before, parent);
-    (void)setpgid(h->pid, h->pid);
+    (void)setpgid(h->pid, h->pid); /* the child does it, too: one of the two is first */
     return DR_OK;
 }
 
@@ -147,7 +148,7 @@ static int run_hold(struct cli *cli, const struct lease_place *place, const char
 {
     struct dr_err err = { 0 };
     char host[256] = "localhost";
-    (void)gethostname(host, sizeof(host) - 1);
+    (void)gethostname(host, sizeof(host) - 1); /* a name for people; "localhost" will do */
     DR_FREE char *name = as != NULL ? dr_strdup(as) : dr_strf("%s:%d", host, (int)getpid());
     struct lease_wish wish = {
         .key = cli->argv[2], .holder = name, .region = region, .wait = wait
