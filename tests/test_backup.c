@@ -24,6 +24,7 @@
 #include "backup/work/work.h"
 #include "dr/base/fs.h"
 #include "dr/base/mem.h"
+#include "tests/support/fault.h"
 #include "tests/support/faultstore.h"
 #include "tests/support/tree.h"
 
@@ -201,10 +202,9 @@ static void many_files_come_back_from_several_packs_and_segments(void **state)
 }
 
 /* The size that packs aim at is the repository's: as small as can be, each frame is a pack. */
-static void use_tiny_packs(struct bench *b)
+static void use_tiny_packs(struct bench *b, unsigned buckets)
 {
     DR_CLEANUP(buf_fini) struct buf object = { 0 }, changed = { 0 };
-    DR_FREE char *bucket = below(b, "us");
     struct repository r;
     assert_int_equal(
         store_get_all(repo_bucket(b->repo, 0)->store, NAMES_REPOSITORY, 4096, &object, &b->err),
@@ -212,8 +212,11 @@ static void use_tiny_packs(struct bench *b)
     assert_int_equal(repository_parse("repository", object.data, object.len, &r, &b->err), DR_OK);
     r.pack_bytes = 1;
     repository_encode(&r, &changed);
-    assert_int_equal(fs_replace(bucket, NAMES_REPOSITORY, changed.data, changed.len, &b->err),
-                     DR_OK);
+    for (unsigned i = 0; i < buckets; i++) {
+        DR_FREE char *bucket = below(b, bucket_names[i]);
+        assert_int_equal(fs_replace(bucket, NAMES_REPOSITORY, changed.data, changed.len, &b->err),
+                         DR_OK);
+    }
 }
 
 static void long_lists_lie_in_packs_and_are_followed(void **state)
@@ -224,7 +227,7 @@ static void long_lists_lie_in_packs_and_are_followed(void **state)
     struct snapshot_info info = { .epoch = 0 };
     struct restore_result restored = { 0 };
     bench_init(&b, 1);
-    use_tiny_packs(&b);
+    use_tiny_packs(&b, 1);
     int d = open(b.source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     for (unsigned i = 0; i < 150; i++) { /* equal data: two runs of the recipe each, few bytes */
         char name[32];
@@ -447,6 +450,58 @@ static void a_full_bucket_drops_out_and_is_named(void **state)
     bench_fini(&b);
 }
 
+/* The place of the n-th write among the calls that were traced; 0: there are fewer. */
+static unsigned nth_write(const char *trace, unsigned n)
+{
+    unsigned call = 1;
+    for (const char *at = trace; *at != '\0'; at = strchr(at, ' ') + 1, call++)
+        if (text_starts(at, "write ") && n-- == 1)
+            return call;
+    return 0;
+}
+
+/* One backup of a small tree in tiny packs, in which that call finds the disk full. */
+static void backup_on_a_full_disk(struct bench *b, unsigned call)
+{
+    bench_init(b, 2);
+    use_tiny_packs(b, 2);
+    tree_make_many(b->source, 3, 300 * 1024);
+    must_backup(b); /* the key is made */
+    fault_errno = ENOSPC;
+    fault_arm(call > 0 ? FAULT_ERRNO : FAULT_NONE, call);
+    must_backup(b);
+    assert_int_equal(fault_disarm(), call > 0);
+    fault_errno = EIO;
+}
+
+static void a_bucket_full_at_any_write_is_named_and_the_other_has_all(void **state)
+{
+    (void)state;
+    struct bench b;
+    backup_on_a_full_disk(&b, 0);
+    DR_FREE char *trace = dr_strdup(fault_trace());
+    bench_fini(&b);
+    unsigned call, n = 0;
+    while ((call = nth_write(trace, n + 1)) > 0) {
+        struct verify_result v = { 0 };
+        struct work_hooks hooks = hooks_of(&b);
+        backup_on_a_full_disk(&b, call);
+        assert_int_equal(b.result.copies, 1);
+        assert_int_equal(b.result.missing.count, 1);
+        assert_non_null(strstr(b.result.missing.items[0], "No space left on device"));
+        bool us = text_starts(b.result.missing.items[0], "us: ");
+        assert_true(us || text_starts(b.result.missing.items[0], "eu: "));
+        store_close(repo_bucket(b.repo, us ? 0 : 1)->store);
+        repo_bucket(b.repo, us ? 0 : 1)->store = NULL;
+        assert_int_equal(verify_run(b.repo, NULL, true, &hooks, &v, &b.err), DR_OK);
+        assert_int_equal(v.damaged + v.lost, 1); /* the bucket that is shut, no more */
+        assert_int_equal(v.missing, 0);
+        bench_fini(&b);
+        n++;
+    }
+    assert_true(n >= 8); /* packs and the snapshot, in both */
+}
+
 static void a_home_that_fails_at_any_put_leaves_no_snapshot_without_packs(void **state)
 {
     (void)state;
@@ -616,6 +671,7 @@ int main(void)
         cmocka_unit_test(a_second_run_uses_no_name_of_the_first),
         cmocka_unit_test(excluded_names_and_sockets_stay_out_without_a_warning),
         cmocka_unit_test(a_full_bucket_drops_out_and_is_named),
+        cmocka_unit_test(a_bucket_full_at_any_write_is_named_and_the_other_has_all),
         cmocka_unit_test(a_home_that_fails_at_any_put_leaves_no_snapshot_without_packs),
         cmocka_unit_test(a_run_that_no_bucket_takes_fails_with_the_reason),
         cmocka_unit_test(packs_condemned_meanwhile_are_not_made_visible),

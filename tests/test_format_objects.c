@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <setjmp.h>
 #include <stddef.h>
@@ -144,6 +146,47 @@ static void what_a_newer_version_wrote_is_refused_not_guessed(void **state)
     assert_int_equal(parse_with("pack_bytes", json_integer(-1)), DR_E_CORRUPT);
 }
 
+/* A child that opens the key of the host, made at first use, and tells which it is. */
+static pid_t start_opening(const char *dir, int out)
+{
+    pid_t child = fork();
+    if (child != 0)
+        return child;
+    struct dr_err err;
+    struct keys *k = NULL;
+    bool good = keys_open(dir, true, &k, &err) == DR_OK &&
+                write(out, keys_public(k), KEYS_TEXT_MAX) == KEYS_TEXT_MAX;
+    _exit(good ? 0 : 1);
+}
+
+static void processes_that_begin_at_once_share_one_key(void **state)
+{
+    (void)state;
+    enum { CHILDREN = 8, ROUNDS = 8 };
+    for (int round = 0; round < ROUNDS; round++) {
+        DR_FREE char *dir = tree_temp();
+        pid_t children[CHILDREN];
+        char text[KEYS_TEXT_MAX], told[KEYS_TEXT_MAX];
+        struct dr_err err;
+        int ends[2], status;
+        assert_int_equal(pipe(ends), 0);
+        for (int i = 0; i < CHILDREN; i++)
+            children[i] = start_opening(dir, ends[1]);
+        for (int i = 0; i < CHILDREN; i++) {
+            assert_int_equal(waitpid(children[i], &status, 0), children[i]);
+            assert_int_equal(status, 0);
+        }
+        assert_int_equal(keys_read_public(dir, text, &err), DR_OK);
+        for (int i = 0; i < CHILDREN; i++) {
+            assert_int_equal(read(ends[0], told, sizeof told), sizeof told);
+            assert_string_equal(told, text);
+        }
+        close(ends[0]);
+        close(ends[1]);
+        tree_remove(dir);
+    }
+}
+
 static void the_writers_key_is_made_once_and_kept_private(void **state)
 {
     (void)state;
@@ -183,6 +226,7 @@ int main(void)
         cmocka_unit_test(snapshots_come_back_and_no_spoiled_one_is_accepted),
         cmocka_unit_test(repositories_come_back_and_no_spoiled_one_is_accepted),
         cmocka_unit_test(what_a_newer_version_wrote_is_refused_not_guessed),
+        cmocka_unit_test(processes_that_begin_at_once_share_one_key),
         cmocka_unit_test(the_writers_key_is_made_once_and_kept_private),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -362,7 +362,7 @@ static void newest_good_one_is_found_by_name_or_beginning(void **state)
     assert_int_equal(repo_find(r, "app", NULL, &info, &err), DR_E_USAGE);
     assert_non_null(strstr(err.msg, "2 snapshots"));
     assert_int_equal(repo_find(r, "nope", NULL, &info, &err), DR_E_NOTFOUND);
-    assert_non_null(strstr(err.msg, newer));
+    assert_non_null(strstr(err.hint, newer));
 }
 
 static void proof_is_remembered_in_every_bucket(void **state)

@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "backup/work/restore_mark.h"
 #include "dr/base/fs.h"
 #include "dr/base/mem.h"
 #include "tests/support/fault.h"
@@ -115,6 +116,22 @@ static void target_that_is_not_empty_is_refused(void **state)
     assert_int_equal(unlink(file), 0);
     must_restore(NULL);
     assert_target_refused("finished restore of this snapshot");
+}
+
+static void two_restores_into_one_target_are_kept_apart(void **state)
+{
+    (void)state;
+    struct dr_err err;
+    struct restore_result result;
+    DR_CLEANUP(restore_target_fini) struct restore_target t = { 0 };
+    int other = -1;
+    assert_int_equal(mkdir(site.target, 0755), 0);
+    assert_int_equal(restore_target_find(site.target, &t, &err), DR_OK);
+    assert_int_equal(restore_target_lock(&t, &other, &err), DR_OK);
+    assert_int_equal(restore(site.target, NULL, &result, &err), DR_E_BUSY);
+    assert_non_null(strstr(err.msg, "by another process"));
+    close(other);
+    must_restore(NULL);
 }
 
 static void target_that_is_a_file_or_a_link_to_one_is_refused(void **state)
@@ -303,6 +320,7 @@ int main(void)
         FRESH(holes_stay_holes),
         FRESH(empty_directory_is_a_target_and_missing_parents_are_made),
         FRESH(target_that_is_not_empty_is_refused),
+        FRESH(two_restores_into_one_target_are_kept_apart),
         FRESH(target_that_is_a_file_or_a_link_to_one_is_refused),
         FRESH(cancelled_restore_goes_on_but_only_with_the_same_snapshot),
         FRESH(undo_takes_back_a_restore_and_nothing_else),

@@ -165,6 +165,51 @@ run "$DRCTL" restore latest --source app --to back3
 fact "and restores" same srv/app back3
 run "$DRCTL" doctor
 fact "doctor calls it an error" is "$rc" 1
+run "$DRCTL" verify
+fact "verify names it once" is "$rc $(grep -c "bucket 'us'" "$work/.err")" "9 1"
 mv us.gone us
+
+# -- a bucket that hides what it holds ----------------------------------------------------------------------------------
+mv us/snapshots us/hidden && ln -s hidden us/snapshots
+run "$DRCTL" snapshots
+fact "a bucket that cannot be listed is named" has "$talk" "bucket 'us': cannot list 'snapshots/'"
+run "$DRCTL" doctor
+fact "doctor calls that an error as well" is "$rc" 1
+rm us/snapshots && mv us/hidden us/snapshots
+cp us/repository us.repository
+printf 'x\n' | dd of=us/repository conv=notrunc status=none
+run "$DRCTL" verify
+fact "a repository object that is damaged: the way out is told" has "$talk" "Copy 'repository' from another bucket"
+run "$DRCTL" doctor
+fact "and doctor finds it" is "$rc" 1
+mv -f us.repository us/repository
+
+# -- words that are wrong -------------------------------------------------------------------------------------------------
+run "$DRCTL" restore latest --source ap --to back4
+fact "a source that is mistyped is not a missing snapshot" is "$rc" 2
+fact "and the nearest is named here too" has "$talk" "did you mean 'app'?"
+run "$DRCTL" ls zzz
+fact "an id that does not exist is named" has "$talk" "no snapshot 'zzz' in the buckets"
+run "$DRCTL" ls app-
+fact "an id cut too short: one that is long enough is shown" has "$talk" "Write more of it, or all: 'app-"
+run "$DRCTL" ls "$id" no/such
+fact "a path that does not exist: what helps is told" has "$talk" "'drctl ls' shows them"
+
+# -- a reader that had enough ------------------------------------------------------------------------------------------------
+"$DRCTL" -q export "$id" 2>talk | head -c 10 >/dev/null || true
+fact "export into a pipe that closes says nothing" is "$(cat talk)" ""
+
+# -- no snapshot at all ---------------------------------------------------------------------------------------------------------
+mkdir new-us new-eu
+sed "s,/us\",/new-us\", ; s,/eu\",/new-eu\"," dr.yaml >new.yaml
+run "$DRCTL" -c new.yaml init
+run "$DRCTL" -c new.yaml verify
+fact "where nothing was saved, verify does not say that all is there" has "$out" "no snapshot yet"
+
+# -- a key that nobody trusts -----------------------------------------------------------------------------------------------------
+{ cat new.yaml && printf 'trusted_writers: {app: ["ed25519:%s="]}\n' "$(printf 'A%.0s' {1..43})"; } >other.yaml
+run "$DRCTL" -c other.yaml backup --source app
+fact "a backup that restores would refuse draws a warning" is "$rc" 8
+fact "and says which key to add" has "$talk" "$("$DRCTL" key)"
 
 facts_end

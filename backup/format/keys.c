@@ -4,14 +4,17 @@
  */
 #include "backup/format/keys.h"
 
+#include <errno.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "dr/base/fs.h"
 #include "dr/base/mem.h"
+#include "dr/base/sys.h"
 
 enum { PEM_SIZE_MAX = 4096, BASE64_KEY = 44 };
 static const char prefix[] = "ed25519:";
@@ -84,9 +87,7 @@ static enum dr_rc save(const char *dir, const struct keys *k, struct dr_err *err
     char *pem = NULL;
     long len = BIO_get_mem_data(bio, &pem);
     DR_ASSERT(ok == 1 && len > 0);
-    enum dr_rc rc = fs_make_dirs(dir, 0700, err);
-    if (rc == DR_OK)
-        rc = fs_replace(dir, pem_name, pem, (size_t)len, err);
+    enum dr_rc rc = fs_replace(dir, pem_name, pem, (size_t)len, err);
     BIO_free(bio);
     return rc;
 }
@@ -104,10 +105,34 @@ static enum dr_rc save_public(const char *dir, const struct keys *k, struct dr_e
     return fs_replace(dir, pub_name, line, strlen(line), err);
 }
 
+/* Two first backups at once must end with one key: what the key that lost has signed would be
+ * refused ever after. Held for two small writes, and only while there is no key. */
+static enum dr_rc lock_dir(const char *dir, int *ret_fd, struct dr_err *err)
+{
+    DR_TRY(fs_make_dirs(dir, 0700, err));
+    DR_CLEANUP(dr_close_fd) int fd = sys_open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    if (fd < 0)
+        return dr_fail_sys(err, errno, "cannot open '%s'", dir);
+    while (flock(fd, LOCK_EX) < 0)
+        if (errno != EINTR)
+            return dr_fail_sys(err, errno, "cannot lock '%s'", dir);
+    *ret_fd = dr_take_fd(&fd);
+    return DR_OK;
+}
+
+static bool lacks(const char *dir, const char *name)
+{
+    DR_FREE char *path = dr_strf("%s/%s", dir, name);
+    return access(path, F_OK) < 0 && errno == ENOENT;
+}
+
 enum dr_rc keys_open(const char *state_dir, bool make, struct keys **ret, struct dr_err *err)
 {
     DR_FREE char *dir = dr_strf("%s/keys", state_dir);
     DR_FREE char *path = dr_strf("%s/%s", dir, pem_name);
+    DR_CLEANUP(dr_close_fd) int lock = -1;
+    if (make && (lacks(dir, pem_name) || lacks(dir, pub_name)))
+        DR_TRY(lock_dir(dir, &lock, err));
     DR_CLEANUP(buf_fini) struct buf pem = { 0 };
     DR_CLEANUP(keys_free_ptr) struct keys *k = NULL;
     enum dr_rc rc = fs_read_file(path, PEM_SIZE_MAX, &pem, err);

@@ -261,6 +261,15 @@ static bool leads_to(const char *folder, const char *prefix)
     return strncmp(folder, prefix, len < want ? len : want) == 0;
 }
 
+/* What lies behind it would be missing from the list without a word. */
+static enum dr_rc fail_link(const struct dir *d, const char *path, const char *prefix,
+                            struct dr_err *err)
+{
+    dr_fail(err, DR_E_REFUSED, "bucket '%s': cannot list '%s': '%.*s' is a symbolic link",
+            d->base.name, prefix, (int)strlen(path) - 1, path);
+    return dr_hint(err, "Put the directory itself there, or mount it: no link is followed.");
+}
+
 /* One folder: objects go to ret, folders to todo (with a slash at the end). */
 static enum dr_rc list_folder(const struct dir *d, const char *folder, const char *prefix,
                               struct text_list *todo, struct text_list *ret, struct dr_err *err)
@@ -268,8 +277,13 @@ static enum dr_rc list_folder(const struct dir *d, const char *folder, const cha
     DIR *list = open_list(d, folder[0] != '\0' ? folder : ".");
     if (list == NULL && errno == ENOENT && folder[0] != '\0')
         return DR_OK;
-    if (list == NULL)
-        return dr_fail_sys(err, errno, "bucket '%s': cannot list '%s'", d->base.name, folder);
+    if (list == NULL) {
+        dr_fail_sys(err, errno, "bucket '%s': cannot list '%s'", d->base.name, folder);
+        if (err->rc == DR_E_DENIED)
+            return dr_hint(err, "Give this user access to all of %s.",
+                           d->base.url + strlen("file://"));
+        return err->rc;
+    }
     for (;;) {
         errno = 0;
         const struct dirent *e = readdir(list); /* NOLINT(concurrency-mt-unsafe): own stream */
@@ -278,7 +292,12 @@ static enum dr_rc list_folder(const struct dir *d, const char *folder, const cha
         struct stat st;
         if (e->d_name[0] == '.' || fstatat(dirfd(list), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
             continue;
-        DR_FREE char *path = dr_strf("%s%s%s", folder, e->d_name, S_ISDIR(st.st_mode) ? "/" : "");
+        bool folds = S_ISDIR(st.st_mode) || S_ISLNK(st.st_mode);
+        DR_FREE char *path = dr_strf("%s%s%s", folder, e->d_name, folds ? "/" : "");
+        if (S_ISLNK(st.st_mode) && prefix[0] != '\0' && text_starts(prefix, path)) {
+            closedir(list);
+            return fail_link(d, path, prefix, err);
+        }
         if (S_ISDIR(st.st_mode) && strlen(path) < FOLDER_LEN_MAX && leads_to(path, prefix))
             text_list_add(todo, path);
         else if (S_ISREG(st.st_mode) && text_starts(path, prefix))

@@ -285,6 +285,24 @@ static enum dr_rc commit(struct run *r, const struct keys *keys, struct dr_err *
     return buckets_commit(r->buckets, s, &object, err);
 }
 
+/* Whoever restores by this configuration would refuse what we sign. The data are worth keeping
+ * all the same: the key may have been lost and made anew. */
+static void warn_if_distrusted(struct run *r, const struct config *c, const char *public)
+{
+    for (size_t i = 0; i < c->trust_count; i++) {
+        if (strcmp(c->trusts[i].source, r->source->name) != 0 ||
+            text_list_has(&c->trusts[i].keys, public))
+            continue;
+        DR_FREE char *line =
+            dr_strf("trusted_writers of '%s' does not name this host's key, so restores refuse "
+                    "this snapshot until '%s' is added to it",
+                    r->source->name, public);
+        r->result.warnings++;
+        if (r->hooks != NULL && r->hooks->warning != NULL)
+            r->hooks->warning(r->hooks->arg, line);
+    }
+}
+
 static enum dr_rc run_all(struct run *r, struct repo *repo, const char *kind, int64_t epoch,
                           struct dr_err *err)
 {
@@ -300,6 +318,7 @@ static enum dr_rc run_all(struct run *r, struct repo *repo, const char *kind, in
                                  .progress = on_progress,
                                  .arg = r };
     memcpy(so.nonce, r->snapshot.nonce, NONCE_SIZE);
+    warn_if_distrusted(r, repo_config(repo), keys_public(keys));
     r->stream = stream_new(&so);
     DR_TRY(read_source(r, err));
     int64_t now = clock_wall_ns(); /* the clock may have been set back meanwhile */

@@ -28,8 +28,9 @@ static enum dr_rc no_such(const struct reader *r, const char *path, struct dr_er
 {
     DR_CLEANUP(buf_fini) struct buf name = { 0 };
     text_add_printable(&name, path, strlen(path));
-    return dr_fail(err, DR_E_NOTFOUND, "snapshot '%s' holds no '%s'", reader_snapshot(r)->id,
-                   name.data != NULL ? name.data : "");
+    dr_fail(err, DR_E_NOTFOUND, "snapshot '%s' holds no '%s'", reader_snapshot(r)->id,
+            name.data != NULL ? name.data : "");
+    return dr_hint(err, "Paths are below the source's root; 'drctl ls' shows them.");
 }
 
 /* -- ls ------------------------------------------------------------------------------------ */
@@ -208,8 +209,10 @@ static enum dr_rc cat_entry(void *arg, const struct segment *s, const struct toc
         f->link = dr_strdup(rec->link);
         return DR_OK;
     }
-    if (rec->type != '0')
-        return dr_fail(err, DR_E_USAGE, "'%s' is not a regular file", rec->path);
+    if (rec->type != '0') {
+        dr_fail(err, DR_E_USAGE, "'%s' is not a regular file", rec->path);
+        return dr_hint(err, "'drctl restore' with --path brings back what is no file.");
+    }
     DR_CLEANUP(head_fini) struct head h = { 0 };
     struct reader_file file = { .segment = s, .record = rec, .head = &h };
     DR_TRY(reader_head(f->reader, s, rec, &h, &file.data, err));

@@ -63,7 +63,10 @@ static enum dr_rc read_repository(struct store *s, struct repository *ret, struc
     DR_CLEANUP(buf_fini) struct buf object = { 0 };
     DR_TRY(store_get_all(s, NAMES_REPOSITORY, SEALED_SIZE_MAX, &object, err));
     DR_FREE char *what = dr_strf("bucket '%s': object '" NAMES_REPOSITORY "'", s->name);
-    return repository_parse(what, object.data, object.len, ret, err);
+    enum dr_rc rc = repository_parse(what, object.data, object.len, ret, err);
+    if (rc == DR_E_CORRUPT)
+        dr_hint(err, "Copy '" NAMES_REPOSITORY "' from another bucket: it is the same in all.");
+    return rc;
 }
 
 /* Open one bucket and see that it belongs to the others. */
@@ -176,6 +179,8 @@ enum dr_rc repo_init(const struct config *c, struct dr_err *err)
     for (size_t i = 0; i < c->bucket_count; i++) {
         if (rc == DR_OK && fresh[i] != NULL)
             rc = store_put(fresh[i], NAMES_REPOSITORY, object.data, object.len, err);
+        if (rc == DR_E_EXISTS && fresh[i] != NULL)
+            dr_hint(err, "Another init was faster: run 'drctl init' again.");
         store_close(fresh[i]);
     }
     free(fresh);

@@ -328,6 +328,11 @@ static enum dr_rc find_none(const struct snapshot_list *list, const char *what, 
         return dr_hint(err, "Take one with 'drctl backup'.");
     }
     const struct snapshot_info *last = &list->items[list->count - 1];
+    if (strcmp(what, "latest") != 0) {
+        dr_fail(err, DR_E_NOTFOUND, "no snapshot '%.100s' in the buckets that can be read", what);
+        return dr_hint(err, "The newest of %zu is '%s'; see 'drctl snapshots'.", list->count,
+                       last->id);
+    }
     dr_fail(err, DR_E_NOTFOUND,
             "no snapshot '%s' that can be restored; the newest of %zu is '%s': %s%s%.300s", what,
             list->count, last->id, state_words[last->state], last->why != NULL ? ", " : "",
@@ -352,8 +357,10 @@ static enum dr_rc find_named(const struct snapshot_list *list, const char *what,
     }
     if (hits == 1)
         return DR_OK;
-    if (hits > 1)
-        return dr_fail(err, DR_E_USAGE, "'%s' is the beginning of %zu snapshots", what, hits);
+    if (hits > 1) {
+        dr_fail(err, DR_E_USAGE, "'%s' is the beginning of %zu snapshots", what, hits);
+        return dr_hint(err, "Write more of it, or all: '%s'.", list->items[*ret].id);
+    }
     return find_none(list, what, err);
 }
 

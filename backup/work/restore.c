@@ -494,8 +494,17 @@ static enum dr_rc prepare(const struct restore_target *t, const struct restore_m
 {
     if (is_ours(m, id, only) && t->exists)
         return DR_OK; /* the old mark stays: it tells whether the machine was started since */
-    DR_TRY(fs_make_dirs(t->parent, 0755, err));
-    DR_TRY(restore_mark_write(t, MARK_UNFINISHED, id, only, err));
+    enum dr_rc rc = fs_make_dirs(t->parent, 0755, err);
+    if (rc == DR_OK)
+        rc = restore_mark_write(t, MARK_UNFINISHED, id, only, err);
+    if (rc != DR_OK) {
+        if (err->sys == EACCES || err->sys == EROFS)
+            dr_hint(err,
+                    "This user must be able to write in '%s': what is being restored is "
+                    "marked there, beside it.",
+                    t->parent);
+        return dr_context(err, "target '%s'", t->path);
+    }
     if (t->exists)
         return DR_OK;
     if (sys.mkdirat(AT_FDCWD, t->path, 0700) < 0)
@@ -559,13 +568,18 @@ enum dr_rc restore_run(struct repo *repo, const struct snapshot_info *snapshot,
     DR_FREE char *only = plain_path(options->path);
     r.only = only;
     r.progress.doing = "restoring";
+    DR_CLEANUP(dr_close_fd) int lock = -1;
     DR_TRY(restore_target_find(options->to, &t, err));
+    if (t.exists)
+        DR_TRY(restore_target_lock(&t, &lock, err));
     DR_TRY(restore_mark_read(&t, &m, err));
     bool resuming = t.exists && !t.empty;
     if (resuming && !is_ours(&m, snapshot->id, only))
         return refuse_target(&t, &m, snapshot->id, err);
     DR_TRY(check(&r, repo, snapshot, err));
     DR_TRY(prepare(&t, &m, snapshot->id, only, err));
+    if (lock < 0)
+        DR_TRY(restore_target_lock(&t, &lock, err));
     DR_TRY(place_new(t.path, resuming, resuming && m.same_boot, &r.place, err));
     if (run_passes(&r, err) != DR_OK)
         return dr_context(err, "snapshot '%s' into '%s'", snapshot->id, t.path);

@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "backup/work/work.h"
@@ -97,6 +98,21 @@ enum dr_rc restore_target_find(const char *to, struct restore_target *ret, struc
     DR_TRY(look_inside(&t, err));
     *ret = t;
     t = (struct restore_target){ 0 };
+    return DR_OK;
+}
+
+enum dr_rc restore_target_lock(const struct restore_target *t, int *ret_fd, struct dr_err *err)
+{
+    DR_CLEANUP(dr_close_fd) int fd = sys_open(t->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    if (fd < 0 && errno == EACCES)
+        return DR_OK; /* restored shut, by this very user: it is opened up later */
+    if (fd < 0)
+        return dr_fail_sys(err, errno, "cannot open target '%s'", t->path);
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+        dr_fail(err, DR_E_BUSY, "target '%s' is being restored by another process", t->path);
+        return dr_hint(err, "Wait for that one, or choose another directory.");
+    }
+    *ret_fd = dr_take_fd(&fd); /* a file system without locks: then nobody is kept out */
     return DR_OK;
 }
 

@@ -40,6 +40,11 @@ enum dr_rc restore_target_find(const char *to, struct restore_target *ret, struc
     DR_MUST_USE;
 void restore_target_fini(struct restore_target *t);
 
+/* Two at once would write over each other: DR_E_BUSY while another process restores there. Held
+ * until the descriptor is closed; -1 stays where there is nothing to hold on to. */
+enum dr_rc restore_target_lock(const struct restore_target *t, int *ret_fd, struct dr_err *err)
+    DR_MUST_USE;
+
 /* Read the mark beside the target; none is MARK_NONE and DR_OK. */
 enum dr_rc restore_mark_read(const struct restore_target *t, struct restore_mark *ret,
                              struct dr_err *err) DR_MUST_USE;

@@ -299,7 +299,9 @@ static void tell_closed(struct verify *v)
             v->result.missing++;
         else
             v->result.damaged++;
-        warn(v, b->error.msg);
+        DR_FREE char *line =
+            dr_strf("%s%s%s", b->error.msg, b->error.hint[0] != '\0' ? ". " : "", b->error.hint);
+        warn(v, line);
     }
 }
 

@@ -136,7 +136,7 @@ static int run_backup(struct cli *cli)
     if (exit != EXIT_DONE)
         return exit;
     struct data data;
-    exit = data_open(cli, &data);
+    exit = data_open_silently(cli, &data);
     if (exit == EXIT_DONE)
         exit = backup_all(cli, &data, source, kind);
     data_close(&data);

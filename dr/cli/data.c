@@ -9,7 +9,23 @@
 #include "dr/base/mem.h"
 #include "dr/data/time.h"
 
-int data_open(struct cli *cli, struct data *ret)
+/* What the error says, and how to mend it: in an outage these lines are the to-do list. */
+static void tell_bucket(const struct repo_bucket *b, const char *outcome)
+{
+    bool hint = b->error.hint[0] != '\0';
+    log_warning("%s; %s%s%s", b->error.msg, outcome, hint ? ". " : "", hint ? b->error.hint : "");
+}
+
+void data_tell_unlisted(struct data *d)
+{
+    for (size_t i = 0; i < repo_bucket_count(d->repo); i++) {
+        const struct repo_bucket *b = repo_bucket(d->repo, i);
+        if (b->store != NULL && b->error.rc != DR_OK)
+            tell_bucket(b, "what it holds is not counted");
+    }
+}
+
+static int open_all(struct cli *cli, struct data *ret, bool tell)
 {
     *ret = (struct data){ .config = cli_config(cli) };
     if (ret->config == NULL)
@@ -23,9 +39,20 @@ int data_open(struct cli *cli, struct data *ret)
         if (b->store != NULL)
             continue;
         ret->closed++;
-        log_warning("%s; it is left out", b->error.msg);
+        if (tell)
+            tell_bucket(b, "it is left out");
     }
     return EXIT_DONE;
+}
+
+int data_open(struct cli *cli, struct data *ret)
+{
+    return open_all(cli, ret, true);
+}
+
+int data_open_silently(struct cli *cli, struct data *ret)
+{
+    return open_all(cli, ret, false);
 }
 
 void data_close(struct data *d)
@@ -37,8 +64,11 @@ void data_close(struct data *d)
 static int find(struct cli *cli, struct data *d, const char *source, struct snapshot_info *ret)
 {
     struct dr_err err;
-    return repo_find(d->repo, cli->argv[1], source, ret, &err) == DR_OK ? EXIT_DONE
-                                                                        : cli_fail(cli, &err);
+    if (repo_find(d->repo, cli->argv[1], source, ret, &err) == DR_OK)
+        return EXIT_DONE;
+    if (err.rc == DR_E_NOTFOUND && source != NULL && data_source(cli, d->config, source) == NULL)
+        return EXIT_USAGE; /* the name is mistyped: that was told, and is why */
+    return cli_fail(cli, &err);
 }
 
 int data_with_snapshot(struct cli *cli, const char *source, data_fn *fn, void *arg)

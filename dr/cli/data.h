@@ -25,7 +25,12 @@ struct data {
 
 /* EXIT_DONE, or the exit code after the failure was told. */
 int data_open(struct cli *cli, struct data *ret);
+/* For verbs that tell what is wrong with a bucket as a part of their result. */
+int data_open_silently(struct cli *cli, struct data *ret);
 void data_close(struct data *d);
+
+/* Name the buckets that opened but could not be listed, after repo_snapshots(). */
+void data_tell_unlisted(struct data *d);
 
 /*
  * All of a verb over one snapshot: open, find what cli->argv[1] names, fn(), close. Returns the exit

@@ -18,6 +18,8 @@
 #include <uv.h>
 #include <zstd.h>
 
+#include "backup/format/names.h"
+#include "backup/format/sealed.h"
 #include "backup/work/repo.h"
 #include "dr/base/clock.h"
 #include "dr/base/hash.h"
@@ -217,6 +219,19 @@ static void try_writing(struct doctor *doc, struct store *store, const struct co
     text_list_add(&doc->writable, store->name);
 }
 
+/* A bucket may open and be written, and still hide what it holds. */
+static void try_listing(struct doctor *doc, struct store *store, const struct config_bucket *b,
+                        const char *what)
+{
+    static const char *const folders[] = { NAMES_SNAPSHOTS, NAMES_PACKS };
+    struct dr_err err;
+    for (size_t i = 0; i < DR_ARRAY_LEN(folders); i++) {
+        DR_CLEANUP(text_list_fini) struct text_list names = { 0 };
+        if (store_list(store, folders[i], &names, &err) != DR_OK)
+            say(doc, ERROR, what, err.hint, "%s", cause(b, &err));
+    }
+}
+
 static void check_bucket(struct doctor *doc, const struct config_bucket *b)
 {
     DR_FREE char *what = dr_strf("bucket %s", b->name);
@@ -226,11 +241,18 @@ static void check_bucket(struct doctor *doc, const struct config_bucket *b)
         say(doc, ERROR, what, err.hint, "%s", cause(b, &err));
         return;
     }
-    uint64_t size = 0;
+    DR_CLEANUP(buf_fini) struct buf object = { 0 };
+    struct repository repository;
     size_t errors = doc->errors;
-    if (store_head(store, "repository", &size, &err) == DR_OK)
+    enum dr_rc rc = store_get_all(store, NAMES_REPOSITORY, SEALED_SIZE_MAX, &object, &err);
+    if (rc == DR_OK)
         text_list_add(&doc->readable, b->name);
-    else if (err.rc == DR_E_NOTFOUND)
+    if (rc == DR_OK)
+        rc = repository_parse("its object '" NAMES_REPOSITORY "'", object.data, object.len,
+                              &repository, &err);
+    if (rc == DR_OK)
+        try_listing(doc, store, b, what);
+    else if (rc == DR_E_NOTFOUND)
         say(doc, ERROR, what, "drctl init", "holds no repository");
     else
         say(doc, ERROR, what, err.hint, "%s", cause(b, &err));

@@ -1,6 +1,7 @@
 /*
  * export.c - `drctl export`: a snapshot as one tar.zst, for those who have no drctl.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -18,8 +19,8 @@ static int export_snapshot(struct cli *cli, struct data *d, const struct snapsho
     progress_start(&p, cli, snapshot->source);
     enum dr_rc rc = export_run(d->repo, snapshot, STDOUT_FILENO, &p.hooks, &err);
     progress_end(&p);
-    if (rc != DR_OK)
-        return cli_fail(cli, &err);
+    if (rc != DR_OK) /* a reader that had enough ("| head") needs no message */
+        return err.sys == EPIPE ? EXIT_FAILED : cli_fail(cli, &err);
     progress_summary(&p, cli, snapshot->bytes);
     return p.warnings > 0 ? EXIT_WARNINGS : EXIT_DONE;
 }

@@ -66,6 +66,7 @@ static int list_snapshots(struct cli *cli, struct data *d, const char *source)
     struct dr_err err;
     if (repo_snapshots(d->repo, source, &list, &err) != DR_OK)
         return cli_fail(cli, &err);
+    data_tell_unlisted(d);
     int exit = EXIT_DONE;
     if (list.count == 0 && source != NULL && data_source(cli, d->config, source) == NULL)
         exit =

@@ -39,7 +39,10 @@ static int tell(struct cli *cli, const struct data *d, const struct verify_resul
         json_put(o, "data", json_boolean(data));
         return cli_result_json(o, exit, exit == EXIT_DONE ? NULL : text);
     }
-    if (exit == EXIT_DONE)
+    if (exit == EXIT_DONE && result->objects == open)
+        printf("no snapshot yet: %zu bucket%s ready and empty\n", open,
+               open == 1 ? " is" : "s are");
+    else if (exit == EXIT_DONE)
         printf("%zu objects in %zu buckets %s, %s: all are there%s\n", result->objects, open,
                data ? "read" : "looked at", text_size(size, sizeof(size), result->bytes),
                data ? " and right" : "; --data would read them");
@@ -74,7 +77,7 @@ static int run_verify(struct cli *cli)
     if (!cli_options(cli, options, DR_ARRAY_LEN(options), 0, 0))
         return EXIT_USAGE;
     struct data d;
-    int exit = data_open(cli, &d);
+    int exit = data_open_silently(cli, &d);
     if (exit == EXIT_DONE)
         exit = verify(cli, &d, source, data);
     data_close(&d);
