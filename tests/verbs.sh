@@ -187,7 +187,7 @@ mv -f us.repository us/repository
 # -- words that are wrong -------------------------------------------------------------------------------------------------
 run "$DRCTL" restore latest --source ap --to back4
 fact "a source that is mistyped is not a missing snapshot" is "$rc" 2
-fact "and the nearest is named here too" has "$talk" "did you mean 'app'?"
+fact "and the nearest is named here too" has "$talk" "Did you mean 'app'?"
 run "$DRCTL" ls zzz
 fact "an id that does not exist is named" has "$talk" "no snapshot 'zzz' in the buckets"
 run "$DRCTL" ls app-
