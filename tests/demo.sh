@@ -76,6 +76,10 @@ demo eu DEMO_EU=ready
 fact a_ready_first_standby_is_taken show_if_not ended_well
 fact the_first_standby_is_the_target journal_says 'any(.body.outputs.region? == "eu-west-1")'
 
+demo runner DEMO_KILL=restore
+fact a_runner_that_dies_in_the_middle_is_followed_by_another show_if_not ended_well
+fact the_journal_says_who_went_on journal_says 'any(.type == "resume" and .body.by == "bo")'
+
 while read -r part words; do
     demo "$part" BREAK="$part"
     fact "a_broken_${part}_is_named" show_if_not broken_at "$part" "$words"

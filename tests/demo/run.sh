@@ -10,6 +10,7 @@
 #     KEEP=DIR          keep journals, buckets, logs and the users' log there
 #     BREAK=fence|restore|lb|dns|verify|standby   break this part of the world (never of drctl) on purpose
 #     DEMO_EU=ready     the first standby is ready (else its own preflight probe says that it is not)
+#     DEMO_KILL=STEP    drctl gets SIGKILL as soon as that step has begun, and another one goes on
 #
 # Everything is on loopback, on free ports, in a temporary directory, by an ordinary user; at the end,
 # also after Ctrl-C, nothing of it runs any more.
@@ -22,6 +23,7 @@ DRCTL=${DRCTL:-$ROOT/build/drctl}
 BACKUPD=$(dirname "$DRCTL")/backupd
 BREAK=${BREAK:-}
 KEEP=${KEEP:-}
+DEMO_KILL=${DEMO_KILL:-}
 PROBE_MS=150
 HOME_REGION=us-east-1
 PLAN=demo_region_failure
@@ -220,13 +222,28 @@ approve() {
     until DRCTL_OPERATOR=ana drctl -q runs approve R-1 go >"$WORLD/ops/approve.log" 2>&1; do sleep 0.1; done
 }
 
+# The failover to its end, and its exit code. With DEMO_KILL its runner dies on the way.
+carry_out() {
+    local journal=$WORLD/ops/state/runs/R-1/journal.jsonl runner
+    DRCTL_OPERATOR=bo "$DRCTL" -c "$WORLD/dr.yaml" failover "$WORLD/$PLAN.yaml" --yes --set ticket=INC-4711 &
+    runner=$!
+    if [ -n "$DEMO_KILL" ]; then
+        until grep -qs "\"step\":\"$DEMO_KILL\".*\"type\":\"intent\"" "$journal" || ! kill -0 $runner 2>/dev/null; do
+            sleep 0.01
+        done
+        kill -KILL $runner
+        say "the process that ran it is dead, in the middle of $DEMO_KILL; bo starts another one"
+        DRCTL_OPERATOR=bo "$DRCTL" -c "$WORLD/dr.yaml" runs resume R-1 &
+        runner=$!
+    fi
+    wait $runner
+    echo $? >"$WORLD/outside/failover.exit"
+}
+
 fail_over() {
     approve &
     approver=$!
-    {
-        DRCTL_OPERATOR=bo drctl failover "$WORLD/$PLAN.yaml" --yes --set ticket=INC-4711 2>&1
-        echo $? >"$WORLD/outside/failover.exit"
-    } </dev/null | tee "$WORLD/outside/failover.txt" &
+    carry_out </dev/null 2>&1 | tee "$WORLD/outside/failover.txt" &
     wait $!
     kill "$approver" 2>/dev/null
     approver=
