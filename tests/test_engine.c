@@ -572,7 +572,15 @@ static void a_fence_is_not_skipped_without_the_regions_name(void **state)
                      DR_E_REFUSED);
     assert_int_equal(
         hear("{\"verb\":\"skip\",\"by\":\"ana\",\"step\":\"fence\",\"confirm\":\"us\"}", &err),
-        DR_OK);
+        DR_E_REFUSED); /* no reason */
+    assert_int_equal(hear("{\"verb\":\"skip\",\"by\":\"ana\",\"step\":\"fence\",\"confirm\":\"eu\","
+                          "\"reason\":\"x\"}",
+                          &err),
+                     DR_E_REFUSED);
+    assert_int_equal(hear("{\"verb\":\"skip\",\"by\":\"ana\",\"step\":\"fence\",\"confirm\":\"us\","
+                          "\"reason\":\"x\"}",
+                          &err),
+                     DR_OK);
     assert_string_equal(go(), "recovered");
 }
 

@@ -151,7 +151,8 @@ static void record_answers(struct engine *e)
         json_put(b, "region", a->region != NULL ? json_printable(a->region) : json_null());
         json_put_text(b, "verdict", verdict_word(a->verdict));
         json_put_text(b, "why", a->why);
-        json_put(b, "decisive", json_boolean(is_decisive(e, a)));
+        bool again = e->state.preflight_ns != 0;
+        json_put(b, "decisive", json_boolean(is_decisive(e, a) && (!again || a->region != NULL)));
         commit(e, "preflight", b);
     }
 }
@@ -185,7 +186,11 @@ static void record_go(struct engine *e)
         if (a->verdict != STEP_PASS && a->region == NULL && is_decisive(e, a))
             stop = a;
     }
+    bool again = e->state.preflight_ns != 0; /* of a resume: shown, not decisive */
+    if (again)
+        stop = NULL;
     json_t *b = json_object();
+    json_put(b, "again", json_boolean(again));
     json_put_int(b, "passed", passed);
     json_put_int(b, "asked", asked);
     DR_FREE char *why =

@@ -220,7 +220,8 @@ static bool promotion_stands(const struct engine *e)
 {
     for (size_t i = 0; i < e->state.step_count; i++) {
         const struct state_step *st = &e->state.steps[i];
-        if (strcmp(st->class, "promote") == 0 && (st->ours || st->left) && !st->already)
+        if (strcmp(st->class, "promote") == 0 &&
+            (st->ours || st->left || (st->at == AT_DONE && (st->already || st->by_hand))))
             return true;
     }
     return false;

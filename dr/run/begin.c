@@ -24,7 +24,7 @@ static json_t *steps_of(const struct script *s)
         DR_FREE char *title = s->ops->title(s, i, &facts);
         put(o, "id", st->id);
         put(o, "use", st->type->name);
-        put(o, "class", class_names[st->type->class]);
+        put(o, "class", class_names[st->class]);
         put(o, "title", title);
         json_put(o, "effect", json_boolean(step_is_effect(st->type)));
         json_put(o, "ponr", json_boolean(st->ponr));

@@ -6,6 +6,7 @@
 #include "dr/base/clock.h"
 #include "dr/base/mem.h"
 #include "dr/data/time.h"
+#include "dr/run/guard.h"
 #include "dr/run/inside.h"
 
 enum { HEAR_MS = 500, HEALTH_MS = 250 };
@@ -335,11 +336,59 @@ static enum dr_rc hear_answer(struct engine *e, const json_t *words, struct dr_e
     return DR_OK;
 }
 
+/*
+ * Without a fence two regions may write. It takes a reason, the region's name, and as many people as
+ * the plan's largest approval asks for; ret_enough is false while others have to agree.
+ */
+static enum dr_rc agree_without_fence(struct engine *e, const struct state_step *st,
+                                      const json_t *words, bool *ret_enough, struct dr_err *err)
+{
+    const char *confirm = word(words, "confirm");
+    const char *reason = word(words, "reason");
+    const char *by = word(words, "by");
+    DR_JSON json_t *with = NULL;
+    struct dr_err unknown = { 0 };
+    size_t i = (size_t)(st - e->state.steps);
+    const char *region = e->state.failed;
+    if (resolve(e, e->script->steps[i].with, NULL, &with, &unknown) == DR_OK &&
+        guard_fenced_region(e, with) != NULL)
+        region = guard_fenced_region(e, with);
+    if (reason == NULL || reason[0] == '\0' || confirm == NULL || region == NULL ||
+        strcmp(confirm, region) != 0) {
+        (void)dr_fail(err, DR_E_REFUSED, "'%s' is a fence: without it two regions may write",
+                      st->id);
+        return dr_hint(err,
+                       "Only if the old writer is surely off: drctl runs skip %s --reason TEXT "
+                       "--confirm REGION, with the name of the region.",
+                       st->id);
+    }
+    if (text_list_has(&st->agreed, by))
+        return dr_fail(err, DR_E_REFUSED, "'%s' has agreed already: another person has to", by);
+    int64_t people = guard_people(e);
+    int64_t have = (int64_t)st->agreed.count + 1;
+    *ret_enough = have >= people;
+    if (*ret_enough)
+        return DR_OK;
+    json_t *b = json_object();
+    DR_FREE char *why =
+        dr_strf("going on without the fence '%s' takes %d people: %s has agreed, %d "
+                "more must (drctl runs skip %s)",
+                st->id, (int)people, by, (int)(people - have), st->id);
+    json_put_text(b, "step", st->id);
+    put_word(b, words, "by");
+    put_word(b, words, "reason");
+    json_put_int(b, "people", people);
+    json_put_text(b, "why", why);
+    json_put_text(b, "at", st->id);
+    body_run(b, RUN_HELD);
+    commit(e, "agree", b);
+    return DR_OK;
+}
+
 static enum dr_rc hear_skip(struct engine *e, const json_t *words, struct dr_err *err)
 {
     struct state_step *st = state_step_of(&e->state, word(words, "step"));
     bool by_hand = json_is_true(json_object_get(words, "by_hand"));
-    const char *confirm = word(words, "confirm");
     if (st == NULL)
         return dr_fail(err, DR_E_USAGE, "the run has no step '%s'", word(words, "step"));
     if (e->state.phase != RUN_HELD || active_jobs(e) > 0)
@@ -347,23 +396,24 @@ static enum dr_rc hear_skip(struct engine *e, const json_t *words, struct dr_err
     if (st->at != AT_FAILED && st->at != AT_UNKNOWN && st->at != AT_PENDING)
         return dr_fail(err, DR_E_REFUSED, "step '%s' is %s: nothing to skip", st->id,
                        step_at_name(st->at));
-    if (strcmp(st->class, "fence") == 0 && !e->state.back &&
-        (confirm == NULL || e->state.failed == NULL || strcmp(confirm, e->state.failed) != 0)) {
-        (void)dr_fail(err, DR_E_REFUSED, "'%s' is a fence: without it two regions may write",
-                      st->id);
-        return dr_hint(err, "Only if the old writer is surely off: add --confirm REGION.");
-    }
     bool undo = e->state.back || e->state.rewind.open;
+    bool enough = true;
+    if (strcmp(st->class, "fence") == 0 && !undo)
+        DR_TRY(agree_without_fence(e, st, words, &enough, err));
+    if (!enough)
+        return DR_OK;
     enum step_at at = by_hand && !undo ? AT_DONE : AT_SKIPPED;
     json_t *b = body_of(e, st->id, at);
     put_word(b, words, "by");
     put_word(b, words, "reason");
-    DR_FREE char *why =
-        dr_strf("%s by %s: %s",
-                undo      ? "left behind"
-                : by_hand ? "done by hand"
-                          : "skipped",
-                word(words, "by"), word(words, "reason") != NULL ? word(words, "reason") : "");
+    DR_FREE char *others = text_list_join(&st->agreed, ", ");
+    DR_FREE char *why = dr_strf("%s by %s%s%s: %s",
+                                undo      ? "left behind"
+                                : by_hand ? "done by hand"
+                                          : "skipped",
+                                word(words, "by"), st->agreed.count > 0 ? ", " : "",
+                                st->agreed.count > 0 ? others : "",
+                                word(words, "reason") != NULL ? word(words, "reason") : "");
     json_put_text(b, "why", why);
     body_run(b, e->state.back ? RUN_UNDOING : RUN_RUNNING);
     if (undo) {
@@ -381,7 +431,8 @@ static enum dr_rc hear_skip(struct engine *e, const json_t *words, struct dr_err
 static enum dr_rc hear_undo(struct engine *e, const json_t *words, struct dr_err *err)
 {
     const char *to = word(words, "to");
-    if (e->state.phase != RUN_HELD && e->state.phase != RUN_RUNNING)
+    if (e->state.phase != RUN_HELD && e->state.phase != RUN_RUNNING &&
+        e->state.phase != RUN_PREFLIGHT)
         return dr_fail(err, DR_E_REFUSED, "the run is %s: nothing to take back",
                        run_phase_name(e->state.phase));
     if (to != NULL && state_step_of(&e->state, to) == NULL)

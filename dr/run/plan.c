@@ -153,6 +153,7 @@ static void fill_step(const struct plan_step *p, struct script_step *s)
     *s = (struct script_step){
         .id = p->id,
         .type = p->call.type,
+        .class = plan_class(&p->call),
         .with = &p->call,
         .when = p->when,
         .needs = p->needs,

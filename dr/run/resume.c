@@ -8,6 +8,7 @@
  */
 #include <string.h>
 
+#include "dr/base/clock.h"
 #include "dr/base/mem.h"
 #include "dr/run/health.h"
 #include "dr/run/inside.h"
@@ -53,6 +54,13 @@ static void revive(struct engine *e, struct state_step *st, bool was_held)
     }
 }
 
+/* Older than half an hour, and what it would warn of can still be avoided. */
+static bool is_preflight_old(const struct run_state *s)
+{
+    int64_t age_ms = (clock_wall_ns() - s->preflight_ns) / 1000000;
+    return !s->dry && !s->rewind.open && !state_past_ponr(s) && age_ms > ENGINE_PREFLIGHT_FRESH_MS;
+}
+
 enum dr_rc engine_resume(struct engine *e, const char *by, const char *host, bool forward,
                          struct dr_err *err)
 {
@@ -63,7 +71,7 @@ enum dr_rc engine_resume(struct engine *e, const char *by, const char *host, boo
     }
     bool was_held = s->phase == RUN_HELD;
     bool back = s->back && !forward;
-    bool before = s->preflight_ns == 0;
+    bool before = s->preflight_ns == 0 || (!back && is_preflight_old(s));
     json_t *b = json_object();
     json_put_text(b, "by", by);
     json_put_text(b, "host", host);

@@ -10,6 +10,7 @@
 
 #include "dr/base/clock.h"
 #include "dr/base/mem.h"
+#include "dr/run/guard.h"
 #include "dr/run/inside.h"
 
 enum { PAUSE_FIRST_MS = 1000, PAUSE_MAX_MS = 30000 };
@@ -207,12 +208,26 @@ static void check_says(struct job *j, enum step_verdict verdict, const char *why
     }
 }
 
+/* A fence that says it is done and does not say how that is known is not done. */
+static void want_proof(const struct job *j, struct step_outcome *out)
+{
+    if (step_of(j)->class != STEP_FENCE || out->verdict != STEP_PASS || guard_is_proof(out->proof))
+        return;
+    char *why = dr_strf("says that it is done, but gives no proof: %s", out->why);
+    free(out->why);
+    out->why = why;
+    out->verdict = STEP_UNKNOWN;
+}
+
 static void on_own_check(void *arg, struct step_outcome *out)
 {
     struct job *j = arg;
     j->process = NULL;
-    if (!is_over(j))
-        check_says(j, out->verdict, out->why, out->former);
+    if (is_over(j))
+        return;
+    want_proof(j, out);
+    remember(&j->proof, out->proof);
+    check_says(j, out->verdict, out->why, out->former);
 }
 
 /* Start a request for this job; a request that cannot even be made gives an outcome of its own. */
@@ -305,6 +320,7 @@ static void on_applied(void *arg, struct step_outcome *out)
     j->process = NULL;
     if (is_over(j))
         return;
+    want_proof(j, out);
     take_outcome(j, out);
     if (out->verdict == STEP_PASS)
         verify_next(j);
@@ -334,6 +350,34 @@ static void put_title(const struct job *j, json_t *b)
     json_put_text(b, "title", title);
 }
 
+/* Still ours for long enough? If not, everything stops. */
+static bool has_lease(struct job *j)
+{
+    struct engine *e = j->e;
+    if (e->world->ops->lease_left_ms(e->world) >= ENGINE_LEASE_RESERVE_MS)
+        return true;
+    engine_lose(e);
+    job_end(j);
+    return false;
+}
+
+/* A rule of the house says no: the step has failed, and a person is needed whatever on_error says. */
+static bool is_forbidden(struct job *j)
+{
+    struct engine *e = j->e;
+    size_t i = j->i;
+    DR_FREE char *why = guard_step(e, i);
+    if (why == NULL)
+        return false;
+    json_t *b = outcome_body(j, AT_FAILED, "fail", why);
+    job_end(j);
+    json_put_text(b, "decision", on_error_name(ON_HOLD));
+    json_put_text(b, "at", e->script->steps[i].id);
+    body_run(b, RUN_HELD);
+    commit(e, "outcome", b);
+    return true;
+}
+
 static void intent(struct job *j)
 {
     struct engine *e = j->e;
@@ -359,7 +403,8 @@ static void intent(struct job *j)
         return;
     }
     if (commit_intent(e, "intent", b)) {
-        apply_now(j);
+        if (has_lease(j)) /* storing it may have taken long */
+            apply_now(j);
         return;
     }
     if (is_over(j))
@@ -386,11 +431,8 @@ static void begin_attempt(struct job *j)
         intent(j);
         return;
     }
-    if (e->world->ops->lease_left_ms(e->world) < ENGINE_LEASE_RESERVE_MS) {
-        engine_lose(e);
-        job_end(j);
+    if (!has_lease(j) || is_forbidden(j))
         return;
-    }
     j->doing = DO_INVARIANTS;
     enum script_truth good = invariants_hold(e, at_of(j)->id);
     if (good == SCRIPT_YES && may_begin(e))

@@ -8,6 +8,7 @@
 #include "dr/base/clock.h"
 #include "dr/base/mem.h"
 #include "dr/data/time.h"
+#include "dr/run/guard.h"
 #include "dr/run/plan.h"
 
 enum { PASSWD_MAX = 4096, CREATE_TRIES = 16 };
@@ -80,6 +81,57 @@ char *run_active_region(const struct config *c, const char *const *regions, size
     if (active == NULL && count > 0)
         active = dr_strdup(regions[0]);
     return active;
+}
+
+/* The newest run in earnest that is not over. DR_E_CORRUPT: nobody can say what one of them did. */
+static enum dr_rc find_open(const struct config *c, char **ret, struct dr_err *err)
+{
+    DR_CLEANUP(text_list_fini) struct text_list runs = { 0 };
+    *ret = NULL;
+    DR_TRY(journal_runs(c->state_dir, &runs, err));
+    for (size_t i = runs.count; i > 0; i--) {
+        DR_CLEANUP(journal_records_fini) struct journal_records all = { 0 };
+        DR_CLEANUP(run_state_fini) struct run_state s = { 0 };
+        if (runs.items[i - 1][0] != 'R')
+            continue;
+        enum dr_rc rc = journal_load(c->state_dir, runs.items[i - 1], &all, err);
+        if (rc == DR_E_NOTFOUND)
+            continue; /* its runner died before it made the file */
+        if (rc != DR_OK)
+            return rc;
+        state_replay(&s, &all);
+        if (s.phase == RUN_NONE || run_is_final(s.phase))
+            continue;
+        *ret = dr_strdup(runs.items[i - 1]);
+        return DR_OK;
+    }
+    return DR_OK;
+}
+
+/* One recovery at a time: another one would work against what the open one has done so far. */
+static enum dr_rc refuse_second(const struct config *c, struct dr_err *err)
+{
+    DR_FREE char *open = NULL;
+    DR_CLEANUP(run_state_fini) struct run_state s = { 0 };
+    if (find_open(c, &open, err) != DR_OK) {
+        err->rc = err->rc == DR_E_CORRUPT ? DR_E_UNKNOWN : err->rc;
+        (void)dr_context(err, "cannot tell whether another run is still open");
+        return dr_hint(err, "Look at it: drctl runs. A person who knows better moves it away.");
+    }
+    if (open == NULL || !load_state(c, open, &s))
+        return DR_OK;
+    bool live = journal_is_live(c->state_dir, open);
+    (void)dr_fail(err, DR_E_BUSY, "run %s (%s) is not over: %s%s%s%s", open, s.plan,
+                  run_phase_name(s.phase), live ? "" : ", and nobody runs it",
+                  s.phase == RUN_HELD && s.why != NULL ? ": " : "",
+                  s.phase == RUN_HELD && s.why != NULL ? s.why : "");
+    if (live)
+        return dr_hint(err, "Look at it: drctl runs watch %s", open);
+    return dr_hint(
+        err,
+        "Go on with it: drctl runs resume %s; take it back: drctl runs undo %s; or leave "
+        "it as it is: drctl runs abort %s --reason TEXT",
+        open, open, open);
 }
 
 char *run_newest_open(const struct config *c)
@@ -180,8 +232,17 @@ enum dr_rc run_begin(const struct config *c, struct script *script, struct run_b
     DR_FREE char *who = dr_strf("%s@%s:%d", begin->by, host, (int)getpid());
     r->config = c;
     r->script = script;
-    if (!begin->dry)
+    DR_TRY(guard_plan(script, begin, err));
+    if (!begin->dry) {
+        DR_TRY(refuse_second(c, err));
         DR_TRY(take_lease(c, who, &lease, err));
+        if (refuse_second(c, err) != DR_OK) { /* another one began while we waited for the lease */
+            struct dr_err ignored = { 0 };
+            if (lease_release(lease, &ignored) != DR_OK)
+                ignored.rc = DR_OK; /* it runs out by itself */
+            return err->rc;
+        }
+    }
     DR_TRY(create_journal(r, begin->dry, err));
     begin->id = r->id;
     begin->host = host;

@@ -23,7 +23,8 @@ DR_DEFINE_CLEANUP(struct run, run_close)
 
 /*
  * Begin: the run's lease, an id, the journal with start, lease and impact. `begin` has everything but
- * id, host and config_path. script is taken over in every case. DR_E_BUSY: another run is under way.
+ * id, host and config_path. script is taken over in every case. DR_E_BUSY: another run is not over yet, whether somebody runs it
+ * or not. DR_E_REFUSED: the plan breaks a rule of guard.h. In both cases nothing is begun.
  */
 enum dr_rc run_begin(const struct config *c, struct script *script, struct run_begin *begin,
                      const struct engine_options *options, struct run **ret, struct dr_err *err)

@@ -51,6 +51,7 @@ enum script_undo { UNDO_OF_TYPE, UNDO_GIVEN, UNDO_HARMLESS, UNDO_IMPOSSIBLE };
 struct script_step {
     const char *id;
     const struct step_type *type;
+    enum step_class class; /* the type's, or the one that its arguments say (exec with effect) */
     const void *with;
     const void *when;    /* NULL: always */
     const size_t *needs; /* indices, all smaller than its own */

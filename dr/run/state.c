@@ -40,6 +40,7 @@ static void step_fini(struct state_step *st)
     free(st->class);
     free(st->title);
     free(st->why);
+    text_list_fini(&st->agreed);
     json_decref(st->with);
     json_decref(st->former);
     json_decref(st->outputs);
@@ -139,6 +140,7 @@ static void forget_round(struct state_step *st)
     st->decision = ON_NONE;
     st->undo_attempt = 0;
     st->approvals = 0;
+    text_list_fini(&st->agreed);
 }
 
 static void apply_intent(struct state_step *st, const struct journal_record *r)
@@ -214,6 +216,7 @@ static void apply_pending(struct run_state *s, struct state_step *st,
     st->open = false;
     st->decision = ON_NONE;
     st->approvals = 0;
+    text_list_fini(&st->agreed);
 }
 
 static void apply_doubt(struct state_step *st, const json_t *b)
@@ -274,6 +277,8 @@ static void apply_step(struct run_state *s, struct state_step *st, const struct 
         apply_skip(st, r);
     else if (strcmp(r->type, "doubt") == 0)
         apply_doubt(st, b);
+    else if (strcmp(r->type, "agree") == 0 && text_of(b, "by") != NULL)
+        text_list_add(&st->agreed, text_of(b, "by"));
     else if (strcmp(r->type, "ask") == 0)
         set_json(&st->with, journal_unpack(json_object_get(b, "with")));
 }

@@ -36,6 +36,7 @@ struct state_step {
     int64_t since_boot_ns; /* of the record of its present state */
     int64_t dur_ms;
     int approvals;
+    struct text_list agreed; /* who agreed to go on without this fence */
 };
 
 struct state_standby {

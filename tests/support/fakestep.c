@@ -27,7 +27,7 @@ struct fake_job {
     char *key; /* "apply:restore@eu" */
     char *verb, *step, *target;
     enum step_verdict verdict;
-    bool doubt, takes;
+    bool doubt, takes, proves;
     char *why;
 };
 
@@ -139,6 +139,8 @@ static void end_job(void *arg)
     struct fake_job *j = arg;
     struct step_outcome out = { .verdict = j->verdict, .doubt = j->doubt, .why = j->why };
     j->why = NULL;
+    if (j->proves && j->verdict == STEP_PASS)
+        out.proof = dr_strdup("lease_expired");
     j->w->running--;
     settle(j);
     if (j->verdict == STEP_PASS && strcmp(j->verb, "apply") == 0) {
@@ -166,9 +168,10 @@ static void decide(struct fake_world *w, struct fake_job *j, const char *type)
         json_put(w->asked, j->step, json_true());
     if (word == NULL)
         word = "pass";
-    j->verdict = strcmp(word, "pass") == 0   ? STEP_PASS
-                 : strcmp(word, "fail") == 0 ? STEP_FAIL
-                                             : STEP_UNKNOWN;
+    j->proves = strcmp(type, "fence") == 0 && strcmp(word, "noproof") != 0;
+    j->verdict = strcmp(word, "pass") == 0 || strcmp(word, "noproof") == 0 ? STEP_PASS
+                 : strcmp(word, "fail") == 0                               ? STEP_FAIL
+                                                                           : STEP_UNKNOWN;
     j->doubt = strcmp(word, "hang") == 0 || strcmp(word, "late") == 0 || strcmp(word, "crash") == 0;
     j->takes =
         acts && (j->verdict == STEP_PASS || strcmp(word, "late") == 0) && strcmp(type, "give") != 0;
@@ -217,11 +220,15 @@ static void fake_stop(struct world *world, void *job, const char *why, bool hard
 static enum dr_rc fake_put(struct world *world, const char *name, const void *data, size_t len,
                            struct dr_err *err)
 {
-    (void)name;
-    (void)data;
-    (void)len;
     struct fake_world *w = (struct fake_world *)world;
     w->puts++;
+    DR_ASSERT(name[0] != '\0');
+    bool intent = len > 20 && memmem(data, len, "\"type\":\"intent\"", 15) != NULL;
+    if (w->lose_at > 0 && intent && --w->lose_at == 0)
+        w->lease_ms = 0;
+    if (w->fail_after > 0 && w->puts >= w->fail_after)
+        return dr_fail(err, DR_E_NOSPACE, "the bucket is full");
+    w->intents_out += intent;
     if (w->put_fails == 0)
         return DR_OK;
     if (w->put_fails > 0)
@@ -320,6 +327,11 @@ void fake_say(struct fake_world *w, const char *key, const char *words)
         at += len + (at[len] == ' ');
     }
     json_put(w->words, key, list);
+}
+
+void fake_pass(int64_t ms)
+{
+    now_ms += ms;
 }
 
 void fake_hear(struct fake_world *w, const char *json)
@@ -476,6 +488,7 @@ static void fill_step(struct script_step *st, const json_t *steps, size_t i)
     const char *undo = text_of(o, "undo");
     st->id = text_of(o, "id");
     st->type = type_of(o);
+    st->class = st->type->class;
     st->with = json_object_get(o, "with");
     st->when = json_object_get(o, "when");
     st->timeout_ms = st->type->timeout_ms;

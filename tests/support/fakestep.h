@@ -10,6 +10,7 @@
  *     pass  fail  unknown      the verdict, at once
  *     hang                     nothing is done, the deadline passes: in doubt
  *     late                     it is done, and yet the deadline passes: in doubt
+ *     noproof                  pass, but a fence that says so gives no proof
  *     crash                    nothing is done, no result: in doubt
  * A word with '!' behind it is never used up.
  */
@@ -27,6 +28,9 @@ struct fake_world {
     struct text_list inbox; /* JSON */
     int twice;              /* an effect applied again while it stood, unasked */
     int puts, put_fails;    /* bucket copies; how many of the next ones fail (-1: all) */
+    int lose_at;            /* the lease ends while the n-th intent is stored; 0: never */
+    int fail_after;         /* from this copy on the bucket is full; 0: never */
+    int intents_out;        /* copies of intents that were stored */
     bool late_deaths;       /* what is stopped has taken effect */
     int64_t lease_ms;       /* what is left of the lease, always */
     struct text_list fenced;
@@ -41,6 +45,7 @@ void fake_world_fini(struct fake_world *w);
 
 /* Add words: fake_say(w, "apply:a", "fail fail pass"). */
 void fake_say(struct fake_world *w, const char *key, const char *words);
+void fake_pass(int64_t ms); /* time goes by */
 void fake_hear(struct fake_world *w, const char *json);
 
 /* A plan in JSON: {"regions":[...], "preflight":[...], "invariants":[...], "steps":[{"id","use",...}]}.
