@@ -348,6 +348,14 @@ static void a_pack_is_found_from_its_end(void **state)
     assert_int_equal(pack_table_parse("p", bytes + p.bytes.len - size, size, p.bytes.len, &t, &err),
                      DR_OK);
     assert_int_equal(t.count, 3);
+    assert_memory_equal(t.nonce, p.nonce, NONCE_SIZE);
+    for (unsigned i = 0; i < 3; i++) {
+        uint8_t id[DIGEST_SIZE];
+        hash_bytes(&i, sizeof i, id);
+        assert_memory_equal(t.rows[i].id, id, DIGEST_SIZE);
+        assert_true(t.rows[i].stored == 10 + i && t.rows[i].raw == 512 &&
+                    t.rows[i].kind == FRAME_BUNDLE);
+    }
     const uint8_t *digests;
     size_t count;
     size_t behind = t.rows[1].offset + t.rows[1].stored;

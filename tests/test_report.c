@@ -240,6 +240,32 @@ static void nothing_on_record_is_said_and_not_filled_in(void **state)
     assert_false(report_falls_short(report)); /* without objectives there is nothing to miss */
 }
 
+/* Exit code 4 hangs on it: only "met", or no objective at all, is not short. */
+static void an_objective_that_is_not_proved_met_falls_short(void **state)
+{
+    (void)state;
+    static const char *const figures[] = { "recovery_time", "data_loss" };
+    static const struct {
+        const char *verdict;
+        bool is_short;
+    } rows[] = { { "met", false },
+                 { "none", false },
+                 { "missed", true },
+                 { "not determinable", true },
+                 { "not measured", true } };
+    DR_FREE char *script = load("recovered", "run");
+    DR_JSON json_t *report = make(script, 0);
+    assert_false(report_falls_short(report));
+    for (size_t f = 0; f < DR_ARRAY_LEN(figures); f++) {
+        json_t *figure = json_object_get(report, figures[f]);
+        for (size_t i = 0; i < DR_ARRAY_LEN(rows); i++) {
+            json_put_text(figure, "verdict", rows[i].verdict);
+            assert_int_equal(report_falls_short(report), rows[i].is_short);
+        }
+        json_put_text(figure, "verdict", "met");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -252,6 +278,7 @@ int main(void)
         cmocka_unit_test(any_member_may_be_missing_or_of_another_type),
         cmocka_unit_test(a_journal_without_a_start_has_no_report),
         cmocka_unit_test(nothing_on_record_is_said_and_not_filled_in),
+        cmocka_unit_test(an_objective_that_is_not_proved_met_falls_short),
     };
     return cmocka_run_group_tests_name("report", tests, NULL, NULL);
 }

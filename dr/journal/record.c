@@ -171,6 +171,7 @@ enum dr_rc journal_parse(const char *bytes, size_t len, struct journal_records *
     return DR_OK;
 }
 
+/* These two go as deep as the value, which jansson's parser has bounded (2048 levels). */
 json_t *journal_pack(const json_t *value)
 {
     if (json_is_real(value)) {
