@@ -62,7 +62,18 @@ build/drctl: $(O)/drctl
 build/backupd: build/drctl
 	$(Q)ln -sfn drctl $@
 
-$(O)/%.o: %.c Makefile
+# Two files that change when what they say does: the compiler with its flags (then all is compiled
+# anew), and the list of sources (then no object of a source that is gone stays in the library).
+quoted = '$(subst ','\'',$(1))'
+keep   = @mkdir -p $(@D) && { printf '%s\n' $(1) | cmp -s - $@ || printf '%s\n' $(1) >$@; }
+
+$(O)/flags: FORCE
+	$(call keep,$(call quoted,$(CC) $(ALL_C)))
+
+$(O)/libdr.list: FORCE
+	$(call keep,$(LIB_SRC))
+
+$(O)/%.o: %.c $(O)/flags
 	@mkdir -p $(@D)
 	$(say) CC $<
 	$(Q)$(CC) $(ALL_C) -MMD -MP -c $< -o $@
@@ -70,11 +81,6 @@ $(O)/%.o: %.c Makefile
 $(O)/libdr.a: $(call obj,$(LIB_SRC)) $(O)/libdr.list
 	$(say) AR $@
 	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
-
-# Changes when a source comes or goes, so that no object of a source that is gone stays in the library.
-$(O)/libdr.list: FORCE
-	@mkdir -p $(@D)
-	@echo '$(LIB_SRC)' | cmp -s - $@ || echo '$(LIB_SRC)' >$@
 
 $(O)/drctl: $(call obj,dr/main.c) $(O)/libdr.a
 	$(say) LINK $@
@@ -107,7 +113,7 @@ install: all
 	install -m 755 build/drctl $(DESTDIR)$(PREFIX)/bin/drctl
 	ln -sfn drctl $(DESTDIR)$(PREFIX)/bin/backupd
 	install -m 644 drctl.1 $(DESTDIR)$(PREFIX)/share/man/man1/drctl.1
-	install -m 644 runbooks/*.yaml $(DESTDIR)$(PREFIX)/share/drctl/runbooks/
+	install -m 644 runbooks/*.yaml runbooks/README.md $(DESTDIR)$(PREFIX)/share/drctl/runbooks/
 	install -m 644 README.md LICENSE backup/FORMAT.md dr/journal/JOURNAL.md conf/dr.yaml \
 	    $(DESTDIR)$(PREFIX)/share/doc/drctl/
 

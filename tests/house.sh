@@ -49,6 +49,15 @@ run library
 fact "a source that is gone leaves no object in the library" absent has "$out" gone.o
 fact "the others stay" has "$out" here.o
 
+before=$(stat -c %Y.%y "$work/lib/build/o/dr/base/here.o")
+run library
+fact "what has not changed is not compiled again" test "$(stat -c %Y.%y "$work/lib/build/o/dr/base/here.o")" = "$before"
+library_with_flags() {
+    (cd "$work/lib" && make -s -f "$root/Makefile" O=build/o CPPFLAGS="-DSAY='\"it'\''s\"'" build/o/libdr.a)
+}
+run library_with_flags
+fact "other flags compile it anew" has "$out" here.c
+
 # -- headers -------------------------------------------------------------------------------------
 printf 'struct thing { size_t count; };\n' >"$work/needy.h"
 run bash tests/tools/headers.sh "$work/needy.h"
@@ -68,6 +77,7 @@ run "$work/root/usr/bin/drctl" --version
 fact "the installed drctl runs" test $rc -eq 0
 fact "backupd is its second name" test "$(readlink "$work/root/usr/bin/backupd")" = drctl
 fact "the man page is installed" test -s "$work/root/usr/share/man/man1/drctl.1"
+fact "the page about plans is installed" test -s "$work/root/usr/share/drctl/runbooks/README.md"
 fact "the runbooks are installed" test -s "$work/root/usr/share/drctl/runbooks/hello_failover.yaml"
 
 # -- packages --------------------------------------------------------------------------------------
