@@ -195,6 +195,12 @@ fact "an id cut too short: one that is long enough is shown" has "$talk" "Write 
 run "$DRCTL" ls "$id" no/such
 fact "a path that does not exist: what helps is told" has "$talk" "'drctl ls' shows them"
 
+mv srv/app srv/away
+run "$DRCTL" backup --source app
+fact "a source that is not there fails, named once, with what to do" is \
+    "$rc $(grep -c "'app': .*'app'" "$work/.err") $(grep -c "Correct the path of source 'app'" "$work/.err")" "1 0 1"
+mv srv/away srv/app
+
 # -- a reader that had enough ------------------------------------------------------------------------------------------------
 "$DRCTL" -q export "$id" 2>talk | head -c 10 >/dev/null || true
 fact "export into a pipe that closes says nothing" is "$(cat talk)" ""

@@ -238,7 +238,8 @@ static enum dr_rc read_source(struct run *r, struct dr_err *err)
     };
     bool more = true;
     if (walk_new(&wo, &r->walk, err) != DR_OK)
-        return dr_context(err, "source '%s'", r->source->name);
+        return dr_hint(err, "Correct the path of source '%s', or mount what belongs there.",
+                       r->source->name);
     while (more) {
         struct backup_entry *e = NULL;
         DR_TRY(walk_next(r->walk, &e, &more, err));

@@ -77,10 +77,8 @@ static int backup_source(struct cli *cli, struct data *d, const struct config_so
     enum dr_rc rc = backup_run(d->repo, &(struct backup_wish){ .source = source, .kind = kind },
                                &p.hooks, &result, &err);
     progress_end(&p);
-    if (rc != DR_OK) {
-        dr_context(&err, "source '%s'", source->name);
+    if (rc != DR_OK)
         return cli_fail(cli, &err);
-    }
     progress_summary(&p, cli, result.bytes);
     for (size_t i = 0; i < result.missing.count; i++)
         log_warning("source '%s' is not in bucket %s", source->name, result.missing.items[i]);
