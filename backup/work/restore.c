@@ -560,12 +560,21 @@ static enum dr_rc hold(const struct restore_target *t, int *lock, struct dr_err 
     return *lock >= 0 ? DR_OK : restore_target_lock(t, lock, err);
 }
 
-/* What is there is held before its mark is read. */
-static enum dr_rc find_target(const char *to, struct restore_target *t, int *lock,
-                              struct dr_err *err)
+/* What is there is held before its mark is read, and what is made as soon as it is there. */
+static enum dr_rc find_target(const char *to, struct restore_target *t, struct restore_mark *m,
+                              int *lock, struct dr_err *err)
 {
     DR_TRY(restore_target_find(to, t, err));
-    return t->exists ? hold(t, lock, err) : DR_OK;
+    if (t->exists)
+        DR_TRY(hold(t, lock, err));
+    return restore_mark_read(t, m, err);
+}
+
+static enum dr_rc prepare_held(const struct restore_target *t, const struct restore_mark *m,
+                               const char *id, const char *only, int *lock, struct dr_err *err)
+{
+    DR_TRY(prepare(t, m, id, only, err));
+    return hold(t, lock, err);
 }
 
 enum dr_rc restore_run(struct repo *repo, const struct snapshot_info *snapshot,
@@ -582,14 +591,12 @@ enum dr_rc restore_run(struct repo *repo, const struct snapshot_info *snapshot,
     r.only = only;
     r.progress.doing = "restoring";
     DR_CLEANUP(dr_close_fd) int lock = -1;
-    DR_TRY(find_target(options->to, &t, &lock, err));
-    DR_TRY(restore_mark_read(&t, &m, err));
+    DR_TRY(find_target(options->to, &t, &m, &lock, err));
     bool resuming = t.exists && !t.empty;
     if (resuming && !is_ours(&m, snapshot->id, only))
         return refuse_target(&t, &m, snapshot->id, err);
     DR_TRY(check(&r, repo, snapshot, err));
-    DR_TRY(prepare(&t, &m, snapshot->id, only, err));
-    DR_TRY(hold(&t, &lock, err));
+    DR_TRY(prepare_held(&t, &m, snapshot->id, only, &lock, err));
     DR_TRY(place_new(t.path, resuming, resuming && m.same_boot, &r.place, err));
     if (run_passes(&r, err) != DR_OK)
         return dr_context(err, "snapshot '%s' into '%s'", snapshot->id, t.path);
