@@ -93,7 +93,7 @@ static enum dr_rc parse_line(struct pool *pool, const char *line, struct dr_err 
 }
 
 /* The states as they are now. */
-static enum dr_rc read_farm(struct stage *p, struct pool *pool, struct dr_err *err)
+static enum dr_rc read_pool(struct stage *p, struct pool *pool, struct dr_err *err)
 {
     DR_CLEANUP(buf_fini) struct buf answer = { 0 };
     DR_FREE char *line = dr_strf("show servers state %s", pool->backend);
@@ -148,7 +148,7 @@ static bool asks_for_more(const struct step_call *call)
            json_object_get(with, "drain");
 }
 
-static enum dr_rc open_farm(struct stage *p, struct pool *pool, struct dr_err *err)
+static enum dr_rc open_pool(struct stage *p, struct pool *pool, struct dr_err *err)
 {
     const char *fallback = p->config ? p->config->providers.haproxy_socket : NULL;
     pool->socket = step_text(p->call, "socket", fallback);
@@ -165,7 +165,7 @@ static enum dr_rc open_farm(struct stage *p, struct pool *pool, struct dr_err *e
     const struct config_site *site = p->config ? config_site(p->config, to) : NULL;
     if (step_is_dark(p->call, to) || (site && step_is_dark(p->call, site->region)))
         return dr_fail(err, DR_E_REFUSED, "refused: %s is dark", site ? site->region : to);
-    DR_TRY(read_farm(p, pool, err));
+    DR_TRY(read_pool(p, pool, err));
     return find_target(p, pool, to, err);
 }
 
@@ -242,7 +242,7 @@ static enum step_verdict haproxy_check(struct step_call *call)
     DR_CLEANUP(stage_fini) struct stage p = { 0 };
     struct dr_err err = { 0 };
     DR_CLEANUP(farm_fini) struct pool pool = { 0 };
-    if (stage_init(&p, call, &err) != DR_OK || open_farm(&p, &pool, &err) != DR_OK)
+    if (stage_init(&p, call, &err) != DR_OK || open_pool(&p, &pool, &err) != DR_OK)
         return err.rc == DR_E_NOTFOUND ? stage_cannot(&p, &err) : stage_cannot_tell(&p, &err);
     put_evidence(&p, &pool);
     DR_FREE char *states = tell_states(&pool);
@@ -271,12 +271,12 @@ static enum step_verdict haproxy_apply(struct step_call *call)
     DR_CLEANUP(stage_fini) struct stage p = { 0 };
     struct dr_err err = { 0 };
     DR_CLEANUP(farm_fini) struct pool pool = { 0 };
-    if (stage_init(&p, call, &err) != DR_OK || open_farm(&p, &pool, &err) != DR_OK) {
+    if (stage_init(&p, call, &err) != DR_OK || open_pool(&p, &pool, &err) != DR_OK) {
         /* Only looked so far: whatever it was, nothing has been done. */
         return stage_says(&p, STEP_FAIL, "%s", err.msg);
     }
     keep_former(&p, &pool);
-    if (switch_over(&p, &pool, &err) != DR_OK || read_farm(&p, &pool, &err) != DR_OK)
+    if (switch_over(&p, &pool, &err) != DR_OK || read_pool(&p, &pool, &err) != DR_OK)
         return stage_says(&p, STEP_UNKNOWN, "%s", err.msg);
     put_evidence(&p, &pool);
     DR_FREE char *states = tell_states(&pool);
@@ -345,9 +345,9 @@ static enum step_verdict haproxy_undo(struct step_call *call)
     };
     if (!pool.socket || !pool.backend || !good_name(pool.backend))
         return stage_says(&p, STEP_FAIL, "the former states name no backend");
-    if (read_farm(&p, &pool, &err) != DR_OK)
+    if (read_pool(&p, &pool, &err) != DR_OK)
         return stage_says(&p, STEP_FAIL, "%s", err.msg);
-    if (restore_states(&p, &pool, servers, &err) != DR_OK || read_farm(&p, &pool, &err) != DR_OK)
+    if (restore_states(&p, &pool, servers, &err) != DR_OK || read_pool(&p, &pool, &err) != DR_OK)
         return stage_says(&p, err.rc == DR_E_NOTFOUND ? STEP_FAIL : STEP_UNKNOWN, "%s", err.msg);
     put_evidence(&p, &pool);
     DR_FREE char *states = tell_states(&pool);
