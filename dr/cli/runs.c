@@ -24,6 +24,7 @@ struct runs_wish {
     const char *run, *step;
     const char *reason, *choice, *to, *confirm;
     bool by_hand, forward;
+    struct text_list without; /* buckets that may stay unread */
 };
 
 /* A broken chain cannot be told from: exit 7 (nothing was done). */
@@ -79,6 +80,31 @@ static int list_one(struct cli *cli, const struct config *c, const char *id)
     return EXIT_DONE;
 }
 
+/* Runs of other hosts, that only the buckets know. */
+static size_t list_outside(struct cli *cli, const struct config *c)
+{
+    DR_CLEANUP(text_list_fini) struct text_list ids = { 0 };
+    char at[TIME_TEXT_MAX];
+    run_list_outside(c, &ids);
+    for (size_t i = 0; i < ids.count; i++) {
+        DR_CLEANUP(run_state_fini) struct run_state s = { 0 };
+        bool known = run_peek(c, ids.items[i], &s) && s.phase != RUN_NONE;
+        const char *phase = known ? run_phase_name(s.phase) : "unknown";
+        if (cli->json) {
+            json_t *o = json_object();
+            json_put_text(o, "run", ids.items[i]);
+            json_put_text(o, "state", phase);
+            json_put(o, "outside", json_true());
+            cli_print_json(o);
+            continue;
+        }
+        printf("%-6s %s  %-9s %-24s (in the buckets only%s)\n", ids.items[i],
+               known ? time_print_s(s.started_ns, at) : "-", phase, known ? s.plan : "-",
+               known && run_is_final(s.phase) ? "" : ": drctl runs resume");
+    }
+    return ids.count;
+}
+
 static int run_list(struct cli *cli, const struct config *c)
 {
     DR_CLEANUP(text_list_fini) struct text_list runs = { 0 };
@@ -88,7 +114,8 @@ static int run_list(struct cli *cli, const struct config *c)
         return fail(cli, &err);
     for (size_t i = 0; i < runs.count; i++)
         exit = cli_gravest(exit, list_one(cli, c, runs.items[i]));
-    if (runs.count == 0 && !cli->json)
+    size_t outside = list_outside(cli, c);
+    if (runs.count == 0 && outside == 0 && !cli->json)
         printf("no run yet\n");
     return exit;
 }
@@ -277,7 +304,7 @@ static int take_up(struct cli *cli, const struct config *c, const struct runs_wi
     DR_CLEANUP(run_screen_fini) struct run_screen screen;
     run_screen_init(&screen, cli);
     DR_CLEANUP(run_close_ptr) struct run *r = NULL;
-    if (run_take_up(c, w->run, &o, &r, &err) != DR_OK)
+    if (run_take_up(c, w->run, &o, &w->without, &r, &err) != DR_OK)
         return fail(cli, &err);
     const struct journal_records *all = journal_all(r->journal);
     size_t known = all->count;
@@ -285,9 +312,11 @@ static int take_up(struct cli *cli, const struct config *c, const struct runs_wi
     for (size_t i = 0; i < all->count; i++)
         run_screen_know(&screen, &all->items[i]);
     if (!cli->json)
-        printf("JOURNAL  %zu records, chain whole\nLEASE    taken, epoch %lld\nPLAN     as "
-               "journalled, %.6s\n",
-               known, (long long)screen.state.epoch, screen.state.sha);
+        printf("JOURNAL  %zu records, chain whole%s%s\nLEASE    taken, epoch %lld\nPLAN     as "
+               "journalled, %.6s%s%s\n",
+               known, r->from != NULL ? ", from " : "", r->from != NULL ? r->from : "",
+               (long long)screen.state.epoch, screen.state.sha, r->note != NULL ? ". " : "",
+               r->note != NULL ? r->note : "");
     if (follow(r, verb, w, who, &err) != DR_OK)
         return fail(cli, &err);
     all = journal_all(r->journal);
@@ -361,9 +390,13 @@ static int run_runs(struct cli *cli)
 {
     struct runs_wish w = { 0 };
     const struct cli_option options[] = {
-        { .name = "reason", .value = &w.reason },  { .name = "choice", .value = &w.choice },
-        { .name = "to", .value = &w.to },          { .name = "confirm", .value = &w.confirm },
-        { .name = "by-hand", .flag = &w.by_hand }, { .name = "forward", .flag = &w.forward },
+        { .name = "reason", .value = &w.reason },
+        { .name = "choice", .value = &w.choice },
+        { .name = "to", .value = &w.to },
+        { .name = "confirm", .value = &w.confirm },
+        { .name = "by-hand", .flag = &w.by_hand },
+        { .name = "forward", .flag = &w.forward },
+        { .name = "accept-missing-bucket", .many = &w.without },
     };
     if (!cli_options(cli, options, DR_ARRAY_LEN(options), 0, 3))
         return EXIT_USAGE;
@@ -383,7 +416,9 @@ static int run_runs(struct cli *cli)
         return cli_usage(cli, "runs %s needs a step", name);
     if (a->reason && w.reason == NULL)
         return cli_usage(cli, "runs %s needs --reason TEXT", name);
-    return do_action(cli, a, &w);
+    int exit = do_action(cli, a, &w);
+    text_list_fini(&w.without);
+    return exit;
 }
 
 const struct cli_verb verb_runs = {
@@ -393,8 +428,10 @@ const struct cli_verb verb_runs = {
              "drctl runs show [RUN] [STEP]      watch [RUN]\n"
              "drctl runs approve [RUN] [STEP] [--choice X]\n"
              "drctl runs reject [RUN] [STEP] --reason TEXT\n"
-             "drctl runs resume [RUN] [--forward]\n"
-             "      Go on with what it was doing.\n"
+             "drctl runs resume [RUN] [--forward] [--accept-missing-bucket NAME]...\n"
+             "      Go on with what it was doing, also from another host: what is not here comes\n"
+             "      from the buckets outside the failed region. One of them that cannot be read\n"
+             "      is gone without only if you name it.\n"
              "drctl runs skip [RUN] STEP --reason TEXT [--by-hand] [--confirm REGION]\n"
              "      Go on without it; --by-hand: I did it myself; --confirm: to skip a fence.\n"
              "drctl runs undo [RUN] [--to STEP]\n"

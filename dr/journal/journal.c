@@ -161,6 +161,34 @@ enum dr_rc journal_append(struct journal *j, const char *type, json_t *body, str
     return DR_OK;
 }
 
+enum dr_rc journal_extend(struct journal *j, const struct journal_records *all, struct dr_err *err)
+{
+    DR_CLEANUP(buf_fini) struct buf lines = { 0 };
+    size_t have = j->all.count;
+    if (j->in_doubt)
+        return dr_fail(err, DR_E_UNKNOWN, "'%s' failed before: its end is in doubt", j->path);
+    for (size_t i = 0; i < all->count && i < have; i++)
+        if (strcmp(j->all.items[i].hash, all->items[i].hash) != 0) {
+            (void)dr_fail(err, DR_E_CORRUPT,
+                          "record %zu of '%s' differs from the one in the buckets", i + 1, j->path);
+            return dr_hint(err, "Another host went on. To follow it, move '%s' away.", j->path);
+        }
+    for (size_t i = have; i < all->count; i++) {
+        struct journal_record r = all->items[i];
+        r.type = dr_strdup(r.type);
+        r.body = json_incref(r.body);
+        journal_print(&r, &lines);
+        journal_records_add(&j->all, &r);
+    }
+    if (all->count <= have)
+        return DR_OK;
+    enum dr_rc rc = fs_write_all(j->fd, j->path, lines.data, lines.len, err);
+    if (rc == DR_OK && sys.fsync(j->fd) < 0)
+        rc = dr_fail_sys(err, errno, "cannot sync '%s'", j->path);
+    j->in_doubt = rc != DR_OK;
+    return rc;
+}
+
 const struct journal_records *journal_all(const struct journal *j)
 {
     return &j->all;

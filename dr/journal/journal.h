@@ -33,6 +33,7 @@ struct journal_records { /* a zeroed struct is empty */
     struct journal_record *items;
     size_t count, cap;
 };
+void journal_record_fini(struct journal_record *r);
 void journal_records_fini(struct journal_records *r);
 void journal_records_add(struct journal_records *all, struct journal_record *r); /* moved in */
 
@@ -42,6 +43,11 @@ void journal_records_add(struct journal_records *all, struct journal_record *r);
  */
 enum dr_rc journal_parse(const char *bytes, size_t len, struct journal_records *ret,
                          size_t *ret_whole, struct dr_err *err) DR_MUST_USE;
+
+/* One record by itself: its content fits its digest; what it follows is not looked at. len: with the
+ * newline. DR_E_CORRUPT else. The caller finis ret. */
+enum dr_rc journal_read_one(const char *line, size_t len, struct journal_record *ret,
+                            struct dr_err *err) DR_MUST_USE;
 
 /* The line (with its newline) of a record with this content; fills r->hash. */
 void journal_print(struct journal_record *r, struct buf *out);
@@ -67,6 +73,13 @@ DR_DEFINE_CLEANUP(struct journal, journal_close)
 /* Durable on DR_OK. After a failure the journal takes no more records (its tail is in doubt): open
  * it again. body is taken over in every case. */
 enum dr_rc journal_append(struct journal *j, const char *type, json_t *body, struct dr_err *err)
+    DR_MUST_USE;
+
+/*
+ * Records of this run that were found elsewhere: those that are here must be the same, the others are
+ * appended, durably. DR_E_CORRUPT: here and there differ, and nothing was written.
+ */
+enum dr_rc journal_extend(struct journal *j, const struct journal_records *all, struct dr_err *err)
     DR_MUST_USE;
 
 /* Everything on record, the newest last. Borrowed until the next append. */

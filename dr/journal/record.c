@@ -15,7 +15,7 @@
 
 static const char no_hash[] = "0000000000000000000000000000000000000000000000000000000000000000";
 
-static void record_fini(struct journal_record *r)
+void journal_record_fini(struct journal_record *r)
 {
     free(r->type);
     json_decref(r->body);
@@ -25,7 +25,7 @@ static void record_fini(struct journal_record *r)
 void journal_records_fini(struct journal_records *r)
 {
     for (size_t i = 0; i < r->count; i++)
-        record_fini(&r->items[i]);
+        journal_record_fini(&r->items[i]);
     free(r->items);
     *r = (struct journal_records){ 0 };
 }
@@ -82,12 +82,9 @@ static enum dr_rc read_fields(const json_t *o, struct journal_record *r, struct 
     return DR_OK;
 }
 
-/* len: with the newline. */
-static enum dr_rc read_line(const char *line, size_t len, const struct journal_records *before,
-                            struct journal_record *r, struct dr_err *err)
+static enum dr_rc read_alone(const char *line, size_t len, struct journal_record *r,
+                             struct dr_err *err)
 {
-    const struct journal_record *last =
-        before->count > 0 ? &before->items[before->count - 1] : NULL;
     DR_JSON json_t *o = NULL;
     DR_CLEANUP(buf_fini) struct buf again = { 0 };
 
@@ -97,13 +94,38 @@ static enum dr_rc read_line(const char *line, size_t len, const struct journal_r
     if (!json_is_object(o))
         return dr_fail(err, DR_E_CORRUPT, "the line is no object");
     DR_TRY(read_fields(o, r, err));
+    if (r->n < 1)
+        return dr_fail(err, DR_E_CORRUPT, "it carries number %" PRId64, r->n);
+    journal_print(r, &again);
+    if (again.len != len || memcmp(again.data, line, len) != 0)
+        return dr_fail(err, DR_E_CORRUPT, "its digest does not fit its content");
+    return DR_OK;
+}
+
+enum dr_rc journal_read_one(const char *line, size_t len, struct journal_record *ret,
+                            struct dr_err *err)
+{
+    struct journal_record r = { 0 };
+    if (len == 0 || read_alone(line, len, &r, err) != DR_OK) {
+        journal_record_fini(&r);
+        err->rc = DR_E_CORRUPT;
+        return DR_E_CORRUPT;
+    }
+    *ret = r;
+    return DR_OK;
+}
+
+/* len: with the newline. */
+static enum dr_rc read_line(const char *line, size_t len, const struct journal_records *before,
+                            struct journal_record *r, struct dr_err *err)
+{
+    const struct journal_record *last =
+        before->count > 0 ? &before->items[before->count - 1] : NULL;
+    DR_TRY(read_alone(line, len, r, err));
     if (r->n != (last != NULL ? last->n + 1 : 1))
         return dr_fail(err, DR_E_CORRUPT, "it carries number %" PRId64, r->n);
     if (strcmp(r->prev, last != NULL ? last->hash : no_hash) != 0)
         return dr_fail(err, DR_E_CORRUPT, "it does not follow the record before it");
-    journal_print(r, &again);
-    if (again.len != len || memcmp(again.data, line, len) != 0)
-        return dr_fail(err, DR_E_CORRUPT, "its digest does not fit its content");
     return DR_OK;
 }
 
@@ -132,7 +154,7 @@ static enum dr_rc check_tail(const char *tail, size_t len, const struct journal_
     DR_FREE char *line = dr_memdup(tail, len);
     line[len - 1] = '\n';
     enum dr_rc rc = read_line(line, len, before, &r, &why);
-    record_fini(&r);
+    journal_record_fini(&r);
     if (rc == DR_OK)
         return dr_fail(err, DR_E_CORRUPT, "record %zu of the journal is broken: its end is damaged",
                        before->count + 1);
@@ -154,7 +176,7 @@ enum dr_rc journal_parse(const char *bytes, size_t len, struct journal_records *
         if (read_line(bytes + at, line, &all, &r, err) != DR_OK) {
             err->rc = DR_E_CORRUPT;
             size_t broken = all.count + 1;
-            record_fini(&r);
+            journal_record_fini(&r);
             journal_records_fini(&all);
             return dr_context(err, "record %zu of the journal is broken", broken);
         }

@@ -6,12 +6,14 @@
 #include <unistd.h>
 
 #include "dr/base/clock.h"
+#include "dr/base/fs.h"
 #include "dr/base/mem.h"
 #include "dr/data/time.h"
+#include "dr/run/gather.h"
 #include "dr/run/guard.h"
 #include "dr/run/plan.h"
 
-enum { PASSWD_MAX = 4096, CREATE_TRIES = 16 };
+enum { PASSWD_MAX = 4096, CREATE_TRIES = 16, PLAN_FILE_MAX = 1 << 20 };
 
 static const char run_key[] = "run"; /* one run at a time, whatever the plan */
 
@@ -23,6 +25,8 @@ void run_close(struct run *r)
     real_world_free(r->world);
     journal_close(r->journal);
     script_free(r->script);
+    free(r->from);
+    free(r->note);
     free(r);
 }
 
@@ -58,10 +62,52 @@ static bool load_state(const struct config *c, const char *id, struct run_state 
 {
     DR_CLEANUP(journal_records_fini) struct journal_records all = { 0 };
     struct dr_err err = { 0 };
-    if (journal_load(c->state_dir, id, &all, &err) != DR_OK || all.count == 0)
+    struct gather_wish peek = { .peek = true };
+    enum dr_rc rc = journal_load(c->state_dir, id, &all, &err);
+    if (rc == DR_E_NOTFOUND && id[0] == 'R')
+        rc = gather_run(c, id, &peek, &all, NULL, &err);
+    if (rc != DR_OK || all.count == 0)
         return false;
     state_replay(ret, &all);
     return true;
+}
+
+void run_list_outside(const struct config *c, struct text_list *ret)
+{
+    DR_CLEANUP(text_list_fini) struct text_list here = { 0 };
+    DR_CLEANUP(text_list_fini) struct text_list all = { 0 };
+    struct dr_err err = { 0 };
+    gather_ids(c, &all);
+    if (journal_runs(c->state_dir, &here, &err) != DR_OK)
+        here.count = 0;
+    for (size_t i = 0; i < all.count; i++)
+        if (!text_list_has(&here, all.items[i]))
+            text_list_add(ret, all.items[i]);
+}
+
+bool run_peek(const struct config *c, const char *id, struct run_state *ret)
+{
+    return load_state(c, id, ret);
+}
+
+static bool is_outside(const struct config *c, const char *id)
+{
+    DR_CLEANUP(text_list_fini) struct text_list ids = { 0 };
+    gather_ids(c, &ids);
+    return text_list_has(&ids, id);
+}
+
+/* The newest that is open of those that only the buckets know; NULL: none. The caller frees. */
+static char *open_outside(const struct config *c)
+{
+    DR_CLEANUP(text_list_fini) struct text_list ids = { 0 };
+    run_list_outside(c, &ids);
+    for (size_t i = ids.count; i > 0; i--) {
+        DR_CLEANUP(run_state_fini) struct run_state s = { 0 };
+        if (load_state(c, ids.items[i - 1], &s) && s.phase != RUN_NONE && !run_is_final(s.phase))
+            return dr_strdup(ids.items[i - 1]);
+    }
+    return NULL;
 }
 
 char *run_active_region(const struct config *c, const char *const *regions, size_t count)
@@ -105,6 +151,7 @@ static enum dr_rc find_open(const struct config *c, char **ret, struct dr_err *e
         *ret = dr_strdup(runs.items[i - 1]);
         return DR_OK;
     }
+    *ret = open_outside(c);
     return DR_OK;
 }
 
@@ -146,7 +193,7 @@ char *run_newest_open(const struct config *c)
             !run_is_final(s.phase))
             return dr_strdup(runs.items[i - 1]);
     }
-    return NULL;
+    return open_outside(c);
 }
 
 /* -- lease --------------------------------------------------------------------------------------- */
@@ -162,6 +209,13 @@ static enum dr_rc take_lease(const struct config *c, const char *who, struct lea
     if (err->rc == DR_E_BUSY)
         return dr_hint(err, "Another run is under way: drctl runs, drctl runs watch.");
     return err->rc;
+}
+
+static void release(struct lease *lease)
+{
+    struct dr_err ignored = { 0 };
+    if (lease != NULL && lease_release(lease, &ignored) != DR_OK)
+        ignored.rc = DR_OK; /* it runs out by itself */
 }
 
 static enum dr_rc record_lease(struct run *r, const struct lease *lease, struct dr_err *err)
@@ -182,9 +236,13 @@ static enum dr_rc create_journal(struct run *r, bool dry, struct dr_err *err)
         DR_CLEANUP(text_list_fini) struct text_list runs = { 0 };
         long long last = 0;
         DR_TRY(journal_runs(dir, &runs, err));
-        for (size_t i = 0; i < runs.count; i++)
-            if (runs.items[i][0] == (dry ? 'D' : 'R'))
-                last = strtoll(runs.items[i] + 2, NULL, 10);
+        if (!dry)
+            gather_ids(r->config, &runs); /* a number is never given twice */
+        for (size_t i = 0; i < runs.count; i++) {
+            long long n = strtoll(runs.items[i] + 2, NULL, 10);
+            if (runs.items[i][0] == (dry ? 'D' : 'R') && n > last)
+                last = n;
+        }
         (void)snprintf(r->id, sizeof(r->id), "%c-%lld", dry ? 'D' : 'R', last + 1);
         enum dr_rc rc = journal_create(dir, r->id, &r->journal, err);
         if (rc != DR_E_EXISTS)
@@ -237,9 +295,7 @@ enum dr_rc run_begin(const struct config *c, struct script *script, struct run_b
         DR_TRY(refuse_second(c, err));
         DR_TRY(take_lease(c, who, &lease, err));
         if (refuse_second(c, err) != DR_OK) { /* another one began while we waited for the lease */
-            struct dr_err ignored = { 0 };
-            if (lease_release(lease, &ignored) != DR_OK)
-                ignored.rc = DR_OK; /* it runs out by itself */
+            release(lease);
             return err->rc;
         }
     }
@@ -273,8 +329,71 @@ static enum dr_rc plan_as_journalled(struct run *r, const struct run_state *s, s
     return DR_OK;
 }
 
+/* The file may have changed since; what was journalled is what is carried out. */
+static char *note_on_file(const struct run_state *s)
+{
+    DR_CLEANUP(buf_fini) struct buf now = { 0 };
+    struct dr_err ignored = { 0 };
+    if (s->file == NULL || s->text == NULL ||
+        fs_read_file(s->file, PLAN_FILE_MAX, &now, &ignored) != DR_OK)
+        return NULL;
+    if (now.len == strlen(s->text) && (now.len == 0 || memcmp(now.data, s->text, now.len) == 0))
+        return NULL;
+    return dr_strf("The file %s differs: not used.", s->file);
+}
+
+static enum dr_rc record_note(struct run *r, const char *text, struct dr_err *err)
+{
+    json_t *b = json_object();
+    json_put_text(b, "text", text);
+    return journal_append(r->journal, "note", b, err);
+}
+
+/* The journal is not here, or somebody else may have written since: the buckets are asked. */
+static enum dr_rc complete_journal(struct run *r, const struct text_list *accept_missing,
+                                   struct dr_err *err)
+{
+    DR_CLEANUP(journal_records_fini) struct journal_records all = { 0 };
+    struct gather_wish wish = { .accept_missing = accept_missing };
+    DR_TRY(gather_run(r->config, r->id, &wish, &all, &r->from, err));
+    if (r->journal == NULL)
+        DR_TRY(journal_create(r->config->state_dir, r->id, &r->journal, err));
+    return journal_extend(r->journal, &all, err);
+}
+
+static enum dr_rc refuse_final(const char *id, const struct run_state *s, struct dr_err *err)
+{
+    if (!run_is_final(s->phase))
+        return DR_OK;
+    (void)dr_fail(err, DR_E_REFUSED, "run %s is over: %s", id, run_phase_name(s->phase));
+    return dr_hint(err, "A run that ended is followed by another one: drctl failover ...");
+}
+
+/* With the lease in hand: the whole journal, its state, its plan. */
+static enum dr_rc read_up(struct run *r, const struct lease *lease, bool known,
+                          const struct text_list *accept_missing, struct run_state *s,
+                          struct dr_err *err)
+{
+    /* Whoever writes a journal has taken the lease: one epoch on means that nobody did since. */
+    bool ours = known && (s->dry || !s->remote || lease == NULL || lease->epoch == s->epoch + 1);
+    if (!ours) {
+        DR_TRY(complete_journal(r, accept_missing, err));
+        run_state_fini(s);
+        state_replay(s, journal_all(r->journal));
+    }
+    if (s->phase == RUN_NONE)
+        return dr_fail(err, DR_E_UNKNOWN, "run %s ended before its first record", r->id);
+    DR_TRY(refuse_final(r->id, s, err));
+    DR_TRY(plan_as_journalled(r, s, err));
+    DR_TRY(record_lease(r, lease, err));
+    r->note = note_on_file(s);
+    if (r->note != NULL)
+        return record_note(r, r->note, err);
+    return DR_OK;
+}
+
 enum dr_rc run_take_up(const struct config *c, const char *id, const struct engine_options *options,
-                       struct run **ret, struct dr_err *err)
+                       const struct text_list *accept_missing, struct run **ret, struct dr_err *err)
 {
     DR_CLEANUP(run_close_ptr) struct run *r = dr_alloc(1, sizeof(*r));
     DR_CLEANUP(lease_free_ptr) struct lease *lease = NULL;
@@ -283,20 +402,22 @@ enum dr_rc run_take_up(const struct config *c, const char *id, const struct engi
     DR_FREE char *who = dr_strf("%s@%s:%d", options->operator, host, (int)getpid());
     r->config = c;
     (void)snprintf(r->id, sizeof(r->id), "%s", id);
-    DR_TRY(journal_open(c->state_dir, id, &r->journal, err));
-    state_replay(&s, journal_all(r->journal));
-    if (s.phase == RUN_NONE)
-        return dr_fail(err, DR_E_UNKNOWN, "run %s ended before its first record", id);
-    if (run_is_final(s.phase)) {
-        (void)dr_fail(err, DR_E_REFUSED, "run %s is over: %s", id, run_phase_name(s.phase));
-        return dr_hint(err, "A run that ended is followed by another one: drctl failover ...");
-    }
-    DR_TRY(plan_as_journalled(r, &s, err));
+    enum dr_rc rc = journal_open(c->state_dir, id, &r->journal, err);
+    if (rc != DR_OK && (rc != DR_E_NOTFOUND || !is_outside(c, id)))
+        return rc;
+    bool known = rc == DR_OK && journal_all(r->journal)->count > 0;
+    if (known)
+        state_replay(&s, journal_all(r->journal));
+    DR_TRY(refuse_final(id, &s, err));
     int64_t before = clock_boot_ms();
     if (!s.dry)
         DR_TRY(take_lease(c, who, &lease, err));
     r->lease_waited_ms = clock_boot_ms() - before;
-    DR_TRY(record_lease(r, lease, err));
+    rc = read_up(r, lease, known, accept_missing, &s, err);
+    if (rc != DR_OK) {
+        release(lease);
+        return rc;
+    }
     start_engine(r, options, DR_TAKE(lease), s.failed);
     *ret = DR_TAKE(r);
     return DR_OK;

@@ -15,6 +15,8 @@ struct run {
     struct world *world;         /* owned; has the lease */
     struct engine *engine;       /* owned */
     char id[RUN_ID_MAX];
+    char *from; /* "buckets eu, ap": where the journal came from; NULL: it was here; owned */
+    char *note; /* that the plan's file differs now; or NULL; owned */
     int64_t lease_waited_ms; /* for the lease of a runner that is gone */
 };
 
@@ -31,11 +33,20 @@ enum dr_rc run_begin(const struct config *c, struct script *script, struct run_b
     DR_MUST_USE;
 
 /*
- * Take up a run: its journal (DR_E_CORRUPT: nothing was done), the lease with the next epoch, the plan
- * as journalled. The engine still has to be told how to go on: engine_resume(), or engine_hear().
+ * Take up a run: the lease with the next epoch, its journal, the plan as journalled. A journal that is
+ * not here, or that another host may have continued, is completed from the buckets outside the
+ * failed region; accept_missing (or NULL) names those that a person goes on without. DR_E_CORRUPT, DR_E_HELD:
+ * nothing was done. The engine still has to be told how to go on: engine_resume(), or engine_hear().
  */
 enum dr_rc run_take_up(const struct config *c, const char *id, const struct engine_options *options,
-                       struct run **ret, struct dr_err *err) DR_MUST_USE;
+                       const struct text_list *accept_missing, struct run **ret, struct dr_err *err)
+    DR_MUST_USE;
+
+/* Runs that only the buckets know. */
+void run_list_outside(const struct config *c, struct text_list *ret);
+
+/* Where a run stands, by its journal here or in the readable buckets; false: cannot be told. */
+bool run_peek(const struct config *c, const char *id, struct run_state *ret);
 
 /* The region that serves by the record of the last run, else the first. The caller frees. NULL: none. */
 char *run_active_region(const struct config *c, const char *const *regions, size_t count);
