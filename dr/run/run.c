@@ -281,6 +281,21 @@ static void start_engine(struct run *r, const struct engine_options *options, st
     real_world_on_loss(r->world, on_lost, r->engine);
 }
 
+/* The lease of a run that is to begin: none other may be open, before we have it and after. */
+static enum dr_rc take_first_lease(const struct config *c, const char *who, struct lease **ret,
+                                   struct dr_err *err)
+{
+    DR_CLEANUP(lease_free_ptr) struct lease *lease = NULL;
+    DR_TRY(refuse_second(c, err));
+    DR_TRY(take_lease(c, who, &lease, err));
+    if (refuse_second(c, err) != DR_OK) { /* another one began while we waited */
+        release(lease);
+        return err->rc;
+    }
+    *ret = DR_TAKE(lease);
+    return DR_OK;
+}
+
 enum dr_rc run_begin(const struct config *c, struct script *script, struct run_begin *begin,
                      const struct engine_options *options, struct run **ret, struct dr_err *err)
 {
@@ -291,14 +306,8 @@ enum dr_rc run_begin(const struct config *c, struct script *script, struct run_b
     r->config = c;
     r->script = script;
     DR_TRY(guard_plan(script, begin, err));
-    if (!begin->dry) {
-        DR_TRY(refuse_second(c, err));
-        DR_TRY(take_lease(c, who, &lease, err));
-        if (refuse_second(c, err) != DR_OK) { /* another one began while we waited for the lease */
-            release(lease);
-            return err->rc;
-        }
-    }
+    if (!begin->dry)
+        DR_TRY(take_first_lease(c, who, &lease, err));
     DR_TRY(create_journal(r, begin->dry, err));
     begin->id = r->id;
     begin->host = host;
