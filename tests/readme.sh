@@ -27,11 +27,11 @@ move "$work"/page/*
 printf 'one\n' >"$work/srv/app/one"
 head -c 3000000 /dev/urandom >"$work/srv/app/sub/large"
 cp "$work"/page/*.yaml "$work/" 2>/dev/null || true
-ln -s "$DRCTL" "$work/bin/drctl"
 ln -s "$root/conf" "$root/runbooks" "$work/"
-# The build of the page is the one under test.
-printf '#!/bin/sh\nexit 0\n' >"$work/bin/make"
+# What make installs goes below $work, too, and is then what the page calls drctl.
+printf '#!/bin/sh\nexec %s -s -C "%s" "$@" DESTDIR="%s/root"\n' "$(command -v make)" "$root" "$work" >"$work/bin/make"
 chmod +x "$work/bin/make"
+PATH=$work/root/usr/local/bin:$PATH
 
 for block in "$work"/page/block-*.sh; do
     run env PATH="$work/bin:$PATH" HOME="$work" bash -euo pipefail -c "cd '$work' && . '$block'"
