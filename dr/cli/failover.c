@@ -41,30 +41,16 @@ static char *why_not(const struct plan *p, const struct config *c)
     return why;
 }
 
-static bool confirm(struct cli *cli, const struct script *s, const struct wish *w)
+/* Is what is given up the person's wish? */
+static bool confirm(struct cli *cli, struct run_screen *screen,
+                    const struct run_screen_start *start, bool dry)
 {
-    if (w->failed == NULL || w->dry || cli->yes)
+    if (start->failed == NULL || dry || cli->yes)
         return true;
-    if (!isatty(STDIN_FILENO)) {
-        (void)cli_usage(cli, "nobody is there to confirm that '%s' is given up; add --yes",
-                        w->failed);
-        return false;
-    }
-    printf("PLAN     %s%s%s%s, %zu steps\nGIVES UP %s\n", s->name, s->title != NULL ? " (" : "",
-           s->title != NULL ? s->title : "", s->title != NULL ? ")" : "", s->step_count, w->failed);
-    for (size_t i = 0; i < s->step_count; i++)
-        if (s->steps[i].ponr)
-            printf("CANNOT BE TAKEN BACK after %s. Until then everything is undone on request.\n",
-                   s->steps[i].id);
-    printf("\nType the region to give up, or Ctrl-C [%s]: ", w->failed);
-    (void)fflush(stdout);
-    char line[256] = "";
-    if (fgets(line, sizeof(line), stdin) == NULL)
-        return false;
-    line[strcspn(line, "\r\n")] = '\0';
-    if (strcmp(line, w->failed) == 0)
-        return true;
-    (void)fprintf(stderr, "'%s' is not '%s': nothing was begun\n", line, w->failed);
+    if (!cli->json && isatty(STDIN_FILENO) == 1)
+        return run_screen_confirm(screen, start);
+    (void)cli_usage(cli, "nobody is there to confirm that '%s' is given up; add --yes",
+                    start->failed);
     return false;
 }
 
@@ -99,7 +85,19 @@ static int begin(struct cli *cli, const struct config *c, struct script *script,
         script_free(script);
         return cli_usage(cli, "--to: '%s' is the region that is given up", full.to);
     }
-    if (!confirm(cli, script, &full)) {
+    struct run_screen_start start = {
+        .config = c,
+        .script = script,
+        .params = params,
+        .failed = failover ? full.failed : NULL,
+        .active = active,
+        .to = w->to,
+        .since = w->since,
+    };
+    DR_CLEANUP(run_screen_fini) struct run_screen screen;
+    run_screen_init(&screen, cli);
+    run_screen_learn(&screen, &start);
+    if (!confirm(cli, &screen, &start, w->dry)) {
         script_free(script);
         return EXIT_USAGE;
     }
@@ -118,8 +116,6 @@ static int begin(struct cli *cli, const struct config *c, struct script *script,
     struct engine_options o = {
         .config = c, .config_path = c->path, .operator= who, .approve_as_operator = cli->yes
     };
-    DR_CLEANUP(run_screen_fini) struct run_screen screen;
-    run_screen_init(&screen, cli);
     DR_CLEANUP(run_close_ptr) struct run *r = NULL;
     if (run_begin(c, script, &b, &o, &r, &err) != DR_OK)
         return cli_fail(cli, &err);

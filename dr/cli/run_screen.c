@@ -1,9 +1,11 @@
+/*
+ * run_screen.c - records and events become lines; what is known of the steps that run.
+ */
 #include "dr/cli/run_screen.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "dr/base/clock.h"
@@ -12,19 +14,27 @@
 #include "dr/data/time.h"
 #include "dr/run/health.h"
 
-enum { BAR_CELLS = 30, REDRAW_MS = 150, WIDTH_MAX = 400 };
+enum { REDRAW_MS = 150, TICK_MS = 500 };
 
 void run_screen_init(struct run_screen *s, struct cli *cli)
 {
+    const char *term = getenv("TERM"); /* NOLINT(concurrency-mt-unsafe): nobody sets it */
     *s = (struct run_screen){ .cli = cli, .rto_ms = -1 };
-    s->live = !cli->json && !cli->quiet && cli_colour(STDOUT_FILENO);
+    s->tty = !cli->json && isatty(STDOUT_FILENO) == 1;
+    s->live = s->tty && !cli->quiet && term != NULL && strcmp(term, "dumb") != 0;
 }
 
 void run_screen_fini(struct run_screen *s)
 {
+    for (size_t i = 0; i < s->step_count; i++)
+        free(s->steps[i].words);
+    free(s->steps);
+    text_list_fini(&s->failed);
+    text_list_fini(&s->prompt);
+    free(s->typed);
+    free(s->data);
+    free(s->no_way_back);
     run_state_fini(&s->state);
-    free(s->progress);
-    free(s->progress_step);
 }
 
 static const char *text_of(const json_t *o, const char *key)
@@ -38,100 +48,43 @@ static char *took(int64_t ms, char out[DURATION_TEXT_MAX])
     return duration_tell(ms, out);
 }
 
-/* -- the first line ------------------------------------------------------------------------------ */
+/* -- steps that run --------------------------------------------------------------------------------- */
 
-/* "RTO [#####------] 5m 20s of 30m" */
-static void add_clock(const struct run_screen *s, struct buf *out)
+static struct screen_step *live_step(struct run_screen *s, const char *id)
 {
-    char gone[DURATION_TEXT_MAX];
-    char most[DURATION_TEXT_MAX];
-    int64_t ms = (clock_wall_ns() - s->impact_ns) / 1000000;
-    if (s->impact_ns == 0)
-        return;
-    if (s->rto_ms <= 0) {
-        buf_addf(out, "   %s since it broke", took(ms, gone));
-        return;
+    const struct state_step *st = state_step_of(&s->state, id);
+    if (s->step_count < s->state.step_count) {
+        free(s->steps);
+        s->steps = dr_alloc(s->state.step_count, sizeof(*s->steps));
+        s->step_count = s->state.step_count;
     }
-    int64_t cells = ms >= s->rto_ms ? BAR_CELLS : ms * BAR_CELLS / s->rto_ms;
-    buf_adds(out, "   RTO [");
-    for (int64_t i = 0; i < BAR_CELLS; i++)
-        buf_addc(out, i < cells ? '#' : '-');
-    if (ms > s->rto_ms)
-        buf_addf(out, "] OVER by %s", took(ms - s->rto_ms, gone));
-    else
-        buf_addf(out, "] %s of %s", took(ms, gone), duration_print(s->rto_ms, most));
+    return st != NULL ? &s->steps[st - s->state.steps] : NULL;
 }
 
-static void add_head(const struct run_screen *s, struct buf *out)
+/* A record of a step: what its process said before is old. */
+static void step_moves(struct run_screen *s, const json_t *b)
 {
-    const struct run_state *st = &s->state;
-    buf_addf(out, "%s %s%s", st->id, st->dry ? "dry run " : "", st->mode);
-    if (st->failed != NULL)
-        buf_addf(out, " %s -> %s", st->failed, st->target != NULL ? st->target : "...");
-    buf_addf(out, "   epoch %" PRId64, st->epoch);
-    add_clock(s, out);
-}
-
-/* -- the live part --------------------------------------------------------------------------------- */
-
-static int width(void)
-{
-    struct winsize ws;
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws) != 0 || ws.ws_col < 20)
-        return 80;
-    return ws.ws_col < WIDTH_MAX ? ws.ws_col : WIDTH_MAX;
-}
-
-void run_screen_rest(struct run_screen *s)
-{
-    if (s->asking)
-        putchar('\n');
-    s->asking = false;
-    if (s->drawn > 0)
-        printf("\x1b[%dA\x1b[J", s->drawn);
-    s->drawn = 0;
-    (void)fflush(stdout);
-}
-
-static void print_line(struct run_screen *s, const char *line)
-{
-    printf("%.*s\n", width() - 1, line);
-    s->drawn++;
-}
-
-static void add_step(const struct run_screen *s, const struct state_step *st, struct buf *out)
-{
-    char text[DURATION_TEXT_MAX];
-    int64_t ms = (clock_boot_ns() - st->since_boot_ns) / 1000000;
-    bool now = st->at == AT_RUNNING || st->at == AT_CHECKING || st->at == AT_UNDOING ||
-               st->at == AT_WAITING;
-    buf_addf(
-        out, "%s %-12s %-44.60s %-8s", now ? ">" : " ", st->id, st->title != NULL ? st->title : "",
-        st->at == AT_PENDING ? (st->ponr ? "NO WAY BACK after it" : "") : step_at_name(st->at));
-    if (now)
-        buf_addf(out, " %s", took(ms, text));
-    else if (st->dur_ms > 0)
-        buf_addf(out, " %s", took(st->dur_ms, text));
-    if (now && s->progress != NULL && strcmp(s->progress_step, st->id) == 0)
-        buf_addf(out, "  %s", s->progress);
-}
-
-static void draw(struct run_screen *s)
-{
-    if (!s->live || run_is_final(s->state.phase))
+    struct screen_step *p = live_step(s, text_of(b, "step"));
+    if (p == NULL)
         return;
-    run_screen_rest(s);
-    struct buf line = { 0 };
-    add_head(s, &line);
-    print_line(s, line.data);
-    for (size_t i = 0; i < s->state.step_count; i++) {
-        buf_clear(&line);
-        add_step(s, &s->state.steps[i], &line);
-        print_line(s, line.data);
+    int64_t timeout = json_integer_value(json_object_get(b, "timeout_ms"));
+    free(p->words);
+    *p = (struct screen_step){ .heard_ms = clock_boot_ms(),
+                               .timeout_ms = timeout > 0 ? timeout : p->timeout_ms };
+}
+
+char *run_screen_pick(const struct run_state *st)
+{
+    struct buf out = { 0 };
+    for (size_t i = 0; i < st->standby_count; i++) {
+        const char *region = st->standbys[i].region;
+        if (text_list_has(&st->excluded, region))
+            buf_addf(&out, "%s was tried; ", region);
+        else if (!st->standbys[i].ready)
+            buf_addf(&out, "%s is not ready; ", region);
     }
-    buf_fini(&line);
-    s->drawn_ms = clock_boot_ms();
-    (void)fflush(stdout);
+    buf_adds(&out, st->target != NULL ? st->target : "no standby is left");
+    return buf_take(&out);
 }
 
 /* -- one line an event ------------------------------------------------------------------------------ */
@@ -144,30 +97,35 @@ static void tell_outcome(const struct run_screen *s, const json_t *b)
     int64_t ms = json_integer_value(json_object_get(b, "dur_ms"));
     const char *state = text_of(b, "state");
     if (strcmp(state, "done") == 0) {
-        printf("  %-12s %-44s done      %s   %s\n", st->id, st->title, took(ms, text), why);
+        DR_FREE char *picked =
+            strcmp(st->use, "region.pick") == 0 ? run_screen_pick(&s->state) : NULL;
+        run_screen_say(s, "  %-12s %-44s done      %s   %s", st->id, st->title, took(ms, text),
+                       picked != NULL ? picked : why);
         if (st->ponr)
-            printf("  %-12s point of no return passed\n", st->id);
+            run_screen_say(s, "  %-12s point of no return passed", st->id);
     } else if (strcmp(state, "running") == 0 || strcmp(state, "checking") == 0)
-        printf("! %-12s %s: %s\n", st->id,
-               strcmp(state, "checking") == 0 ? "in doubt, asking whether it is in place"
-                                              : "failed, is tried again",
-               why);
+        run_screen_say(s, "! %-12s %s: %s", st->id,
+                       strcmp(state, "checking") == 0 ? "in doubt, asking whether it is in place"
+                                                      : "failed, is tried again",
+                       why);
     else
-        printf("! %-12s %s%s%s: %s\n", st->id, strcmp(state, "unknown") == 0 ? "UNKNOWN" : "FAILED",
-               s->state.target != NULL ? " in " : "",
-               s->state.target != NULL ? s->state.target : "", why);
+        run_screen_say(s, "! %-12s %s%s%s: %s", st->id,
+                       strcmp(state, "unknown") == 0 ? "UNKNOWN" : "FAILED",
+                       s->state.target != NULL ? " in " : "",
+                       s->state.target != NULL ? s->state.target : "", why);
 }
 
 static void tell_ask(const struct run_screen *s, const json_t *b)
 {
     const char *step = text_of(b, "step");
-    printf("> %-12s \"%s\"   WAITS for %" PRId64 " %s\n", step, text_of(b, "question"),
-           json_is_integer(json_object_get(b, "count"))
-               ? (int64_t)json_integer_value(json_object_get(b, "count"))
-               : 1,
-           text_of(b, "role")[0] != '\0' ? text_of(b, "role") : "person");
-    printf("  answer: drctl runs approve %s %s     or: drctl runs reject %s %s --reason TEXT\n",
-           s->state.id, step, s->state.id, step);
+    run_screen_say(s, "> %-12s \"%s\"   WAITS for %" PRId64 " %s", step, text_of(b, "question"),
+                   json_is_integer(json_object_get(b, "count"))
+                       ? (int64_t)json_integer_value(json_object_get(b, "count"))
+                       : 1,
+                   text_of(b, "role")[0] != '\0' ? text_of(b, "role") : "person");
+    run_screen_say(
+        s, "  answer: drctl runs approve %s %s     or: drctl runs reject %s %s --reason TEXT",
+        s->state.id, step, s->state.id, step);
 }
 
 static void tell_step(const struct run_screen *s, const char *type, const json_t *b)
@@ -181,76 +139,96 @@ static void tell_step(const struct run_screen *s, const char *type, const json_t
     if (strcmp(type, "outcome") == 0 || (check && bad))
         tell_outcome(s, b);
     else if (check && json_is_true(json_object_get(b, "already")))
-        printf("  %-12s already in place: %s\n", step, why);
+        run_screen_say(s, "  %-12s already in place: %s", step, why);
     else if (strcmp(type, "doubt") == 0)
-        printf("  IN DOUBT %s: %s\n", step, why);
+        run_screen_say(s, "  IN DOUBT %s: %s", step, why);
     else if (strcmp(type, "ask") == 0)
         tell_ask(s, b);
     else if (strcmp(type, "answer") == 0 || strcmp(type, "skip") == 0)
-        printf("  %-12s %s\n", step, why);
+        run_screen_say(s, "  %-12s %s", step, why);
     else if (strcmp(type, "undo") == 0)
-        printf("    %-10s %-12s %s   %s\n", text_of(b, "state"), step, why,
-               took(json_integer_value(json_object_get(b, "dur_ms")), text));
+        run_screen_say(s, "    %-10s %-12s %s   %s", text_of(b, "state"), step, why,
+                       took(json_integer_value(json_object_get(b, "dur_ms")), text));
 }
 
-static void tell_start(const struct run_state *st)
+static void tell_start(const struct run_screen *s)
 {
+    const struct run_state *st = &s->state;
+    if (s->started) {
+        run_screen_say(s, "RUN      %s, plan %.6s", st->id, st->sha);
+        return;
+    }
     DR_FREE char *title = dr_strdup(st->title != NULL ? st->title : "");
-    printf("PLAN     %s%s%s%s, %zu steps, plan %.6s, run %s%s\n", st->plan,
-           title[0] != '\0' ? " (" : "", title, title[0] != '\0' ? ")" : "", st->step_count,
-           st->sha, st->id, st->dry ? "   DRY RUN: nothing is changed" : "");
+    run_screen_say(s, "PLAN     %s%s%s%s, %zu steps, plan %.6s, run %s%s", st->plan,
+                   title[0] != '\0' ? " (" : "", title, title[0] != '\0' ? ")" : "", st->step_count,
+                   st->sha, st->id, st->dry ? "   DRY RUN: nothing is changed" : "");
     if (st->failed != NULL)
-        printf("GIVES UP %s\n", st->failed);
+        run_screen_say(s, "GIVES UP %s", st->failed);
 }
 
-static void tell_impact(const json_t *b)
+static void tell_failed_check(const json_t *b, struct text_list *later)
 {
-    struct health_facts facts;
-    char at[TIME_TEXT_MAX];
-    char ago[DURATION_TEXT_MAX];
-    const char *since = text_of(b, "since");
-    if (since[0] != '\0')
-        printf("BROKE    %s, says %s\n", since, text_of(b, "by"));
-    else if (health_facts_read(json_object_get(b, "health"), &facts) && facts.last_good.known)
-        printf("BROKE    last good answer %s (%s ago), by probe %s\n",
-               time_tell(facts.last_good.wall_ns, at),
-               took((clock_wall_ns() - facts.last_good.wall_ns) / 1000000, ago), facts.probe);
-    else
-        printf("BROKE    not known: no probe looked; the clock counts from this command\n");
+    const char *region = text_of(b, "region");
+    if (region[0] != '\0') /* STANDBY has its words */
+        return;
+    DR_FREE char *line = dr_strf(
+        "         %s %s: %s", text_of(b, "check"),
+        strcmp(text_of(b, "verdict"), "fail") == 0 ? "FAILED" : "CANNOT TELL", text_of(b, "why"));
+    text_list_add(later, line);
 }
 
-static void tell_run(const struct run_screen *s, const char *type, const json_t *b)
+static void tell_go(struct run_screen *s, const json_t *b)
+{
+    run_screen_say(s, "PREFLIGHT %" PRId64 " of %" PRId64 " passed",
+                   (int64_t)json_integer_value(json_object_get(b, "passed")),
+                   (int64_t)json_integer_value(json_object_get(b, "asked")));
+    for (size_t i = 0; i < s->failed.count; i++)
+        run_screen_say(s, "%s", s->failed.items[i]);
+    text_list_fini(&s->failed);
+    s->failed = (struct text_list){ 0 };
+    if (!s->started)
+        run_screen_tell_stakes(s);
+}
+
+static void tell_rewind(const struct run_screen *s, const json_t *b)
+{
+    if (strcmp(text_of(b, "phase"), "begin") != 0)
+        return;
+    run_screen_say(s, "! %s", text_of(b, "why"));
+    run_screen_say(s, "  next standby: %s is put back as it was, then the next is tried",
+                   text_of(b, "region"));
+}
+
+static void tell_run(struct run_screen *s, const char *type, const json_t *b)
 {
     const char *why = text_of(b, "why");
-    const char *phase = text_of(b, "phase");
     if (strcmp(type, "start") == 0)
-        tell_start(&s->state);
-    else if (strcmp(type, "impact") == 0)
-        tell_impact(b);
+        tell_start(s);
+    else if (strcmp(type, "impact") == 0 && !s->started)
+        run_screen_tell_broke(s, text_of(b, "since"), text_of(b, "by"),
+                              json_object_get(b, "health"));
     else if (strcmp(type, "standby") == 0)
-        printf("STANDBY  %-14s %s%s\n", text_of(b, "region"),
-               json_is_true(json_object_get(b, "ready")) ? "" : "NOT READY: ", why);
+        run_screen_say(s, "STANDBY  %-14s %s%s", text_of(b, "region"),
+                       json_is_true(json_object_get(b, "ready")) ? "" : "NOT READY: ", why);
     else if (strcmp(type, "preflight") == 0 && strcmp(text_of(b, "verdict"), "pass") != 0)
-        printf("         %s%s%s %s: %s\n", text_of(b, "check"),
-               text_of(b, "region")[0] != '\0' ? " in " : "", text_of(b, "region"),
-               strcmp(text_of(b, "verdict"), "fail") == 0 ? "FAILED" : "CANNOT TELL", why);
+        tell_failed_check(b, &s->failed);
     else if (strcmp(type, "go") == 0)
-        printf("PREFLIGHT %" PRId64 " of %" PRId64 " passed\n",
-               (int64_t)json_integer_value(json_object_get(b, "passed")),
-               (int64_t)json_integer_value(json_object_get(b, "asked")));
-    else if (strcmp(type, "rewind") == 0 && strcmp(phase, "begin") == 0)
-        printf("! %s\n  next standby: %s is put back as it was, then the next is tried\n", why,
-               text_of(b, "region"));
+        tell_go(s, b);
+    else if (strcmp(type, "rewind") == 0)
+        tell_rewind(s, b);
+    else if (strcmp(type, "held") == 0 && s->state.held_at == NULL)
+        run_screen_say(s, "! %s: no new step begins; running ones finish", why);
     else if (strcmp(type, "back") == 0)
-        printf("Going back%s%s.\n", why[0] != '\0' ? ": " : "", why);
+        run_screen_say(s, "Going back%s%s.", why[0] != '\0' ? ": " : "", why);
     else if (strcmp(type, "resume") == 0)
-        printf("RESUMED  by %s on %s, %" PRId64 " records, chain whole, epoch %" PRId64 "\n",
-               text_of(b, "by"), text_of(b, "host"),
-               (int64_t)json_integer_value(json_object_get(b, "records")), s->state.epoch);
+        run_screen_say(s,
+                       "RESUMED  by %s on %s, %" PRId64 " records, chain whole, epoch %" PRId64 "",
+                       text_of(b, "by"), text_of(b, "host"),
+                       (int64_t)json_integer_value(json_object_get(b, "records")), s->state.epoch);
     else if (strcmp(type, "invariant") == 0 && strcmp(text_of(b, "verdict"), "pass") != 0)
-        printf("! %s\n", why);
+        run_screen_say(s, "! %s", why);
     else if (strcmp(type, "note") == 0)
-        printf("  note: %s\n", text_of(b, "text"));
+        run_screen_say(s, "  note: %s", text_of(b, "text"));
 }
 
 static void tell_json(const struct journal_record *r)
@@ -292,6 +270,7 @@ void run_screen_record(void *arg, const struct journal_record *r)
     struct run_screen *s = arg;
     state_apply(&s->state, r);
     run_screen_know(s, r);
+    step_moves(s, r->body);
     if (s->cli->json) {
         tell_json(r);
         return;
@@ -302,46 +281,118 @@ void run_screen_record(void *arg, const struct journal_record *r)
     else
         tell_run(s, r->type, r->body);
     (void)fflush(stdout);
-    draw(s);
+    run_screen_draw(s);
 }
 
 void run_screen_event(void *arg, const char *step, const json_t *event)
 {
     struct run_screen *s = arg;
     const char *kind = text_of(event, "event");
-    if (strcmp(kind, "progress") != 0 && strcmp(kind, "log") != 0)
+    struct screen_step *p = live_step(s, step);
+    if (p == NULL || (strcmp(kind, "progress") != 0 && strcmp(kind, "log") != 0))
         return;
-    int64_t done = json_integer_value(json_object_get(event, "done"));
-    int64_t total = json_integer_value(json_object_get(event, "total"));
-    const char *unit = text_of(event, "unit");
-    char a[32];
-    char b[32];
-    free(s->progress);
-    free(s->progress_step);
-    s->progress_step = dr_strdup(step);
-    if (strcmp(kind, "log") == 0)
-        s->progress = cli_printable(text_of(event, "text"));
-    else if (strcmp(unit, "bytes") == 0)
-        s->progress = dr_strf("%s of %s", text_size(a, sizeof(a), (uint64_t)done),
-                              text_size(b, sizeof(b), (uint64_t)total));
-    else
-        s->progress = dr_strf("%" PRId64 " of %" PRId64 " %s", done, total, unit);
-    if (s->live && clock_boot_ms() - s->drawn_ms >= REDRAW_MS)
-        draw(s);
+    int64_t now = clock_boot_ms();
+    p->heard_ms = now;
+    p->told = false;
+    if (strcmp(kind, "log") == 0) {
+        free(p->words);
+        p->words = dr_strdup(text_of(event, "text"));
+    } else {
+        p->done = json_integer_value(json_object_get(event, "done"));
+        p->total = json_integer_value(json_object_get(event, "total"));
+        if (p->unit[0] == '\0') {
+            p->first_ms = now;
+            p->first_done = p->done;
+        }
+        (void)snprintf(p->unit, sizeof(p->unit), "%s", text_of(event, "unit"));
+    }
+    if (now - s->drawn_ms >= REDRAW_MS)
+        run_screen_draw(s);
 }
 
-void run_screen_choices(const struct run_screen *s)
+/* Without a live screen the silence of a step is one line, once. */
+static void tell_silence(struct run_screen *s)
+{
+    char text[DURATION_TEXT_MAX];
+    for (size_t i = 0; i < s->step_count; i++) {
+        struct screen_step *p = &s->steps[i];
+        const struct state_step *st = &s->state.steps[i];
+        bool runs = st->at == AT_RUNNING || st->at == AT_CHECKING || st->at == AT_UNDOING;
+        if (!runs || p->told || p->heard_ms == 0 || clock_boot_ms() - p->heard_ms < STALLED_MS)
+            continue;
+        p->told = true;
+        run_screen_say(s, "  %-12s no progress for 30s: waits for %s%s%s", st->id, st->use,
+                       p->timeout_ms > 0 ? ", at most " : "",
+                       p->timeout_ms > 0 ? duration_print(p->timeout_ms, text) : "");
+        (void)fflush(stdout);
+    }
+}
+
+void run_screen_tick(struct run_screen *s)
+{
+    if (s->cli->json)
+        return;
+    if (!s->live)
+        tell_silence(s);
+    else if (clock_boot_ms() - s->drawn_ms >= TICK_MS)
+        run_screen_draw(s);
+}
+
+/* -- held -------------------------------------------------------------------------------------------- */
+
+bool run_screen_has_next(const struct run_state *st)
+{
+    const struct state_step *at = state_step_of(st, st->held_at);
+    return st->target != NULL && !st->back && !st->rewind.open && !state_past_ponr(st) &&
+           at != NULL && at->target && strcmp(at->use, "region.pick") != 0;
+}
+
+static void add_choice(struct text_list *lines, const char *key, const char *what, const char *how)
+{
+    DR_FREE char *line = dr_strf("    %s  %-48s %s", key, what, how);
+    text_list_add(lines, line);
+}
+
+void run_screen_choices(const struct run_screen *s, struct text_list *lines)
 {
     const struct run_state *st = &s->state;
-    const char *at = st->held_at != NULL ? st->held_at : "STEP";
-    printf("HELD%s%s: %s\n", st->held_at != NULL ? " at " : "",
-           st->held_at != NULL ? st->held_at : "", st->why != NULL ? st->why : "");
-    printf("  Nothing more will happen by itself. You can:\n");
-    printf("    r  go on from here (what failed is tried again)   drctl runs resume %s\n", st->id);
-    if (st->held_at != NULL)
-        printf("    s  go on without it                               drctl runs skip %s %s "
-               "--reason TEXT [--by-hand]\n",
-               st->id, at);
-    printf("    u  take everything back                           drctl runs undo %s\n", st->id);
-    printf("  Its last words: drctl runs show %s\n", st->id);
+    const struct state_step *at = state_step_of(st, st->held_at);
+    bool doubt = at != NULL && at->at == AT_UNKNOWN;
+    DR_FREE char *head =
+        dr_strf("HELD%s%s: %s", st->held_at != NULL ? " at " : "",
+                st->held_at != NULL ? st->held_at : "", st->why != NULL ? st->why : "");
+    DR_FREE char *resume = dr_strf("drctl runs resume %s", st->id);
+    DR_FREE char *skip = dr_strf("drctl runs skip %s %s %s--reason TEXT", st->id,
+                                 at != NULL ? at->id : "", doubt ? "--by-hand " : "");
+    DR_FREE char *next = dr_strf("drctl runs next %s", st->id);
+    DR_FREE char *undo = dr_strf("drctl runs undo %s", st->id);
+    DR_FREE char *give_up =
+        dr_strf("give %s up, try the next standby", st->target != NULL ? st->target : "");
+    DR_FREE char *words = dr_strf("  Its last words: drctl runs show %s%s%s", st->id,
+                                  at != NULL ? " " : "", at != NULL ? at->id : "");
+    text_list_add(lines, head);
+    text_list_add(lines, "  Nothing more will happen by itself. You can:");
+    add_choice(lines, "r",
+               doubt      ? "ask again whether it is in place"
+               : st->back ? "go on taking back"
+                          : "go on from here (what failed is tried again)",
+               resume);
+    if (at != NULL)
+        add_choice(lines, "s",
+                   st->back ? "leave this one behind, go on"
+                   : doubt  ? "it is in place, I looked: go on"
+                            : "go on without it",
+                   skip);
+    if (run_screen_has_next(st))
+        add_choice(lines, "n", give_up, next);
+    add_choice(lines, "u", "take everything back", undo);
+    text_list_add(lines, words);
+}
+
+void run_screen_tell_choices(const struct run_screen *s)
+{
+    DR_CLEANUP(text_list_fini) struct text_list lines = { 0 };
+    run_screen_choices(s, &lines);
+    for (size_t i = 0; i < lines.count; i++)
+        run_screen_say(s, "%s", lines.items[i]);
 }

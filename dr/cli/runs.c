@@ -3,7 +3,7 @@
  *
  *     list show watch                        read journals, and nothing else
  *     approve reject abort undo              of a run with a living runner: put into its inbox
- *     resume skip undo approve reject abort  of one without: this process becomes the runner
+ *     resume skip undo next approve reject abort  of one without: this process becomes the runner
  */
 #include <stdio.h>
 #include <string.h>
@@ -122,12 +122,16 @@ static int run_list(struct cli *cli, const struct config *c)
 
 /* -- show ---------------------------------------------------------------------------------------- */
 
-static void print_step(const struct state_step *st)
+static void print_step(const struct run_screen *s, const struct state_step *st)
 {
     char text[DURATION_TEXT_MAX];
-    printf("  %-12s %-44s %-9s %s%s%s\n", st->id, st->title != NULL ? st->title : "",
-           step_at_name(st->at), st->dur_ms > 0 ? duration_tell(st->dur_ms, text) : "",
-           st->why != NULL && st->why[0] != '\0' ? "   " : "", st->why != NULL ? st->why : "");
+    DR_FREE char *picked = strcmp(st->use, "region.pick") == 0 && st->at == AT_DONE
+                               ? run_screen_pick(&s->state)
+                               : NULL;
+    const char *why = picked != NULL ? picked : st->why != NULL ? st->why : "";
+    run_screen_say(s, "  %-12s %-44s %-9s %s%s%s", st->id, st->title != NULL ? st->title : "",
+                   step_at_name(st->at), st->dur_ms > 0 ? duration_tell(st->dur_ms, text) : "",
+                   why[0] != '\0' ? "   " : "", why);
 }
 
 static void print_records_of(const struct journal_records *all, const char *step)
@@ -167,19 +171,20 @@ static int run_show(struct cli *cli, const struct config *c, const struct runs_w
         print_records_of(&all, w->step);
         return EXIT_DONE;
     }
-    printf("%s %s %s  %s%s%s   epoch %lld   %s%s%s\n", w->run, st->mode, st->plan,
-           st->failed != NULL ? st->failed : "", st->failed != NULL ? " -> " : "",
-           st->target != NULL ? st->target : "", (long long)st->epoch, run_phase_name(st->phase),
-           st->why != NULL ? ": " : "", st->why != NULL ? st->why : "");
+    run_screen_say(&s, "%s %s %s  %s%s%s   epoch %lld   %s%s%s", w->run, st->mode, st->plan,
+                   st->failed != NULL ? st->failed : "", st->failed != NULL ? " -> " : "",
+                   st->target != NULL ? st->target : "", (long long)st->epoch,
+                   run_phase_name(st->phase), st->why != NULL ? ": " : "",
+                   st->why != NULL ? st->why : "");
     for (size_t i = 0; i < st->standby_count; i++)
-        printf("  STANDBY %-14s %s%s\n", st->standbys[i].region,
-               st->standbys[i].ready ? "" : "NOT READY: ", st->standbys[i].why);
+        run_screen_say(&s, "  STANDBY %-14s %s%s", st->standbys[i].region,
+                       st->standbys[i].ready ? "" : "NOT READY: ", st->standbys[i].why);
     for (size_t i = 0; i < st->step_count; i++)
-        print_step(&st->steps[i]);
+        print_step(&s, &st->steps[i]);
     if (st->phase == RUN_HELD)
-        run_screen_choices(&s);
+        run_screen_tell_choices(&s);
     else if (!run_is_final(st->phase) && !journal_is_live(c->state_dir, w->run))
-        printf("! its runner is gone. Go on from here: drctl runs resume %s\n", w->run);
+        run_screen_say(&s, "! its runner is gone. Go on from here: drctl runs resume %s", w->run);
     return EXIT_DONE;
 }
 
@@ -202,10 +207,11 @@ static int run_watch(struct cli *cli, const struct config *c, const struct runs_
             break;
         struct timespec pause = { .tv_nsec = (long)WATCH_MS * 1000000 };
         (void)nanosleep(&pause, NULL);
+        run_screen_tick(&s);
     }
     run_screen_rest(&s);
     if (!cli->json && s.state.phase == RUN_HELD)
-        run_screen_choices(&s);
+        run_screen_tell_choices(&s);
     return EXIT_DONE;
 }
 
@@ -335,6 +341,7 @@ static const struct action {
     { "list", false, false },    { "show", false, false },  { "watch", false, false },
     { "approve", false, false }, { "reject", false, true }, { "resume", false, false },
     { "skip", true, true },      { "undo", false, false },  { "abort", false, true },
+    { "next", false, false },
 };
 
 static const struct action *find_action(const char *name)
@@ -423,7 +430,7 @@ static int run_runs(struct cli *cli)
 
 const struct cli_verb verb_runs = {
     .name = "runs",
-    .summary = "list, show, watch, resume, undo, skip, approve, reject, abort",
+    .summary = "list, show, watch, resume, undo, skip, next, approve, reject, abort",
     .usage = "drctl runs [list]\n"
              "drctl runs show [RUN] [STEP]      watch [RUN]\n"
              "drctl runs approve [RUN] [STEP] [--choice X]\n"
@@ -436,6 +443,8 @@ const struct cli_verb verb_runs = {
              "      Go on without it; --by-hand: I did it myself; --confirm: to skip a fence.\n"
              "drctl runs undo [RUN] [--to STEP]\n"
              "      Take back, newest first, to the point of no return.\n"
+             "drctl runs next [RUN]\n"
+             "      Give the standby up, put it back as it was, try the next one.\n"
              "drctl runs abort [RUN] --reason TEXT\n"
              "      Stop now and leave everything as it is.\n"
              "RUN: the newest one that goes on, if left out.\n",

@@ -56,7 +56,8 @@ void add_failure(struct engine *e, size_t i, json_t *body, enum step_at at)
     }
 }
 
-static void begin_rewind(struct engine *e, const char *why)
+/* run: the phase that comes with it, or RUN_NONE. */
+static void begin_rewind(struct engine *e, const char *why, enum run_phase run)
 {
     json_t *b = json_object();
     json_t *steps = json_array();
@@ -67,7 +68,15 @@ static void begin_rewind(struct engine *e, const char *why)
         if (e->state.steps[i - 1].target && e->state.steps[i - 1].ours)
             json_array_append_new(steps, json_printable(e->state.steps[i - 1].id));
     json_put(b, "steps", steps);
+    if (run != RUN_NONE)
+        body_run(b, run);
     commit(e, "rewind", b);
+}
+
+void give_up_target(struct engine *e, const char *by)
+{
+    DR_FREE char *why = dr_strf("%s is given up, at %s's word", e->state.target, by);
+    begin_rewind(e, why, RUN_RUNNING);
 }
 
 bool act_on_failures(struct engine *e)
@@ -93,7 +102,7 @@ bool act_on_failures(struct engine *e)
         return true;
     }
     if (word == ON_NEXT_STANDBY) {
-        begin_rewind(e, why);
+        begin_rewind(e, why, RUN_NONE);
         return true;
     }
     json_t *b = json_object();

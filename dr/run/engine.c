@@ -456,6 +456,22 @@ static enum dr_rc hear_undo(struct engine *e, const json_t *words, struct dr_err
     return DR_OK;
 }
 
+/* The standby is given up as by on_error: next_standby; what does not belong to it (the fence) stays. */
+static enum dr_rc hear_next(struct engine *e, const json_t *words, struct dr_err *err)
+{
+    const struct state_step *st = state_step_of(&e->state, e->state.held_at);
+    if (e->state.phase != RUN_HELD || e->state.back || e->state.rewind.open || active_jobs(e) > 0)
+        return dr_fail(err, DR_E_REFUSED,
+                       "a standby is given up only while the run is held, and "
+                       "not going back");
+    if (state_past_ponr(&e->state))
+        return dr_fail(err, DR_E_REFUSED, "the point of no return is passed");
+    if (e->state.target == NULL || st == NULL || !st->target || strcmp(st->use, "region.pick") == 0)
+        return dr_fail(err, DR_E_REFUSED, "what holds the run does not belong to a standby");
+    give_up_target(e, word(words, "by"));
+    return DR_OK;
+}
+
 static enum dr_rc hear_abort(struct engine *e, const json_t *words, struct dr_err *err)
 {
     if (run_is_final(e->state.phase))
@@ -489,6 +505,8 @@ enum dr_rc engine_hear(struct engine *e, const json_t *words, struct dr_err *err
         return hear_skip(e, words, err);
     if (strcmp(verb, "undo") == 0)
         return hear_undo(e, words, err);
+    if (strcmp(verb, "next") == 0)
+        return hear_next(e, words, err);
     if (strcmp(verb, "abort") == 0)
         return hear_abort(e, words, err);
     if (strcmp(verb, "resume") == 0 && e->state.phase == RUN_HELD)

@@ -69,7 +69,8 @@ enum dr_rc engine_resume(struct engine *e, const char *by, const char *host, boo
 /*
  * Words of a person: {"verb":"approve","step","by","via","choice"} {"verb":"reject",...,"reason"}
  * {"verb":"skip","step","by","reason","by_hand"} {"verb":"undo","by","to","reason"}
- * {"verb":"abort","by","reason"} {"verb":"resume","by"}. DR_E_REFUSED says why they cannot be followed.
+ * {"verb":"abort","by","reason"} {"verb":"resume","by"}
+ * {"verb":"next","by"}: give the standby up. DR_E_REFUSED says why they cannot be followed.
  */
 enum dr_rc engine_hear(struct engine *e, const json_t *words, struct dr_err *err) DR_MUST_USE;
 

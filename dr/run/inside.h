@@ -129,8 +129,9 @@ bool is_candidate(const struct engine *e, const char *region);
 
 /* Put state, decision and what follows for the run into the body of a failure. */
 void add_failure(struct engine *e, size_t i, json_t *body, enum step_at at);
-bool is_decided(const struct engine *e); /* a failure waits to be acted on */
-bool act_on_failures(struct engine *e);  /* true: something changed */
+bool is_decided(const struct engine *e);               /* a failure waits to be acted on */
+bool act_on_failures(struct engine *e);                /* true: something changed */
+void give_up_target(struct engine *e, const char *by); /* the next standby, at a person's word */
 bool back_advance(struct engine *e);
 bool rewind_advance(struct engine *e);
 
