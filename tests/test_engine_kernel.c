@@ -269,6 +269,7 @@ static void a_lease_lost_while_the_intent_is_stored_stops_the_effect(void **stat
     struct dr_err err = { 0 };
     make("{\"steps\":[{\"id\":\"a\",\"use\":\"own\"}]}");
     world.lose_at = 1;
+    world.late_deaths = true; /* what was begun could not be called back */
     fake_say(&world, "check:a", "fail");
     assert_int_equal(engine_go(engine, &err), DR_E_REFUSED);
     assert_false(stands("a"));

@@ -196,6 +196,54 @@ static void runs_are_listed_by_number(void **state)
     assert_string_equal(joined, "R-1 R-2 R-10");
 }
 
+/* The three records as another host has them; here only the first `keep`. */
+static void part(size_t keep, struct journal_records *ret)
+{
+    struct dr_err err = { 0 };
+    write_three();
+    assert_int_equal(journal_load(dir, "R-1", ret, &err), DR_OK);
+    DR_CLEANUP(buf_fini) struct buf lines = { 0 };
+    for (size_t i = 0; i < keep; i++)
+        journal_print(&ret->items[i], &lines);
+    put_file(lines.data != NULL ? lines.data : "", lines.len);
+}
+
+static void a_journal_is_completed_from_elsewhere(void **state)
+{
+    (void)state;
+    for (size_t keep = 0; keep <= 3; keep++) {
+        struct dr_err err = { 0 };
+        DR_CLEANUP(journal_records_fini) struct journal_records all = { 0 };
+        DR_CLEANUP(journal_records_fini) struct journal_records back = { 0 };
+        part(keep, &all);
+        DR_CLEANUP(journal_close_ptr) struct journal *j = NULL;
+        assert_int_equal(journal_open(dir, "R-1", &j, &err), DR_OK);
+        assert_int_equal(journal_extend(j, &all, &err), DR_OK);
+        assert_int_equal(journal_append(j, "note", body(4), &err), DR_OK);
+        assert_int_equal(journal_load(dir, "R-1", &back, &err), DR_OK);
+        assert_int_equal(back.count, 4);
+        assert_string_equal(back.items[2].hash, all.items[2].hash);
+        assert_int_equal(fs_remove_tree(dir, &err), DR_OK);
+        assert_int_equal(fs_make_dirs(dir, 0700, &err), DR_OK);
+    }
+}
+
+static void a_journal_that_went_another_way_is_left_alone(void **state)
+{
+    (void)state;
+    struct dr_err err = { 0 };
+    DR_CLEANUP(journal_records_fini) struct journal_records all = { 0 };
+    DR_CLEANUP(journal_records_fini) struct journal_records back = { 0 };
+    part(2, &all);
+    DR_CLEANUP(journal_close_ptr) struct journal *j = NULL;
+    assert_int_equal(journal_open(dir, "R-1", &j, &err), DR_OK);
+    assert_int_equal(journal_append(j, "note", body(9), &err), DR_OK);
+    assert_int_equal(journal_extend(j, &all, &err), DR_E_CORRUPT);
+    assert_int_equal(journal_load(dir, "R-1", &back, &err), DR_OK);
+    assert_int_equal(back.count, 3);
+    assert_string_not_equal(back.items[2].hash, all.items[2].hash);
+}
+
 static void names_that_are_no_run_are_refused(void **state)
 {
     (void)state;
@@ -375,6 +423,9 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(one_writer_at_a_time, setup, teardown),
         cmocka_unit_test_setup_teardown(runs_are_listed_by_number, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_journal_is_completed_from_elsewhere, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_journal_that_went_another_way_is_left_alone, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(names_that_are_no_run_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(words_for_a_runner_arrive_once_and_in_order, setup,
                                         teardown),
