@@ -179,9 +179,10 @@ static void tell_failed_check(const json_t *b, struct text_list *later)
 
 static void tell_go(struct run_screen *s, const json_t *b)
 {
-    run_screen_say(s, "PREFLIGHT %" PRId64 " of %" PRId64 " passed",
-                   (int64_t)json_integer_value(json_object_get(b, "passed")),
-                   (int64_t)json_integer_value(json_object_get(b, "asked")));
+    if (json_integer_value(json_object_get(b, "asked")) > 0)
+        run_screen_say(s, "PREFLIGHT %" PRId64 " of %" PRId64 " passed",
+                       (int64_t)json_integer_value(json_object_get(b, "passed")),
+                       (int64_t)json_integer_value(json_object_get(b, "asked")));
     for (size_t i = 0; i < s->failed.count; i++)
         run_screen_say(s, "%s", s->failed.items[i]);
     text_list_fini(&s->failed);
