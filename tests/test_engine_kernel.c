@@ -227,7 +227,7 @@ static void the_proof_stands_in_the_journal(void **state)
 
 /* -- going on without a fence --------------------------------------------------------------------- */
 
-#define SKIP(by)                                                                  \
+#define SKIPPED_BY(by)                                                            \
     "{\"verb\":\"skip\",\"by\":\"" by "\",\"step\":\"fence\",\"confirm\":\"us\"," \
     "\"reason\":\"pulled the plug\"}"
 #define TWO_MUST_SAY                                                                                \
@@ -239,12 +239,12 @@ static void a_fence_is_skipped_by_as_many_people_as_the_largest_approval(void **
     (void)state;
     fake_say(&world, "apply:fence", "fail");
     assert_string_equal(run_plan(TWO_MUST_SAY), "held");
-    assert_int_equal(hear(SKIP("ana")), DR_OK);
+    assert_int_equal(hear(SKIPPED_BY("ana")), DR_OK);
     assert_string_equal(go(), "held");
     assert_non_null(strstr(engine_state(engine)->why, "takes 2 people"));
     assert_false(stands("live"));
-    assert_int_equal(hear(SKIP("ana")), DR_E_REFUSED); /* the same person again */
-    assert_int_equal(hear(SKIP("bo")), DR_OK);
+    assert_int_equal(hear(SKIPPED_BY("ana")), DR_E_REFUSED); /* the same person again */
+    assert_int_equal(hear(SKIPPED_BY("bo")), DR_OK);
     assert_string_equal(go(), "recovered");
     assert_true(stands("live"));
 }
@@ -254,9 +254,9 @@ static void an_agreement_ends_with_the_next_attempt(void **state)
     (void)state;
     fake_say(&world, "apply:fence", "fail fail");
     assert_string_equal(run_plan(TWO_MUST_SAY), "held");
-    assert_int_equal(hear(SKIP("ana")), DR_OK);
+    assert_int_equal(hear(SKIPPED_BY("ana")), DR_OK);
     assert_string_equal(resume(), "held"); /* the fence was tried again, and failed again */
-    assert_int_equal(hear(SKIP("bo")), DR_OK);
+    assert_int_equal(hear(SKIPPED_BY("bo")), DR_OK);
     assert_string_equal(go(), "held");
     assert_false(stands("live"));
 }

@@ -202,8 +202,8 @@ fact "a source that is not there fails, named once, with what to do" is \
 mv srv/away srv/app
 
 # -- a reader that had enough ------------------------------------------------------------------------------------------------
-"$DRCTL" -q export "$id" 2>talk | head -c 10 >/dev/null || true
-fact "export into a pipe that closes says nothing" is "$(cat talk)" ""
+"$DRCTL" -q export "$id" 2>export.talk | head -c 10 >/dev/null || true
+fact "export into a pipe that closes says nothing" is "$(cat export.talk)" ""
 
 # -- no snapshot at all ---------------------------------------------------------------------------------------------------------
 mkdir new-us new-eu

@@ -1,3 +1,7 @@
+/*
+ * The first record of a run: everything that resume needs to know of plan, configuration and
+ * people, so that no later step has to read a file that may have changed meanwhile.
+ */
 #include "dr/run/begin.h"
 
 #include "dr/run/health.h"

@@ -1,3 +1,8 @@
+/*
+ * The engine's heart: one look after another at what the journal says, until nothing is left to
+ * start, to wait for or to decide. It writes records and asks the world (world.h) for effects; it
+ * holds no truth of its own, so a dead engine is replaced by replaying the same records.
+ */
 #include "dr/run/engine.h"
 
 #include <inttypes.h>

@@ -1,3 +1,8 @@
+/*
+ * The safety kernel's questions before an effect: is there a fence with a proof, for the region that
+ * is given up; is a promotion standing; may the lease still be believed. Each answer is computed
+ * from the records.
+ */
 #include "dr/run/guard.h"
 
 #include <string.h>

@@ -1,3 +1,8 @@
+/*
+ * The world as it is: steps are child processes, records go to buckets outside the failed region, the
+ * lease is renewed, the prober is asked, all on one event loop. Tests put another world behind the
+ * same interface.
+ */
 #include "dr/run/real.h"
 
 #include <errno.h>

@@ -1,3 +1,7 @@
+/*
+ * A whole run from a plan or from a journal: which run, whose lease, which world; then the engine
+ * drives it to its end, to a person, or to the loss of the lease.
+ */
 #include "dr/run/run.h"
 
 #include <pwd.h>

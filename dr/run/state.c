@@ -1,3 +1,7 @@
+/*
+ * Replay: records in, the state of the run out. Pure, total and the same for engine, screens, report and
+ * resume; what is not in a record does not exist.
+ */
 #include "dr/run/state.h"
 
 #include <string.h>

@@ -1,3 +1,7 @@
+/*
+ * The states of steps and runs and what may follow what, as tables: a change that no row allows is a
+ * broken journal, or a bug of ours.
+ */
 #include "dr/run/table.h"
 
 #include <string.h>

@@ -1,3 +1,8 @@
+/*
+ * One step as a process of its own: its own group, the request on a descriptor, events read line by line
+ * within limits, a deadline that ends the whole group, and exactly one outcome whatever the
+ * child does.
+ */
 #include "dr/step/child.h"
 
 #include <errno.h>

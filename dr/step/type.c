@@ -523,14 +523,6 @@ const struct step_arg *step_type_arg(const struct step_type *type, const char *n
     return NULL;
 }
 
-const struct step_output *step_type_output(const struct step_type *type, const char *name)
-{
-    for (const struct step_output *o = type->outputs; o->name != NULL; o++)
-        if (strcmp(o->name, name) == 0)
-            return o;
-    return NULL;
-}
-
 const char *step_arg_word(enum arg_type type)
 {
     static const char *const words[] = {

@@ -87,9 +87,8 @@ const char *step_drill_word(enum step_drill drill);
 /* All of them, by name; the count in ret_count. */
 const struct step_type *step_type_all(size_t *ret_count);
 
-/* NULL when the type has no such argument or output. */
+/* NULL when the type has no such argument. */
 const struct step_arg *step_type_arg(const struct step_type *type, const char *name);
-const struct step_output *step_type_output(const struct step_type *type, const char *name);
 
 /* Everything from STEP_FENCE on changes the world. */
 static inline bool step_is_effect(const struct step_type *type)
