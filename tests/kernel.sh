@@ -3,31 +3,9 @@
 set -euo pipefail
 # shellcheck source=tests/support/facts.sh
 . "$(dirname "$0")/support/facts.sh"
-unset DRCTL_CONFIG
-export DRCTL_OPERATOR=ana
-cd "$work"
-mkdir -p us eu ap srv
-echo hello >srv/f
-
-cat >dr.yaml <<YAML
-disaster_recovery:
-  backup_policy:
-    full_backup: {frequency: daily, retention: 30d}
-  incident_response:
-    contact_information: {dr-commander: [ana, bo]}
-sites:
-  - {name: us, region: us-east-1, address: 127.0.0.1}
-  - {name: eu, region: eu-west-1, address: 127.0.0.2}
-  - {name: ap, region: ap-southeast-1, address: 127.0.0.3}
-sources:
-  - {name: app, path: $work/srv, class: data}
-buckets:
-  - {name: us, url: "file://$work/us", region: us-east-1}
-  - {name: eu, url: "file://$work/eu", region: eu-west-1}
-  - {name: ap, url: "file://$work/ap", region: ap-southeast-1}
-coordination: {lease: {driver: file, path: $work/leases, hold: 1s, take: 2s}}
-state_dir: $work/state
-YAML
+# shellcheck source=tests/support/regions.sh
+. "$root/tests/support/regions.sh"
+three_regions "ana, bo" ap ap-southeast-1
 until_true() { for _ in $(seq 600); do "$@" 2>/dev/null && return 0; sleep 0.1; done; return 1; }
 newest() { find state/runs -maxdepth 1 -name 'R-*' -printf '%f\n' | sort -t- -k2 -n | tail -n 1; }
 plan() { cat >"$1.yaml"; }

@@ -4,30 +4,9 @@
 set -euo pipefail
 # shellcheck source=tests/support/facts.sh
 . "$(dirname "$0")/support/facts.sh"
-unset DRCTL_CONFIG
-export DRCTL_OPERATOR=ana
-cd "$work"
-
-mkdir -p us eu srv
-echo hello >srv/f
-cat >dr.yaml <<YAML
-disaster_recovery:
-  backup_policy:
-    full_backup: {frequency: daily, retention: 30d}
-  incident_response:
-    contact_information: {dr-commander: [ana]}
-sites:
-  - {name: us, region: us-east-1, address: 127.0.0.1}
-  - {name: eu, region: eu-west-1, address: 127.0.0.2}
-  - {name: ap, region: ap-southeast-1, address: 127.0.0.3}
-sources:
-  - {name: app, path: $work/srv, class: data}
-buckets:
-  - {name: us, url: "file://$work/us", region: us-east-1}
-  - {name: eu, url: "file://$work/eu", region: eu-west-1}
-coordination: {lease: {driver: file, path: $work/leases, hold: 1s, take: 2s}}
-state_dir: $work/state
-YAML
+# shellcheck source=tests/support/regions.sh
+. "$root/tests/support/regions.sh"
+three_regions ana
 cat >fall.yaml <<YAML
 plan: fall
 regions: [us-east-1, eu-west-1, ap-southeast-1]
