@@ -26,9 +26,13 @@ struct work_hooks {
 /* -- backup -------------------------------------------------------------------------------- */
 
 struct backup_result {
-    char id[SNAPSHOT_ID_MAX];
+    char id[SNAPSHOT_ID_MAX];     /* empty after a dry run */
+    const char *kind;             /* as taken: "full" when there was nothing to build on; static */
+    char parent[SNAPSHOT_ID_MAX]; /* the snapshot it was made from, or empty */
     uint64_t files, entries, bytes;
-    uint64_t stored;          /* bytes put into each bucket */
+    uint64_t added, changed, removed, unchanged; /* entries, against the parent */
+    uint64_t read;                               /* bytes of file data that were read */
+    uint64_t stored;          /* bytes put into each bucket (dry run: that would be) */
     size_t warnings;          /* files skipped or changed while read: exit 8 */
     size_t copies;            /* buckets that hold it durably */
     size_t wanted;            /* W: with fewer copies the exit is 9, with 0 it is a failure */
@@ -37,10 +41,21 @@ struct backup_result {
 };
 void backup_result_fini(struct backup_result *r);
 
+struct exclude;
+
+/* What to take, and how. Zero means the default everywhere; all pointers are borrowed. */
 struct backup_wish {
     const struct config_source *source;
-    const char *kind; /* "full" */
-    int64_t epoch;    /* of the lease under which it is taken, 0 without one */
+    const char
+        *kind;     /* "full", "incremental", "config", or NULL: incremental, full the first time */
+    int64_t epoch; /* of the lease under which it is taken, 0 without one */
+    const struct text_list *tags;  /* words kept with the snapshot, or NULL */
+    const struct exclude *exclude; /* instead of the source's own patterns, or NULL */
+    bool one_file_system, exclude_caches;
+    bool dry_run;          /* everything but writing to buckets and state_dir */
+    const char *stdin_as;  /* not the source's tree but descriptor 0, as one file of this name */
+    uint64_t upload_limit; /* bytes a second and bucket, 0: none */
+    bool inline_work;      /* no threads at all: each call in one fixed order (for sweeps) */
 };
 
 /* One snapshot of one source into every bucket. */
