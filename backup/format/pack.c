@@ -27,38 +27,60 @@ void pack_start(struct pack *p, const uint8_t nonce[NONCE_SIZE])
     memset(p->name, 0, sizeof p->name);
 }
 
+void pack_rows_add(struct buf *rows, const struct pack_row *row)
+{
+    buf_add(rows, row->id, DIGEST_SIZE);
+    wire_add_u32(rows, row->offset);
+    wire_add_u32(rows, row->stored);
+    wire_add_u32(rows, row->raw);
+    wire_add_u32(rows, row->kind);
+}
+
+void pack_digests_add(struct buf *out, const void *digests, size_t count)
+{
+    DR_ASSERT(count > 0 && count < PACK_ROWS_MAX);
+    wire_add_u32(out, DIGEST_MAGIC);
+    wire_add_u32(out, (uint32_t)(count * DIGEST_SIZE));
+    buf_add(out, digests, count * DIGEST_SIZE);
+}
+
+uint64_t pack_table_len(uint32_t count)
+{
+    return TABLE_FIXED + (uint64_t)count * ROW_SIZE;
+}
+
+void pack_table_add(struct buf *out, const uint8_t nonce[NONCE_SIZE], const struct buf *rows,
+                    uint32_t count)
+{
+    DR_ASSERT(count <= PACK_ROWS_MAX && rows->len == (size_t)count * ROW_SIZE);
+    uint32_t total = (uint32_t)pack_table_len(count);
+    wire_add_u32(out, TABLE_MAGIC);
+    wire_add_u32(out, total - SKIP_SIZE);
+    buf_add(out, table_magic, 4);
+    buf_add(out, nonce, NONCE_SIZE);
+    wire_add_u32(out, count);
+    buf_add(out, rows->len > 0 ? rows->data : "", rows->len);
+    wire_add_u32(out, total);
+    buf_add(out, tail_magic, 4);
+}
+
 void pack_add(struct pack *p, struct pack_row *row, const void *frame)
 {
     DR_ASSERT(p->bytes.len + row->stored < PACK_SIZE_MAX && p->row_count < PACK_ROWS_MAX);
     row->offset = (uint32_t)p->bytes.len;
     buf_add(&p->bytes, frame, row->stored);
-    buf_add(&p->rows, row->id, DIGEST_SIZE);
-    wire_add_u32(&p->rows, row->offset);
-    wire_add_u32(&p->rows, row->stored);
-    wire_add_u32(&p->rows, row->raw);
-    wire_add_u32(&p->rows, row->kind);
+    pack_rows_add(&p->rows, row);
     p->row_count++;
 }
 
 void pack_add_digests(struct pack *p, const void *digests, size_t count)
 {
-    DR_ASSERT(count > 0 && count < PACK_ROWS_MAX);
-    wire_add_u32(&p->bytes, DIGEST_MAGIC);
-    wire_add_u32(&p->bytes, (uint32_t)(count * DIGEST_SIZE));
-    buf_add(&p->bytes, digests, count * DIGEST_SIZE);
+    pack_digests_add(&p->bytes, digests, count);
 }
 
 void pack_seal(struct pack *p)
 {
-    uint32_t total = TABLE_FIXED + p->row_count * ROW_SIZE;
-    wire_add_u32(&p->bytes, TABLE_MAGIC);
-    wire_add_u32(&p->bytes, total - SKIP_SIZE);
-    buf_add(&p->bytes, table_magic, 4);
-    buf_add(&p->bytes, p->nonce, NONCE_SIZE);
-    wire_add_u32(&p->bytes, p->row_count);
-    buf_add(&p->bytes, p->rows.len > 0 ? p->rows.data : "", p->rows.len);
-    wire_add_u32(&p->bytes, total);
-    buf_add(&p->bytes, tail_magic, 4);
+    pack_table_add(&p->bytes, p->nonce, &p->rows, p->row_count);
     hash_bytes(p->bytes.data, p->bytes.len, p->name);
 }
 

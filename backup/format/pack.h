@@ -39,6 +39,21 @@ void pack_add_digests(struct pack *p, const void *digests, size_t count);
 void pack_seal(struct pack *p);
 void pack_fini(struct pack *p);
 
+/* -- the same in parts, for a writer that keeps no pack in memory ------------------------------ */
+
+/* Append one row of a table to rows. */
+void pack_rows_add(struct buf *rows, const struct pack_row *row);
+
+/* Append a digest frame of count digests. count > 0. */
+void pack_digests_add(struct buf *out, const void *digests, size_t count);
+
+/* Append the table of count encoded rows: the last bytes of a pack. */
+void pack_table_add(struct buf *out, const uint8_t nonce[NONCE_SIZE], const struct buf *rows,
+                    uint32_t count);
+
+/* How many bytes that will be. */
+uint64_t pack_table_len(uint32_t count);
+
 /* -- reading ------------------------------------------------------------------------------- */
 
 struct pack_table {

@@ -41,6 +41,7 @@ struct run {
     const struct work_hooks *hooks;
     struct backup_result result;
     struct buckets *buckets;
+    struct packs *packs;
     struct stream *stream;
     struct walk *walk;
     struct snapshot snapshot;
@@ -63,6 +64,7 @@ static void run_fini(struct run *r)
 {
     walk_free(r->walk);
     stream_free(r->stream);
+    packs_free(r->packs);
     buckets_free(r->buckets);
     snapshot_fini(&r->snapshot);
     for (size_t i = 0; i < r->link_cap; i++)
@@ -106,10 +108,9 @@ static bool on_progress(void *arg, uint64_t bytes)
     return tell_progress(r);
 }
 
-static enum dr_rc on_put(void *arg, const char *name, const void *data, size_t len,
-                         struct dr_err *err)
+static enum dr_rc on_put(void *arg, struct spooled *pack, struct dr_err *err)
 {
-    return buckets_put(((struct run *)arg)->buckets, name, data, len, err);
+    return buckets_put(((struct run *)arg)->buckets, pack, err);
 }
 
 /* -- hard links ---------------------------------------------------------------------------- */
@@ -313,12 +314,15 @@ static enum dr_rc run_all(struct run *r, struct repo *repo, const char *kind, in
     DR_TRY(buckets_new(repo, &r->buckets, err));
     DR_TRY(buckets_repository(r->buckets, &repository, err));
     describe(r, kind, epoch, &repository);
-    struct stream_options so = { .seed = repository.seed,
-                                 .pack_target = repository.pack_bytes,
-                                 .put = on_put,
-                                 .progress = on_progress,
-                                 .arg = r };
-    memcpy(so.nonce, r->snapshot.nonce, NONCE_SIZE);
+    struct packs_options po = { .target = repository.pack_bytes,
+                                .state_dir = repo_config(repo)->state_dir,
+                                .put = on_put,
+                                .arg = r };
+    memcpy(po.nonce, r->snapshot.nonce, NONCE_SIZE);
+    r->packs = packs_new(&po);
+    struct stream_options so = {
+        .seed = repository.seed, .packs = r->packs, .progress = on_progress, .arg = r
+    };
     warn_if_distrusted(r, repo_config(repo), keys_public(keys));
     r->stream = stream_new(&so);
     DR_TRY(read_source(r, err));

@@ -116,12 +116,14 @@ static enum dr_rc put_one(struct target *t, const char *name, const void *data, 
     return rc;
 }
 
-enum dr_rc buckets_put(struct buckets *b, const char *name, const void *data, size_t len,
-                       struct dr_err *err)
+enum dr_rc buckets_put(struct buckets *b, struct spooled *pack, struct dr_err *err)
 {
+    char name[NAMES_MAX];
+    names_pack(pack->name, name);
     for (size_t i = 0; i < b->count; i++)
         if (b->targets[i].good)
-            (void)put_one(&b->targets[i], name, data, len); /* it dropped out, with its reason */
+            (void)put_one(&b->targets[i], name, pack->data,
+                          pack->len); /* it dropped out, with its reason */
     return is_any_good(b) ? DR_OK : fail_all(b, err);
 }
 

@@ -2,7 +2,7 @@
  * backup_buckets.h - one run writes all buckets; a bucket that fails costs itself only.
  *
  *     buckets_new()       every open bucket takes part
- *     buckets_put()       an object into each that is still good
+ *     buckets_put()       a pack into each that is still good
  *     buckets_commit()    the protocol that makes a snapshot visible, home first
  *     buckets_report()    who holds it, and why the others do not
  *     buckets_free()
@@ -16,6 +16,7 @@
 
 #include "backup/format/sealed.h"
 #include "backup/format/snapshot.h"
+#include "backup/work/spool.h"
 #include "backup/work/work.h"
 
 struct buckets;
@@ -29,8 +30,8 @@ DR_DEFINE_CLEANUP(struct buckets, buckets_free)
 enum dr_rc buckets_repository(struct buckets *b, struct repository *ret, struct dr_err *err)
     DR_MUST_USE;
 
-enum dr_rc buckets_put(struct buckets *b, const char *name, const void *data, size_t len,
-                       struct dr_err *err) DR_MUST_USE;
+/* A sealed pack, borrowed for the call. */
+enum dr_rc buckets_put(struct buckets *b, struct spooled *pack, struct dr_err *err) DR_MUST_USE;
 
 /*
  * Make the snapshot visible: pending in the home, gc lists, packs, the object at home, then in the

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "backup/format/codec.h"
 #include "dr/base/hash.h"
 #include "dr/base/mem.h"
 
@@ -117,7 +118,13 @@ static void frame_line(const struct lists *l, const struct packs_place *place,
 static enum dr_rc add_text(struct lists *l, const struct buf *text, struct packs_place **places,
                            size_t *count, struct dr_err *err)
 {
-    struct packs_frame f = { .kind = FRAME_LIST, .raw = text->data, .len = text->len };
+    DR_CLEANUP(codec_free_ptr) struct codec *codec = codec_new(CODEC_LEVEL);
+    DR_CLEANUP(buf_fini) struct buf frame = { 0 };
+    codec_pack(codec, text->data, text->len, &frame);
+    struct packs_frame f = {
+        .kind = FRAME_LIST, .raw_len = text->len, .frame = frame.data, .frame_len = frame.len
+    };
+    hash_bytes(text->data, text->len, f.id);
     *places = dr_realloc(*places, *count + 1, sizeof **places);
     return packs_add(l->packs, &f, &(*places)[(*count)++], err);
 }
@@ -165,7 +172,7 @@ enum dr_rc lists_finish(struct lists *l, struct snapshot *ret, struct dr_err *er
     run_lines(l, &l->directories, &ret->recipe.lines);
     DR_TRY(settle(l, &ret->toc, err));
     DR_TRY(settle(l, &ret->recipe, err));
-    for (uint32_t i = 0; i < packs_count(l->packs); i++)
+    for (uint32_t i = 0; i < packs_count(l->packs); i++) /* all are sealed */
         text_list_add(&ret->packs.lines, hex_encode(packs_name(l->packs, i), DIGEST_SIZE, hex));
     text_list_sort(&ret->packs.lines);
     return DR_OK;

@@ -1,14 +1,14 @@
 /*
- * Packs of one run. One pack is held in memory; of the sealed ones only names stay, and of each
- * piece its place, in an open hash table keyed by the first bytes of its digest.
+ * Packs of one run: the pack at hand in its spool file with the rows of its table, names of the
+ * others, and of each piece its place, in an open hash table keyed by the first bytes of its digest.
  */
 #include "backup/work/backup_packs.h"
 
+#include <pthread.h>
 #include <string.h>
 
-#include "backup/format/codec.h"
-#include "backup/format/names.h"
 #include "backup/format/pack.h"
+#include "backup/work/pack_names.h"
 #include "dr/base/mem.h"
 
 enum { TABLE_START = 1024, SKIP_SIZE = 8 };
@@ -20,25 +20,29 @@ struct slot {
 
 struct packs {
     struct packs_options o;
-    struct codec *codec;
-    struct pack pack;
-    struct buf frame;
-    uint8_t (*names)[DIGEST_SIZE];
-    uint32_t count;
-    size_t name_cap;
+    void (*before_seal)(void *arg);
+    void *seal_arg;
+    struct spool *spool;  /* of the pack at hand, or NULL */
+    uint32_t number;      /* its */
+    struct dr_err failed; /* of packs_add_here() */
+    struct buf rows, extra;
+    uint32_t row_count;
+    struct pack_names names;
     uint64_t stored;
+    pthread_mutex_t lock; /* guards what is below */
+    struct pack_names avoided;
     struct slot *slots;
     size_t slot_count, slot_cap; /* cap: a power of two */
 };
 
 struct packs *packs_new(const struct packs_options *options)
 {
+    DR_ASSERT(options->state_dir != NULL && options->put != NULL);
     struct packs *p = dr_alloc(1, sizeof *p);
     p->o = *options;
-    p->codec = codec_new(CODEC_LEVEL);
+    DR_ASSERT(pthread_mutex_init(&p->lock, NULL) == 0);
     p->slot_cap = TABLE_START;
     p->slots = dr_alloc(p->slot_cap, sizeof *p->slots);
-    pack_start(&p->pack, p->o.nonce);
     return p;
 }
 
@@ -46,28 +50,61 @@ void packs_free(struct packs *p)
 {
     if (p == NULL)
         return;
-    codec_free(p->codec);
-    pack_fini(&p->pack);
-    buf_fini(&p->frame);
-    free(p->names);
+    spool_free(p->spool);
+    buf_fini(&p->rows);
+    buf_fini(&p->extra);
+    pack_names_fini(&p->names);
+    pack_names_fini(&p->avoided);
+    pthread_mutex_destroy(&p->lock);
     free(p->slots);
     free(p);
 }
 
+void packs_before_seal(struct packs *p, void (*fn)(void *arg), void *arg)
+{
+    p->before_seal = fn;
+    p->seal_arg = arg;
+}
+
 const uint8_t *packs_name(const struct packs *p, uint32_t pack)
 {
-    DR_ASSERT(pack <= p->count);
-    return pack < p->count ? p->names[pack] : NULL;
+    return pack_names_of(&p->names, pack);
+}
+
+uint32_t packs_number(struct packs *p, const uint8_t name[DIGEST_SIZE])
+{
+    return pack_names_add(&p->names, name);
 }
 
 uint32_t packs_count(const struct packs *p)
 {
-    return p->count;
+    return p->names.count;
 }
 
 uint64_t packs_stored(const struct packs *p)
 {
     return p->stored;
+}
+
+/* -- what is known ------------------------------------------------------------------------- */
+
+static void unlock(pthread_mutex_t **m)
+{
+    pthread_mutex_unlock(*m);
+}
+#define HOLD(m)               \
+    pthread_mutex_lock(&(m)); \
+    DR_CLEANUP(unlock) pthread_mutex_t *held_lock = &(m)
+
+void packs_avoid(struct packs *p, const uint8_t name[DIGEST_SIZE])
+{
+    HOLD(p->lock);
+    pack_names_add(&p->avoided, name);
+}
+
+bool packs_avoided(const struct packs *p, const uint8_t name[DIGEST_SIZE])
+{
+    return pack_names_find(&p->avoided, name) != PACK_NAMES_NONE;
 }
 
 /* The slot of that id, or the free one where it belongs. */
@@ -83,6 +120,7 @@ static struct slot *find(struct slot *slots, size_t cap, const uint8_t id[DIGEST
 
 static void remember(struct packs *p, const struct packs_place *place)
 {
+    HOLD(p->lock);
     if (p->slot_count * 2 >= p->slot_cap) {
         size_t cap = p->slot_cap * 2;
         struct slot *wider = dr_alloc(cap, sizeof *wider);
@@ -98,47 +136,74 @@ static void remember(struct packs *p, const struct packs_place *place)
     *slot = (struct slot){ true, *place };
 }
 
-/* The frame in p->frame goes into the pack at hand. */
-static void place_frame(struct packs *p, const struct packs_frame *f, struct packs_place *place)
+/* Where a piece lies already, in a shape that serves. */
+static bool look_up(struct packs *p, const uint8_t id[DIGEST_SIZE], bool with_digests,
+                    struct packs_place *ret)
 {
-    struct pack_row row = { .stored = (uint32_t)p->frame.len,
-                            .raw = (uint32_t)f->len,
+    HOLD(p->lock);
+    const struct slot *have = find(p->slots, p->slot_cap, id);
+    if (!have->used || (with_digests && have->place.behind == 0))
+        return false;
+    *ret = have->place;
+    return true;
+}
+
+bool packs_know(struct packs *p, const uint8_t id[DIGEST_SIZE], bool with_digests)
+{
+    struct packs_place place;
+    return look_up(p, id, with_digests, &place);
+}
+
+/* -- the pack at hand ---------------------------------------------------------------------- */
+
+static enum dr_rc begin(struct packs *p, struct dr_err *err)
+{
+    if (p->spool != NULL)
+        return DR_OK;
+    DR_TRY(spool_open(p->o.state_dir, &p->spool, err));
+    p->number = pack_names_reserve(&p->names);
+    buf_clear(&p->rows);
+    p->row_count = 0;
+    return DR_OK;
+}
+
+static void append(struct packs *p, const struct packs_frame *f, struct packs_place *ret)
+{
+    struct pack_row row = { .offset = (uint32_t)spool_size(p->spool),
+                            .stored = (uint32_t)f->frame_len,
+                            .raw = (uint32_t)f->raw_len,
                             .kind = f->kind };
-    memcpy(row.id, place->id, DIGEST_SIZE);
-    pack_add(&p->pack, &row, p->frame.data);
+    DR_ASSERT(f->frame != NULL && f->frame_len > 0 && p->row_count < PACK_ROWS_MAX);
+    memcpy(row.id, f->id, DIGEST_SIZE);
+    pack_rows_add(&p->rows, &row);
+    p->row_count++;
+    spool_append(p->spool, f->frame, f->frame_len);
+    if (f->digest_count > 0) {
+        buf_clear(&p->extra);
+        pack_digests_add(&p->extra, f->digests, f->digest_count);
+        spool_append(p->spool, p->extra.data, p->extra.len);
+    }
+    *ret = (struct packs_place){
+        .pack = p->number, .offset = row.offset, .stored = row.stored, .raw = row.raw
+    };
+    memcpy(ret->id, f->id, DIGEST_SIZE);
     if (f->digest_count > 0)
-        pack_add_digests(&p->pack, f->digests, f->digest_count);
-    place->pack = p->count;
-    place->offset = row.offset;
-    place->stored = row.stored;
-    place->raw = row.raw;
-    place->behind = f->digest_count > 0 ? (uint32_t)(SKIP_SIZE + f->digest_count * DIGEST_SIZE) : 0;
+        ret->behind = (uint32_t)(SKIP_SIZE + f->digest_count * DIGEST_SIZE);
 }
 
 enum dr_rc packs_add(struct packs *p, const struct packs_frame *f, struct packs_place *ret,
                      struct dr_err *err)
 {
-    struct packs_place place = { .pack = 0 };
-    hash_bytes(f->raw, f->len, place.id);
-    const struct slot *have = find(p->slots, p->slot_cap, place.id);
-    /* A file may hold the very bytes of a bundle: its chunk has no digests behind it, and readers
-     * want them behind a bundle. */
-    if (have->used && (f->digest_count == 0 || have->place.behind > 0)) {
-        *ret = have->place;
+    struct packs_place place;
+    if (look_up(p, f->id, f->digest_count > 0, ret))
         return DR_OK;
-    }
-    buf_clear(&p->frame);
-    codec_pack(p->codec, f->raw, f->len, &p->frame);
-    uint64_t filled = p->pack.bytes.len + p->frame.len + f->reserve;
-    if (p->pack.bytes.len > 0 && filled > p->o.target) {
-        struct buf kept = p->frame; /* before_seal() uses the buffer for its own frames */
-        p->frame = (struct buf){ 0 };
-        enum dr_rc rc = packs_flush(p, err);
-        buf_fini(&p->frame);
-        p->frame = kept;
-        DR_TRY(rc);
-    }
-    place_frame(p, f, &place);
+    uint64_t filled = p->spool != NULL ? spool_size(p->spool) : 0;
+    bool full = filled + f->frame_len + f->reserve > p->o.target;
+    if (p->spool != NULL && (full || p->row_count >= PACK_ROWS_MAX / 2))
+        DR_TRY(packs_flush(p, err));
+    DR_TRY(begin(p, err));
+    append(p, f, &place);
+    DR_TRY(spool_error(p->spool, err));
     remember(p, &place);
     *ret = place;
     return DR_OK;
@@ -146,30 +211,38 @@ enum dr_rc packs_add(struct packs *p, const struct packs_frame *f, struct packs_
 
 void packs_add_here(struct packs *p, const struct packs_frame *f, struct packs_place *ret)
 {
-    struct packs_place place = { .pack = 0 };
-    hash_bytes(f->raw, f->len, place.id);
-    buf_clear(&p->frame);
-    codec_pack(p->codec, f->raw, f->len, &p->frame);
-    place_frame(p, f, &place);
-    *ret = place;
+    *ret = (struct packs_place){ .pack = 0 };
+    if (p->failed.rc == DR_OK && begin(p, &p->failed) == DR_OK)
+        append(p, f, ret);
+}
+
+static enum dr_rc seal(struct packs *p, struct dr_err *err)
+{
+    DR_CLEANUP(spool_free_ptr) struct spool *spool = DR_TAKE(p->spool);
+    DR_CLEANUP(spooled_drop_ptr) struct spooled *pack = NULL;
+    buf_clear(&p->extra);
+    pack_table_add(&p->extra, p->o.nonce, &p->rows, p->row_count);
+    spool_append(spool, p->extra.data, p->extra.len);
+    DR_TRY(spool_seal(spool, &pack, err));
+    pack_names_set(&p->names, p->number, pack->name);
+    p->stored += pack->len;
+    return p->o.put(p->o.arg, pack, err);
 }
 
 enum dr_rc packs_flush(struct packs *p, struct dr_err *err)
 {
-    char name[NAMES_MAX];
-    if (p->o.before_seal != NULL)
-        p->o.before_seal(p->o.arg);
-    if (p->pack.bytes.len == 0)
-        return DR_OK;
-    pack_seal(&p->pack);
-    DR_TRY(p->o.put(p->o.arg, names_pack(p->pack.name, name), p->pack.bytes.data, p->pack.bytes.len,
-                    err));
-    if (p->count == p->name_cap) {
-        p->name_cap = p->name_cap == 0 ? 16 : p->name_cap * 2;
-        p->names = dr_realloc(p->names, p->name_cap, DIGEST_SIZE);
+    if (p->before_seal != NULL)
+        p->before_seal(p->seal_arg);
+    if (p->failed.rc != DR_OK) {
+        *err = p->failed;
+        return err->rc;
     }
-    memcpy(p->names[p->count++], p->pack.name, DIGEST_SIZE);
-    p->stored += p->pack.bytes.len;
-    pack_start(&p->pack, p->o.nonce);
+    return p->spool != NULL ? seal(p, err) : DR_OK;
+}
+
+enum dr_rc packs_commit(struct packs *p, struct dr_err *err)
+{
+    (void)err;
+    DR_ASSERT(p->spool == NULL);
     return DR_OK;
 }

@@ -9,11 +9,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backup/format/codec.h"
 #include "backup/format/cut.h"
 #include "backup/format/pack.h"
 #include "backup/format/toc.h"
 #include "backup/work/backup_lists.h"
-#include "backup/work/backup_packs.h"
 #include "dr/base/hash.h"
 #include "dr/base/mem.h"
 #include "dr/base/sys.h"
@@ -40,6 +40,8 @@ struct waiting { /* an entry of the range: its record without the piece */
 struct stream {
     struct stream_options o;
     struct packs *packs;
+    struct codec *codec;
+    struct buf frame;
     struct lists *lists;
     struct hash *hash;
     /* the range */
@@ -63,22 +65,13 @@ struct stream {
 
 static void before_seal(void *arg);
 
-static enum dr_rc put_pack(void *arg, const char *name, const void *data, size_t len,
-                           struct dr_err *err)
-{
-    struct stream *s = arg;
-    return s->o.put(s->o.arg, name, data, len, err);
-}
-
 struct stream *stream_new(const struct stream_options *o)
 {
     struct stream *s = dr_alloc(1, sizeof *s);
     s->o = *o;
-    struct packs_options po = {
-        .target = o->pack_target, .put = put_pack, .before_seal = before_seal, .arg = s
-    };
-    memcpy(po.nonce, o->nonce, NONCE_SIZE);
-    s->packs = packs_new(&po);
+    s->packs = o->packs;
+    s->codec = codec_new(CODEC_LEVEL);
+    packs_before_seal(s->packs, before_seal, s);
     s->lists = lists_new(s->packs);
     s->hash = hash_new();
     s->toc = toc_writer_new();
@@ -90,7 +83,8 @@ void stream_free(struct stream *s)
     if (s == NULL)
         return;
     lists_free(s->lists);
-    packs_free(s->packs);
+    codec_free(s->codec);
+    buf_fini(&s->frame);
     hash_free(s->hash);
     toc_writer_free(s->toc);
     for (size_t i = 0; i < s->closed_count; i++) {
@@ -118,9 +112,14 @@ void stream_free(struct stream *s)
 static enum dr_rc add_piece(struct stream *s, enum frame_kind kind, const struct buf *raw,
                             struct packs_place *ret, struct dr_err *err)
 {
-    struct packs_frame f = {
-        .kind = kind, .raw = raw->data, .len = raw->len, .reserve = s->closed_bytes / 2
-    };
+    struct packs_frame f = { .kind = kind, .raw_len = raw->len, .reserve = s->closed_bytes / 2 };
+    hash_bytes(raw->data, raw->len, f.id);
+    if (!packs_know(s->packs, f.id, kind == FRAME_BUNDLE && s->digests.len > 0)) {
+        buf_clear(&s->frame);
+        codec_pack(s->codec, raw->data, raw->len, &s->frame);
+        f.frame = s->frame.data;
+        f.frame_len = s->frame.len;
+    }
     if (kind == FRAME_BUNDLE) {
         f.digests = s->digests.data;
         f.digest_count = s->digests.len / DIGEST_SIZE;
@@ -169,12 +168,18 @@ static void before_seal(void *arg)
 {
     struct stream *s = arg;
     DR_CLEANUP(buf_fini) struct buf raw = { 0 };
+    DR_CLEANUP(buf_fini) struct buf frame = { 0 }; /* s->frame waits for this very pack's end */
     for (size_t i = 0; i < s->closed_count; i++) {
         struct packs_place place;
         buf_clear(&raw);
         toc_encode(s->closed[i], name_of_pack, s, &raw);
         DR_ASSERT(raw.len <= SEGMENT_RAW_MAX);
-        struct packs_frame f = { .kind = FRAME_SEGMENT, .raw = raw.data, .len = raw.len };
+        buf_clear(&frame);
+        codec_pack(s->codec, raw.data, raw.len, &frame);
+        struct packs_frame f = {
+            .kind = FRAME_SEGMENT, .raw_len = raw.len, .frame = frame.data, .frame_len = frame.len
+        };
+        hash_bytes(raw.data, raw.len, f.id);
         packs_add_here(s->packs, &f, &place);
         lists_add_segment(s->lists, &place, toc_writer_records(s->closed[i]),
                           s->closed_first[i].data);

@@ -15,15 +15,13 @@
 
 #include "backup/format/snapshot.h"
 #include "backup/work/backup_entry.h"
+#include "backup/work/backup_packs.h"
 
 struct stream;
 
 struct stream_options {
-    uint64_t seed;        /* of the repository */
-    uint64_t pack_target; /* bytes */
-    uint8_t nonce[NONCE_SIZE];
-    enum dr_rc (*put)(void *arg, const char *name, const void *data, size_t len,
-                      struct dr_err *err);
+    uint64_t seed;                               /* of the repository */
+    struct packs *packs;                         /* borrowed */
     bool (*progress)(void *arg, uint64_t bytes); /* so many more were read; false cancels */
     void *arg;
 };
