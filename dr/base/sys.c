@@ -3,6 +3,7 @@
  */
 #include "dr/base/sys.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <sys/syscall.h>
@@ -24,6 +25,8 @@ static int real_openat2(int dirfd, const char *path, const struct open_how *how)
 struct sys_ops sys = {
     .openat = real_openat,
     .openat2 = real_openat2,
+    .fstatat = fstatat,
+    .getdents64 = getdents64,
     .read = read,
     .pread = pread,
     .write = write,

@@ -21,6 +21,8 @@
 struct sys_ops {
     int (*openat)(int dirfd, const char *path, int flags, mode_t mode);
     int (*openat2)(int dirfd, const char *path, const struct open_how *how);
+    int (*fstatat)(int dirfd, const char *path, struct stat *st, int flags);
+    ssize_t (*getdents64)(int fd, void *buf, size_t len);
     ssize_t (*read)(int fd, void *buf, size_t len);
     ssize_t (*pread)(int fd, void *buf, size_t len, off_t offset);
     ssize_t (*write)(int fd, const void *buf, size_t len);

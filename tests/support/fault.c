@@ -95,6 +95,26 @@ static int fake_openat2(int dirfd, const char *path, const struct open_how *how)
     return r;
 }
 
+static int fake_fstatat(int dirfd, const char *path, struct stat *st, int flags)
+{
+    bool hit = turn("fstatat", 0);
+    if (hit && f.kind == FAULT_ERRNO)
+        return -1;
+    int r = f.real.fstatat(dirfd, path, st, flags);
+    die_if(hit && f.kind == FAULT_DIE_AFTER);
+    return r;
+}
+
+static ssize_t fake_getdents64(int fd, void *buf, size_t len)
+{
+    bool hit = turn("getdents64", 0);
+    if (hit && f.kind == FAULT_ERRNO)
+        return -1;
+    ssize_t r = f.real.getdents64(fd, buf, len);
+    die_if(hit && f.kind == FAULT_DIE_AFTER);
+    return r;
+}
+
 static ssize_t fake_read(int fd, void *buf, size_t len)
 {
     bool hit = turn("read", 0);
@@ -295,6 +315,8 @@ void fault_arm(enum fault_kind kind, unsigned n)
         .close = fake_close,
         .openat = fake_openat,
         .openat2 = fake_openat2,
+        .fstatat = fake_fstatat,
+        .getdents64 = fake_getdents64,
         .read = fake_read,
         .pread = fake_pread,
         .write = fake_write,
