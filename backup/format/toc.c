@@ -20,6 +20,7 @@ void toc_close(struct toc_segment *s)
     free(s->packs);
     free(s->pieces);
     free(s->owners);
+    free(s->ranges);
     buf_fini(&s->path);
     buf_fini(&s->link);
     *s = (struct toc_segment){ .packs = NULL };
@@ -89,13 +90,19 @@ static enum dr_rc read_owners(struct toc_segment *s, size_t count, struct dr_err
     return DR_OK;
 }
 
-/* Ranges are for incremental snapshots: checked, not kept. */
 static enum dr_rc read_ranges(struct toc_segment *s, size_t count, struct dr_err *err)
 {
-    for (size_t i = 0; i < count; i++) {
+    struct wire *w = &s->records;
+    s->ranges = dr_alloc(count + 1, sizeof *s->ranges);
+    for (; s->range_count < count; s->range_count++) {
         uint64_t first, bundle;
-        DR_TRY(wire_varint(&s->records, s->record_count, &first, err));
-        DR_TRY(wire_varint(&s->records, s->piece_count, &bundle, err));
+        DR_TRY(wire_varint(w, s->record_count, &first, err));
+        DR_TRY(wire_varint(w, s->piece_count, &bundle, err));
+        if (s->range_count > 0 && first < s->ranges[s->range_count - 1].first)
+            return wire_bad(w, err, "ranges are not in order");
+        if (bundle > 0 && s->pieces[bundle - 1].kind != FRAME_BUNDLE)
+            return wire_bad(w, err, "a range whose bundle is none");
+        s->ranges[s->range_count] = (struct toc_range){ (uint32_t)first, (uint32_t)bundle };
     }
     return DR_OK;
 }

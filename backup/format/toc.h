@@ -41,11 +41,18 @@ struct toc_record {
 
 /* -- reading ------------------------------------------------------------------------------- */
 
+struct toc_range { /* records from first to the first of the next range */
+    uint32_t first;
+    uint32_t bundle; /* index of the piece of its bundle + 1, 0: it has none */
+};
+
 struct toc_segment {
     uint8_t (*packs)[DIGEST_SIZE]; /* owned; the segment's own pack is filled in */
     size_t pack_count;
     struct toc_piece *pieces; /* owned; in stream order */
     size_t piece_count;
+    struct toc_range *ranges; /* owned; firsts never descend, bundles are pieces of that kind */
+    size_t range_count;
     size_t record_count;
     /* private */
     struct toc_owner *owners;
