@@ -31,24 +31,9 @@
 #define BACKUP_WORK_PREV_H
 
 #include "backup/format/toc.h"
+#include "backup/work/prev_extra.h"
 #include "backup/work/repo.h"
 #include "backup/work/work.h"
-
-enum {
-    EXTRA_KNOWN = 1,  /* dev, ino, ctime and head are those of the scan that made the record */
-    EXTRA_RACY = 2,   /* it may have changed after it was read without a trace in its times */
-    EXTRA_DIGEST = 4, /* digest is set: the SHA-256 of a small file's data */
-    EXTRA_LINKED = 8, /* it had more names than one */
-};
-
-struct prev_extra { /* on disk as in memory: little-endian, no gaps */
-    uint64_t dev, ino;
-    int64_t ctime_s;
-    uint32_t ctime_ns;
-    uint32_t flags;
-    uint64_t head; /* XXH3 of the head's bytes: attributes are in there as well */
-    uint8_t digest[DIGEST_SIZE];
-};
 
 struct prev_segment {
     struct toc_segment toc;     /* its tables */
