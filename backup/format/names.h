@@ -16,6 +16,7 @@ enum { NAMES_MAX = 200, NAMES_ID_MAX = 160 };
 #define NAMES_GC         "gc/"
 #define NAMES_MEMBERS    "members/"
 #define NAMES_PROOFS     "proofs/"
+#define NAMES_PINS       "pins/"
 
 /* "packs/AB/PACK". Returns out. */
 char *names_pack(const uint8_t id[DIGEST_SIZE], char out[NAMES_MAX]);

@@ -1,7 +1,7 @@
 /*
  * sealed.h - objects of two lines: canonical JSON, and what vouches for it.
  *
- * Sealed objects (repository, pending, gc, members, proofs) end with the SHA-256 of their first
+ * Sealed objects (repository, pending, gc, members, proofs, pins) end with the SHA-256 of their first
  * line, snapshot objects (snapshot.h) with a signature. A flipped, cut or foreign object is
  * DR_E_CORRUPT; what names it in the error.
  */
