@@ -103,7 +103,8 @@ static enum dr_rc backup(struct bench *b)
     struct work_hooks hooks = hooks_of(b);
     backup_result_fini(&b->result);
     return backup_run(b->repo,
-                      &(struct backup_wish){ .source = &b->config->sources[0], .kind = "full" },
+                      &(struct backup_wish){
+                          .source = &b->config->sources[0], .kind = "full", .inline_work = true },
                       &hooks, &b->result, &b->err);
 }
 

@@ -49,7 +49,8 @@ static void empty_buckets(void)
 static enum dr_rc backup(struct repo *r, struct backup_result *ret, struct dr_err *err)
 {
     return backup_run(r,
-                      &(struct backup_wish){ .source = &site.config->sources[0], .kind = "full" },
+                      &(struct backup_wish){
+                          .source = &site.config->sources[0], .kind = "full", .inline_work = true },
                       &site.hooks, ret, err);
 }
 

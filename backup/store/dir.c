@@ -199,6 +199,21 @@ static int move_in(const struct dir *d, const char *temp, const char *name)
     return 0;
 }
 
+/* The bytes of an object, not faster than the bucket's pace. */
+static enum dr_rc write_bytes(const struct dir *d, int fd, const char *name, const void *data,
+                              size_t len, struct dr_err *err)
+{
+    const struct store_pace *pace = d->base.pace;
+    for (size_t at = 0, n; at < len; at += n) {
+        n = pace != NULL && len - at > pace->slice ? pace->slice : len - at;
+        if (pace != NULL)
+            DR_TRY(pace->take(pace->arg, n, err));
+        if (fs_write_all(fd, name, (const char *)data + at, n, err) != DR_OK)
+            return fail_at(&d->base, name, err->sys, "cannot write", err);
+    }
+    return DR_OK;
+}
+
 static enum dr_rc write_and_move(const struct dir *d, const char *name, const void *data,
                                  size_t len, struct dr_err *err)
 {
@@ -206,12 +221,10 @@ static enum dr_rc write_and_move(const struct dir *d, const char *name, const vo
     DR_CLEANUP(dr_close_fd) int fd = make_temp(d, temp);
     if (fd < 0)
         return fail_at(&d->base, name, errno, "cannot create", err);
-    enum dr_rc rc = fs_write_all(fd, name, data, len, err);
-    if (rc != DR_OK)
-        rc = fail_at(&d->base, name, err->sys, "cannot write", err);
-    else if (sys.fsync(fd) < 0)
+    enum dr_rc rc = write_bytes(d, fd, name, data, len, err);
+    if (rc == DR_OK && sys.fsync(fd) < 0)
         rc = fail_at(&d->base, name, errno, "cannot sync", err);
-    else if (move_in(d, temp, name) < 0)
+    if (rc == DR_OK && move_in(d, temp, name) < 0)
         rc = fail_at(&d->base, name, errno, "cannot put", err);
     if (rc != DR_OK)
         (void)sys.unlinkat(d->fd, temp, 0); /* the next writer sweeps it as well */

@@ -35,12 +35,20 @@ struct store_ops {
     void (*close)(struct store *s);
 };
 
+/* How fast a bucket may be written: a driver asks before each slice of a put. */
+struct store_pace {
+    size_t slice;
+    enum dr_rc (*take)(void *arg, size_t bytes, struct dr_err *err);
+    void *arg;
+};
+
 /* Drivers embed this first in their own struct. */
 struct store {
     const struct store_ops *ops;
-    char *name;   /* of the configuration: "eu"; owned */
-    char *region; /* owned */
-    char *url;    /* owned */
+    char *name;                    /* of the configuration: "eu"; owned */
+    char *region;                  /* owned */
+    char *url;                     /* owned */
+    const struct store_pace *pace; /* borrowed; NULL: as fast as it goes */
 };
 
 /*

@@ -108,6 +108,11 @@ static bool on_progress(void *arg, uint64_t bytes)
     return tell_progress(r);
 }
 
+static bool is_cancelled(void *arg)
+{
+    return !tell_progress(arg);
+}
+
 static enum dr_rc on_put(void *arg, struct spooled *pack, struct dr_err *err)
 {
     return buckets_put(((struct run *)arg)->buckets, pack, err);
@@ -284,7 +289,8 @@ static enum dr_rc commit(struct run *r, const struct keys *keys, struct dr_err *
     snapshot_encode(s, keys, &object);
     if (object.len > SNAPSHOT_SIZE_MAX)
         return dr_fail(err, DR_E_NOMEM, "the snapshot object would be larger than its limit");
-    return buckets_commit(r->buckets, s, &object, err);
+    DR_CLEANUP(pack_names_fini) struct pack_names avoid = { 0 };
+    return buckets_commit(r->buckets, s, &object, &avoid, err);
 }
 
 /* Whoever restores by this configuration would refuse what we sign. The data are worth keeping
@@ -305,15 +311,18 @@ static void warn_if_distrusted(struct run *r, const struct config *c, const char
     }
 }
 
-static enum dr_rc run_all(struct run *r, struct repo *repo, const char *kind, int64_t epoch,
+static enum dr_rc run_all(struct run *r, struct repo *repo, const struct backup_wish *wish,
                           struct dr_err *err)
 {
     DR_CLEANUP(keys_free_ptr) struct keys *keys = NULL;
     struct repository repository;
     DR_TRY(keys_open(repo_config(repo)->state_dir, true, &keys, err));
-    DR_TRY(buckets_new(repo, &r->buckets, err));
+    struct buckets_options bo = {
+        .upload_limit = wish->upload_limit, .inline_work = wish->inline_work, .cancelled = is_cancelled, .arg = r
+    };
+    DR_TRY(buckets_new(repo, &bo, &r->buckets, err));
     DR_TRY(buckets_repository(r->buckets, &repository, err));
-    describe(r, kind, epoch, &repository);
+    describe(r, wish->kind, wish->epoch, &repository);
     struct packs_options po = { .target = repository.pack_bytes,
                                 .state_dir = repo_config(repo)->state_dir,
                                 .put = on_put,
@@ -354,7 +363,7 @@ enum dr_rc backup_run(struct repo *repo, const struct backup_wish *wish,
         return dr_hint(err, "Use --kind full.");
     }
     DR_CLEANUP(run_fini) struct run r = { .source = wish->source, .hooks = hooks };
-    enum dr_rc rc = run_all(&r, repo, wish->kind, wish->epoch, err);
+    enum dr_rc rc = run_all(&r, repo, wish, err);
     if (rc != DR_OK)
         return rc == DR_E_CANCELLED ? rc : dr_context(err, "backup of '%s'", wish->source->name);
     give_result(&r, ret);

@@ -1,28 +1,57 @@
 /*
  * backup_buckets.h - one run writes all buckets; a bucket that fails costs itself only.
  *
- *     buckets_new()       every open bucket takes part
- *     buckets_put()       a pack into each that is still good
- *     buckets_commit()    the protocol that makes a snapshot visible, home first
- *     buckets_report()    who holds it, and why the others do not
+ *                                             ┌─ lane us ─ put, put, ... ─> us
+ *     packs ──spooled pack──> buckets_put() ──┼─ lane eu ─ put, put, ... ─> eu       one thread each
+ *                                             └─ lane ap ─ (dropped out)
+ *
+ *     buckets_new()         every open bucket takes part
+ *     buckets_put()         a pack into each that is still good; returns before it is there
+ *     buckets_condemned()   packs that must not be used again
+ *     buckets_commit()      waits for the packs, then the protocol that makes a snapshot visible
+ *     buckets_report()      who holds it, and why the others do not
  *     buckets_free()
  *
  * A bucket drops out at its first failure and gets no further object of this run, so that it never
  * shows a snapshot without its packs. When the last one drops out the run fails with the reason of
  * the first.
+ *
+ * Packs wait in the spool until the slowest bucket has them, BUCKETS_SPOOL_MAX at once. A bucket that
+ * lags stops nobody while that lasts; then buckets_put() waits for it. To drop it instead would leave a
+ * copy less without any failure, and a backup has the time that a copy has not; who cannot wait
+ * takes the bucket out of the configuration.
+ *
+ * Waiting ends within WAIT_MS of cancelled() saying so.
  */
 #ifndef BACKUP_WORK_BACKUP_BUCKETS_H
 #define BACKUP_WORK_BACKUP_BUCKETS_H
 
 #include "backup/format/sealed.h"
 #include "backup/format/snapshot.h"
+#include "backup/work/pack_names.h"
 #include "backup/work/spool.h"
 #include "backup/work/work.h"
 
+enum {
+    BUCKETS_SPOOL_MAX = 16, /* packs that some bucket has not got yet */
+    BUCKETS_ATTEMPTS = 3,   /* of a run whose packs are condemned under its hands */
+};
+
 struct buckets;
 
+struct buckets_options {
+    bool inline_work;      /* no threads: buckets_put() has put when it returns */
+    uint64_t upload_limit; /* bytes of packs a second for each bucket; 0: none */
+    /* Asked by the caller's thread while it waits; or NULL. */
+    bool (*cancelled)(void *arg);
+    void *arg;
+};
+
 /* repo is borrowed. DR_E_IO or the like when no bucket is open. */
-enum dr_rc buckets_new(struct repo *repo, struct buckets **ret, struct dr_err *err) DR_MUST_USE;
+enum dr_rc buckets_new(struct repo *repo, const struct buckets_options *options,
+                       struct buckets **ret, struct dr_err *err) DR_MUST_USE;
+
+/* Ends what is under way. A pending that an attempt left (see below) is removed. */
 void buckets_free(struct buckets *b);
 DR_DEFINE_CLEANUP(struct buckets, buckets_free)
 
@@ -30,17 +59,28 @@ DR_DEFINE_CLEANUP(struct buckets, buckets_free)
 enum dr_rc buckets_repository(struct buckets *b, struct repository *ret, struct dr_err *err)
     DR_MUST_USE;
 
-/* A sealed pack, borrowed for the call. */
+/* A sealed pack, borrowed for the call. Fails when no bucket is left, or cancelled. */
 enum dr_rc buckets_put(struct buckets *b, struct spooled *pack, struct dr_err *err) DR_MUST_USE;
 
 /*
- * Make the snapshot visible: pending in the home, gc lists, packs, the object at home, then in the
- * others, pending away. object: the signed bytes. All its packs were put before.
+ * The packs that gc lists of the (likely) home condemn are added to ret; before the first pack of an attempt. Economy
+ * only: the commit looks again. A bucket that cannot tell is passed over.
+ */
+void buckets_condemned(struct buckets *b, struct pack_names *ret);
+
+/*
+ * Make the snapshot visible. object: the signed bytes. The packs of this run were put before; older
+ * ones may lack in any bucket but the home.
+ *
+ * DR_E_BUSY: packs of s are condemned or missing at home, and were added to avoid. Nothing of s was
+ * shown. The caller makes the snapshot again under a new id, avoiding these packs, and calls again with the
+ * same buckets, BUCKETS_ATTEMPTS times in all. The pending of the attempt stays until that of the
+ * next one stands, as the protocol wants it.
  */
 enum dr_rc buckets_commit(struct buckets *b, const struct snapshot *s, const struct buf *object,
-                          struct dr_err *err) DR_MUST_USE;
+                          struct pack_names *avoid, struct dr_err *err) DR_MUST_USE;
 
 /* Copies, wanted and missing of ret. */
-void buckets_report(const struct buckets *b, struct backup_result *ret);
+void buckets_report(struct buckets *b, struct backup_result *ret);
 
 #endif

@@ -1,0 +1,60 @@
+/*
+ * backup_targets.h - what backup_buckets.c and backup_commit.c share: the state of each bucket.
+ *
+ * A target is worked on by one job at a time: those of its lane, or the caller while the lane is
+ * idle. What several look at (good, durable, why) is guarded by the lock of struct buckets.
+ */
+#ifndef BACKUP_WORK_BACKUP_TARGETS_H
+#define BACKUP_WORK_BACKUP_TARGETS_H
+
+#include <pthread.h>
+
+#include "backup/work/backup_buckets.h"
+#include "backup/work/backup_lane.h"
+#include "backup/work/backup_pace.h"
+#include "backup/work/gc_view.h"
+
+enum { WAIT_MS = 100 };
+
+struct target {
+    struct buckets *all;
+    const struct repo_bucket *bucket;
+    struct lane *lane;
+    struct pace pace;
+    struct store_pace store_pace;
+    struct gc_view gc;
+    bool good, durable; /* guarded by the lock, with why */
+    struct dr_err why;  /* of one that is not */
+};
+
+struct buckets {
+    struct repo *repo;
+    struct buckets_options o;
+    struct target *targets;
+    size_t count;
+    struct target *held; /* has the pending of an attempt that failed its check, or NULL */
+    char held_name[NAMES_MAX];
+    pthread_mutex_t lock; /* guards what is below and what is said above */
+    pthread_cond_t changed;
+    size_t outstanding; /* packs in the spool */
+    bool cancelled;
+};
+
+bool target_is_good(struct target *t);
+void target_drop(struct target *t, const struct dr_err *why);
+
+/* Put an object; an outcome that is not known is found out by putting the same bytes again. What is
+ * there already has the same bytes: its name is their digest, or its run's own. */
+enum dr_rc target_put(struct target *t, const char *name, const void *data, size_t len,
+                      struct dr_err *err) DR_MUST_USE;
+
+/* No bucket is left: the reason of the first tells most. */
+enum dr_rc buckets_fail_all(struct buckets *b, struct dr_err *err) DR_MUST_USE;
+
+/* All lanes are idle, or the run was cancelled. */
+enum dr_rc buckets_wait(struct buckets *b, struct dr_err *err) DR_MUST_USE;
+
+/* Take away the pending that is held, if any. */
+void buckets_release(struct buckets *b);
+
+#endif
