@@ -3,6 +3,8 @@
 # make test       every test: unit, sweeps, golden files, end to end, demo, README
 # make check      layers, format, lint, man page, gcc and clang with -Werror, sanitizers
 # make demo       lose a region, get the data back: under a minute, on loopback
+# make bench      measure drctl beside restic, borg, tar, cp: hours (tests/bench/README.md)
+# make bench-quick   the same with small data sets, indicative: two minutes
 # make install    PREFIX=/usr/local DESTDIR=
 # make format     clang-format in place
 # make clean      remove build/
@@ -90,7 +92,16 @@ $(O)/test_%: $(O)/tests/test_%.o $(call obj,$(SUPPORT)) $(O)/libdr.a
 	$(say) LINK $@
 	$(Q)$(CC) $(ALL_C) $^ $(LDFLAGS) $(LIBS) -larchive -lcmocka -o $@
 
-units: $(UNITS)
+# The benchmark's own programs: the maker of its data, and the meter.
+BENCH := $(O)/bench_gen $(O)/bench_meter
+
+$(O)/bench_gen: $(call obj,$(addprefix tests/bench/,gen.c big.c text.c out.c))
+$(O)/bench_meter: $(call obj,tests/bench/meter.c)
+$(BENCH):
+	$(say) LINK $@
+	$(Q)$(CC) $(ALL_C) $^ $(LDFLAGS) -o $@
+
+units: $(UNITS) $(BENCH)
 
 # -- for people --------------------------------------------------------------------------------
 
@@ -106,6 +117,12 @@ demo:
 	@$(DEPS) build demo
 	@$(MAKE) --no-print-directory all
 	@DRCTL=$(CURDIR)/build/drctl bash tests/demo/run.sh
+
+bench bench-quick:
+	@$(DEPS) build bench
+	@$(MAKE) --no-print-directory all $(BENCH)
+	@python3 -B tests/bench/bench.py --drctl build/drctl --gen $(O)/bench_gen --meter $(O)/bench_meter \
+	    $(if $(filter bench-quick,$@),--quick) --result build/bench/$@.json
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \
@@ -157,7 +174,7 @@ unit: $(UNITS)
 unit-threaded: $(THREADED)
 	@OBJECTS=$(CURDIR)/$(O) bash tests/tools/run.sh $(THREADED)
 
-.PHONY: all units deps test demo install format help clean layers format-check headers tidy shells mans \
-        check unit unit-threaded FORCE
+.PHONY: all units deps test demo bench bench-quick install format help clean layers format-check \
+        headers tidy shells mans check unit unit-threaded FORCE
 .SECONDARY:
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
