@@ -217,6 +217,12 @@ static int count_one(const char *path, const struct stat *st, int type, struct F
     return 0;
 }
 
+/* Show every entry at or below PATH to VISIT; 0 unless PATH cannot be read. */
+static int walk(const char *path, __nftw_func_t visit)
+{
+    return nftw(path, visit, OPEN_DIRS, FTW_PHYS); /* NOLINT(concurrency-mt-unsafe): one thread */
+}
+
 int main(int argc, char **argv)
 {
     if (argc >= 4 && strcmp(argv[1], "run") == 0) {
@@ -224,15 +230,12 @@ int main(int argc, char **argv)
     }
     if (argc >= 3 && strcmp(argv[1], "warm") == 0) {
         for (int i = 2; i < argc; i++) {
-            (void)nftw(
-                argv[i], warm_one, OPEN_DIRS,
-                FTW_PHYS); /* NOLINT(concurrency-mt-unsafe): what cannot be read stays cold */
+            (void)walk(argv[i], warm_one); /* what cannot be read stays cold */
         }
         return 0;
     }
     if (argc == 3 && strcmp(argv[1], "count") == 0) {
-        if (nftw(argv[2], count_one, OPEN_DIRS, FTW_PHYS) !=
-            0) { /* NOLINT(concurrency-mt-unsafe) */
+        if (walk(argv[2], count_one) != 0) {
             stop(argv[2]);
         }
         printf("%llu %llu %llu\n", files, links, bytes);

@@ -24,9 +24,9 @@ class Failed(Exception):
 class World:
     """One benchmark's surroundings."""
 
-    def __init__(self, directory, gen, meter, divisors, profile=None):
+    def __init__(self, directory, gen, meter, divisors):
         self.dir = directory
-        self.gen, self.meter, self.divisors, self.profile = gen, meter, divisors, profile
+        self.gen, self.meter, self.divisors = gen, meter, divisors
         self.restores_to = None  # said in the result: what restores were written to
         for name in ("data", "repos", "fs"):
             os.makedirs(self.path(name), exist_ok=True)
