@@ -578,17 +578,17 @@ static void a_missing_source_is_named(void **state)
     bench_fini(&b);
 }
 
-static void kinds_of_later_versions_are_refused(void **state)
+static void a_kind_that_nobody_knows_is_refused(void **state)
 {
     (void)state;
     struct bench b;
     bench_init(&b, 1);
     assert_int_equal(
         backup_run(b.repo,
-                   &(struct backup_wish){ .source = &b.config->sources[0], .kind = "incremental" },
-                   NULL, &b.result, &b.err),
+                   &(struct backup_wish){ .source = &b.config->sources[0], .kind = "hourly" }, NULL,
+                   &b.result, &b.err),
         DR_E_USAGE);
-    assert_string_equal(b.err.msg, "kind 'incremental' is not available in this version");
+    assert_string_equal(b.err.msg, "no such kind of backup: 'hourly'");
     bench_fini(&b);
 }
 
@@ -686,7 +686,7 @@ int main(void)
         cmocka_unit_test(a_run_that_no_bucket_takes_fails_with_the_reason),
         cmocka_unit_test(packs_condemned_meanwhile_are_not_made_visible),
         cmocka_unit_test(a_missing_source_is_named),
-        cmocka_unit_test(kinds_of_later_versions_are_refused),
+        cmocka_unit_test(a_kind_that_nobody_knows_is_refused),
         cmocka_unit_test(a_file_that_shrinks_keeps_its_size_and_draws_a_warning),
         cmocka_unit_test(what_cannot_be_read_is_told_and_passed_over),
         cmocka_unit_test(a_cancelled_run_shows_nothing),

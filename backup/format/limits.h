@@ -43,6 +43,7 @@ enum {
     LARGE_EXTENTS = 1000,      /* more extents: a large file */
     SNAPSHOT_SIZE_MAX = 64 << 20,
     SEALED_SIZE_MAX = 16 << 20,
+    SNAPSHOT_TAGS_MAX = 64,
     LIST_DEPTH_MAX = 3,
     LIST_LINES_MAX = 16 << 20,
     LIST_LINE_MAX = 200000,

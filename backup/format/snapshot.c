@@ -25,6 +25,7 @@ void snapshot_fini(struct snapshot *s)
     list_fini(&s->toc);
     list_fini(&s->recipe);
     list_fini(&s->removed);
+    text_list_fini(&s->tags);
     list_fini(&s->packs);
     json_decref(s->owners);
     *s = (struct snapshot){ .owners = NULL };
@@ -46,6 +47,14 @@ static void put_count(json_t *body, const char *key, uint64_t n)
 {
     DR_ASSERT(n <= INT64_MAX);
     json_put_int(body, key, (int64_t)n);
+}
+
+static void put_tags(json_t *body, const struct text_list *tags)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < tags->count; i++)
+        json_array_append_new(list, json_printable(tags->items[i]));
+    json_put(body, "tags", list);
 }
 
 static json_t *make_body(const struct snapshot *s)
@@ -76,6 +85,8 @@ static json_t *make_body(const struct snapshot *s)
     put_list(body, "removed", &s->removed);
     put_list(body, "packs", &s->packs);
     json_put(body, "owners", json_incref(s->owners));
+    if (s->tags.count > 0)
+        put_tags(body, &s->tags);
     json_put_text(body, "encryption", "none");
     json_put(body, "index", json_null());
     json_put(body, "recipients", json_null());
@@ -204,6 +215,24 @@ static enum dr_rc read_lists(const json_t *body, struct snapshot *s, struct dr_e
     return DR_OK;
 }
 
+/* The member is absent when there are none. */
+static enum dr_rc read_tags(const json_t *body, struct text_list *ret, struct dr_err *err)
+{
+    const json_t *list = NULL;
+    if (json_object_get(body, "tags") == NULL)
+        return DR_OK;
+    DR_TRY(json_get_list(body, "tags", &list, err));
+    if (json_array_size(list) > SNAPSHOT_TAGS_MAX)
+        return dr_fail(err, DR_E_CORRUPT, "more tags than the limit");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *tag = json_string_value(json_array_get(list, i));
+        if (tag == NULL)
+            return dr_fail(err, DR_E_CORRUPT, "a tag is no text");
+        text_list_add(ret, tag);
+    }
+    return DR_OK;
+}
+
 static enum dr_rc read_members(const json_t *body, struct snapshot *s, struct dr_err *err)
 {
     const json_t *owners = NULL;
@@ -211,6 +240,7 @@ static enum dr_rc read_members(const json_t *body, struct snapshot *s, struct dr
     DR_TRY(read_numbers(body, s, err));
     DR_TRY(read_counts(body, s, err));
     DR_TRY(read_lists(body, s, err));
+    DR_TRY(read_tags(body, &s->tags, err));
     DR_TRY(json_get_object(body, "owners", &owners, err));
     s->owners = json_deep_copy(owners);
     if (!json_is_null(json_object_get(body, "index")) ||

@@ -1,57 +1,51 @@
 /*
- * backup_run(): one snapshot of one source into every bucket. Walk, stream, commit are in files of
- * their own (backup_walk, backup_stream, backup_buckets); here they are put together, with the table of hard links,
- * the names of owners, warnings and progress.
+ * backup_run(): one snapshot of one source into every bucket. Scan, links, stream, packs and buckets are in
+ * files of their own; here they are put together, with warnings, progress and the attempts: when a
+ * prune condemns packs under our hands, everything is done once more without them.
  */
-#include <errno.h>
-#include <grp.h>
-#include <inttypes.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "backup/format/path.h"
 #include "backup/work/backup_buckets.h"
+#include "backup/work/backup_links.h"
 #include "backup/work/backup_stream.h"
-#include "backup/work/backup_walk.h"
+#include "backup/work/exclude.h"
 #include "dr/base/clock.h"
 #include "dr/base/hash.h"
 #include "dr/base/mem.h"
+#include "dr/base/pool.h"
 
 enum {
-    LINKS_MAX = 4 << 20,     /* names with further links that are remembered */
-    OWNERS_MAX = 4096,       /* names of users and of groups that are looked up */
-    OWNER_BUFFER = 16 << 10, /* for one of them */
     HOST_MAX = 256,
     PROGRESS_NS = 100 * 1000 * 1000,
-};
-
-struct link { /* the first name of an inode that has several */
-    dev_t dev;
-    ino_t ino;
-    int64_t mtime_s; /* and the rest: an inode that was freed and used again is another file */
-    uint32_t mtime_ns;
-    char type;
-    uint64_t size;
-    char *path; /* owned; NULL: free */
+    PROGRESS_ENTRIES = 64, /* between two looks at the clock */
+    THREADS_MAX = 8,       /* that read and compress: each costs some ten megabytes */
+    SCAN_THREADS = 2,
 };
 
 struct run {
+    const struct backup_wish *wish;
     const struct config_source *source;
     const struct work_hooks *hooks;
     struct backup_result result;
+    struct repo *repo;
+    struct repository repository;
+    struct keys *keys;       /* NULL in a dry run */
+    struct exclude *exclude; /* of the source: owned */
     struct buckets *buckets;
-    struct packs *packs;
-    struct stream *stream;
-    struct walk *walk;
-    struct snapshot snapshot;
-    struct link *links;
-    size_t link_count, link_cap;
-    json_t *users, *groups; /* borrowed from snapshot.owners */
-    uint32_t last_uid, last_gid;
-    bool asked_owner;
-    uint64_t bytes_read;
+    struct pack_names avoid; /* condemned */
+    uint64_t bytes_read, entries_seen;
     int64_t progress_ns; /* boot time of the last call */
+    size_t warned;       /* warnings before the attempt */
+    /* the attempt */
+    struct packs *packs;
+    struct scan *scan;
+    struct stream *stream;
+    struct links *links;
+    struct owners *owners;
+    struct snapshot snapshot;
 };
 
 void backup_result_fini(struct backup_result *r)
@@ -60,16 +54,29 @@ void backup_result_fini(struct backup_result *r)
     *r = (struct backup_result){ .files = 0 };
 }
 
+static void attempt_fini(struct run *r)
+{
+    stream_free(r->stream); /* before the scan, whose root its threads use */
+    scan_free(r->scan);
+    packs_free(r->packs);
+    links_free(r->links);
+    owners_free(r->owners);
+    snapshot_fini(&r->snapshot);
+    r->stream = NULL;
+    r->scan = NULL;
+    r->packs = NULL;
+    r->links = NULL;
+    r->owners = NULL;
+    r->snapshot = (struct snapshot){ .epoch = 0 };
+}
+
 static void run_fini(struct run *r)
 {
-    walk_free(r->walk);
-    stream_free(r->stream);
-    packs_free(r->packs);
+    attempt_fini(r);
     buckets_free(r->buckets);
-    snapshot_fini(&r->snapshot);
-    for (size_t i = 0; i < r->link_cap; i++)
-        free(r->links[i].path);
-    free(r->links);
+    keys_free(r->keys);
+    exclude_free(r->exclude);
+    pack_names_fini(&r->avoid);
     backup_result_fini(&r->result);
 }
 
@@ -92,7 +99,7 @@ static bool tell_progress(struct run *r)
 {
     struct work_progress p = { .doing = "reading",
                                .bytes = r->bytes_read,
-                               .entries = r->result.entries };
+                               .entries = r->entries_seen };
     if (r->hooks == NULL || r->hooks->progress == NULL)
         return true;
     r->progress_ns = clock_boot_ns();
@@ -115,182 +122,118 @@ static bool is_cancelled(void *arg)
 
 static enum dr_rc on_put(void *arg, struct spooled *pack, struct dr_err *err)
 {
-    return buckets_put(((struct run *)arg)->buckets, pack, err);
+    struct run *r = arg;
+    return r->wish->dry_run ? DR_OK : buckets_put(r->buckets, pack, err);
 }
 
-/* -- hard links ---------------------------------------------------------------------------- */
+/* -- reading ------------------------------------------------------------------------------- */
 
-static struct link *find_link(struct link *links, size_t cap, dev_t dev, ino_t ino)
+static enum dr_rc compile_excludes(struct run *r, struct dr_err *err)
 {
-    size_t i = (size_t)((uint64_t)ino * 0x9E3779B97F4A7C15u >> 20 ^ (uint64_t)dev) & (cap - 1);
-    while (links[i].path != NULL && (links[i].ino != ino || links[i].dev != dev))
-        i = (i + 1) & (cap - 1);
-    return &links[i];
-}
-
-static void grow_links(struct run *r)
-{
-    size_t cap = r->link_cap == 0 ? 256 : r->link_cap * 2;
-    struct link *wider = dr_alloc(cap, sizeof *wider);
-    for (size_t i = 0; i < r->link_cap; i++)
-        if (r->links[i].path != NULL)
-            *find_link(wider, cap, r->links[i].dev, r->links[i].ino) = r->links[i];
-    free(r->links);
-    r->links = wider;
-    r->link_cap = cap;
-}
-
-/* The first name of this inode; NULL when this is it, and from now on it is known. */
-static const char *first_name(struct run *r, const struct backup_entry *e)
-{
-    if (e->head.type == '5' || e->nlink < 2)
-        return NULL;
-    if (r->link_count * 2 >= r->link_cap)
-        grow_links(r);
-    struct link *l = find_link(r->links, r->link_cap, e->dev, e->ino);
-    const struct head *h = &e->head;
-    if (l->path != NULL) {
-        bool same = l->type == h->type && l->size == h->size && l->mtime_s == h->mtime_s &&
-                    l->mtime_ns == h->mtime_ns;
-        return same ? l->path : NULL;
-    }
-    if (r->link_count == LINKS_MAX) {
-        warn(r, e->head.path, "stored as a file of its own: too many hard links");
-        return NULL;
-    }
-    *l = (struct link){ .dev = e->dev,
-                        .ino = e->ino,
-                        .mtime_s = h->mtime_s,
-                        .mtime_ns = h->mtime_ns,
-                        .type = h->type,
-                        .size = h->size,
-                        .path = dr_strdup(h->path) };
-    r->link_count++;
-    return NULL;
-}
-
-/* -- owners -------------------------------------------------------------------------------- */
-
-static void put_owner(json_t *table, uint32_t id, const char *name)
-{
-    char key[16];
-    (void)snprintf(key, sizeof key, "%" PRIu32, id); /* at most ten digits */
-    if (name != NULL && text_is_utf8(name, strlen(name)))
-        json_put_text(table, key, name);
-}
-
-static bool knows_owner(const json_t *table, uint32_t id)
-{
-    char key[16];
-    (void)snprintf(key, sizeof key, "%" PRIu32, id);
-    return json_object_get(table, key) != NULL || json_object_size(table) >= OWNERS_MAX;
-}
-
-/* Names are looked up once for each run of equal numbers that is not known yet. */
-static void note_owner(struct run *r, uint32_t uid, uint32_t gid)
-{
-    char buffer[OWNER_BUFFER];
-    struct passwd user, *have_user = NULL;
-    struct group group, *have_group = NULL;
-    bool same_uid = r->asked_owner && r->last_uid == uid;
-    bool same_gid = r->asked_owner && r->last_gid == gid;
-    if (!same_uid && !knows_owner(r->users, uid) &&
-        getpwuid_r(uid, &user, buffer, sizeof buffer, &have_user) == 0 && have_user != NULL)
-        put_owner(r->users, uid, have_user->pw_name);
-    if (!same_gid && !knows_owner(r->groups, gid) &&
-        getgrgid_r(gid, &group, buffer, sizeof buffer, &have_group) == 0 && have_group != NULL)
-        put_owner(r->groups, gid, have_group->gr_name);
-    r->last_uid = uid;
-    r->last_gid = gid;
-    r->asked_owner = true;
-}
-
-/* -- the run ------------------------------------------------------------------------------- */
-
-static void tell_damage(struct run *r, const struct backup_entry *e, const struct stream_fed *fed)
-{
-    if (fed->missing > 0) {
-        DR_FREE char *what =
-            fed->error != 0
-                ? dr_strf("%" PRIu64 " bytes could not be read (%s), zeros stand for them",
-                          fed->missing, strerrordesc_np(fed->error))
-                : dr_strf("became shorter while it was read, zeros stand for %" PRIu64 " bytes",
-                          fed->missing);
-        warn(r, e->head.path, what);
-    } else if (walk_has_changed(r->walk, e)) {
-        warn(r, e->head.path, "changed while it was read");
-    }
-}
-
-static enum dr_rc take_entry(struct run *r, const struct backup_entry *e, struct dr_err *err)
-{
-    struct stream_fed fed;
-    struct stream_entry in = { .entry = e, .link_to = first_name(r, e) };
-    note_owner(r, e->head.uid, e->head.gid);
-    DR_TRY(stream_feed(r->stream, &in, &fed, err));
-    r->result.entries++;
-    if (in.link_to != NULL || e->head.type != '0')
+    const struct text_list *patterns = &r->source->exclude;
+    if (r->wish->exclude != NULL)
         return DR_OK;
-    r->result.files++;
-    r->result.bytes += e->head.size;
-    tell_damage(r, e, &fed);
+    r->exclude = exclude_new();
+    for (size_t i = 0; i < patterns->count; i++)
+        if (exclude_add(r->exclude, patterns->items[i], err) != DR_OK)
+            return dr_context(err, "exclude of source '%s'", r->source->name);
     return DR_OK;
+}
+
+static enum dr_rc start_scan(struct run *r, struct dr_err *err)
+{
+    const struct backup_wish *wish = r->wish;
+    struct scan_options so = {
+        .root = r->source->path,
+        .exclude = wish->exclude != NULL ? wish->exclude : r->exclude,
+        .one_file_system = wish->one_file_system,
+        .exclude_caches = wish->exclude_caches,
+        .threads = wish->inline_work ? 0 : SCAN_THREADS,
+        .warning = warn,
+        .arg = r,
+    };
+    if (scan_new(&so, &r->scan, err) != DR_OK)
+        return dr_hint(err, "Correct the path of source '%s', or mount what belongs there.",
+                       r->source->name);
+    return DR_OK;
+}
+
+static unsigned threads(const struct run *r)
+{
+    unsigned n = pool_processors();
+    if (r->wish->inline_work)
+        return 0;
+    return n < THREADS_MAX ? n : THREADS_MAX;
+}
+
+static enum dr_rc start_stream(struct run *r, struct dr_err *err)
+{
+    struct stream_options so = { .seed = r->repository.seed,
+                                 .packs = r->packs,
+                                 .root = r->scan != NULL ? scan_root(r->scan) : -1,
+                                 .threads = threads(r),
+                                 .start_ns = r->snapshot.start_ns,
+                                 .owners = r->owners,
+                                 .warning = warn,
+                                 .progress = on_progress,
+                                 .arg = r };
+    return stream_new(&so, &r->stream, err);
+}
+
+static enum dr_rc read_tree(struct run *r, struct dr_err *err)
+{
+    struct stream_entry e = { .entry = NULL };
+    for (;;) {
+        DR_TRY(scan_next(r->scan, &e.entry, err));
+        if (e.entry == NULL)
+            return DR_OK;
+        DR_TRY(links_first(r->links, e.entry, &e.link_to, err));
+        DR_TRY(stream_add(r->stream, &e, err));
+        if (++r->entries_seen % PROGRESS_ENTRIES == 0 && !on_progress(r, 0))
+            return dr_fail(err, DR_E_CANCELLED, "the backup was cancelled");
+    }
 }
 
 static enum dr_rc read_source(struct run *r, struct dr_err *err)
 {
-    struct walk_options wo = {
-        .root = r->source->path, .exclude = &r->source->exclude, .warning = warn, .arg = r
-    };
-    bool more = true;
-    if (walk_new(&wo, &r->walk, err) != DR_OK)
-        return dr_hint(err, "Correct the path of source '%s', or mount what belongs there.",
-                       r->source->name);
-    while (more) {
-        struct backup_entry *e = NULL;
-        DR_TRY(walk_next(r->walk, &e, &more, err));
-        if (e != NULL)
-            DR_TRY(take_entry(r, e, err));
-    }
-    return DR_OK;
+    const char *name = r->wish->stdin_as;
+    if (name == NULL)
+        DR_TRY(start_scan(r, err));
+    DR_TRY(start_stream(r, err));
+    return name != NULL ? stream_add_stdin(r->stream, name, err) : read_tree(r, err);
 }
 
-static void describe(struct run *r, const char *kind, int64_t epoch,
-                     const struct repository *repository)
+/* -- the run ------------------------------------------------------------------------------- */
+
+static void describe(struct run *r)
 {
     struct snapshot *s = &r->snapshot;
     char host[HOST_MAX] = "";
     (void)gethostname(host, sizeof host - 1); /* an unknown host has an empty name */
-    s->repository = dr_strdup(repository->id);
+    s->repository = dr_strdup(r->repository.id);
     s->source = dr_strdup(r->source->name);
     s->class = dr_strdup(r->source->class != NULL ? r->source->class : "data");
     s->host = dr_strdup(text_is_utf8(host, strlen(host)) ? host : "");
-    s->kind = dr_strdup(kind);
-    s->epoch = epoch;
+    s->kind = dr_strdup(r->result.kind);
+    s->epoch = r->wish->epoch;
     s->start_ns = clock_wall_ns();
+    for (size_t i = 0; r->wish->tags != NULL && i < r->wish->tags->count; i++)
+        text_list_add(&s->tags, r->wish->tags->items[i]);
     random_bytes(s->nonce, sizeof s->nonce);
-    s->owners = json_object();
-    r->users = json_object();
-    r->groups = json_object();
-    json_put(s->owners, "users", r->users);
-    json_put(s->owners, "groups", r->groups);
-    struct names_id of = { s->source, epoch, s->start_ns, s->nonce };
+    struct names_id of = { s->source, s->epoch, s->start_ns, s->nonce };
     names_make_id(&of, s->id);
 }
 
-static enum dr_rc commit(struct run *r, const struct keys *keys, struct dr_err *err)
+static enum dr_rc commit(struct run *r, struct dr_err *err)
 {
     DR_CLEANUP(buf_fini) struct buf object = { 0 };
     struct snapshot *s = &r->snapshot;
-    s->entries = r->result.entries;
-    s->files = r->result.files;
-    s->bytes = r->result.bytes;
-    s->warnings = r->result.warnings;
-    snapshot_encode(s, keys, &object);
+    if (r->wish->dry_run)
+        return DR_OK;
+    snapshot_encode(s, r->keys, &object);
     if (object.len > SNAPSHOT_SIZE_MAX)
         return dr_fail(err, DR_E_NOMEM, "the snapshot object would be larger than its limit");
-    DR_CLEANUP(pack_names_fini) struct pack_names avoid = { 0 };
-    return buckets_commit(r->buckets, s, &object, &avoid, err);
+    return buckets_commit(r->buckets, s, &object, &r->avoid, err);
 }
 
 /* Whoever restores by this configuration would refuse what we sign. The data are worth keeping
@@ -311,59 +254,109 @@ static void warn_if_distrusted(struct run *r, const struct config *c, const char
     }
 }
 
-static enum dr_rc run_all(struct run *r, struct repo *repo, const struct backup_wish *wish,
-                          struct dr_err *err)
+static void start_attempt(struct run *r)
 {
-    DR_CLEANUP(keys_free_ptr) struct keys *keys = NULL;
-    struct repository repository;
-    DR_TRY(keys_open(repo_config(repo)->state_dir, true, &keys, err));
-    struct buckets_options bo = {
-        .upload_limit = wish->upload_limit, .inline_work = wish->inline_work, .cancelled = is_cancelled, .arg = r
-    };
-    DR_TRY(buckets_new(repo, &bo, &r->buckets, err));
-    DR_TRY(buckets_repository(r->buckets, &repository, err));
-    describe(r, wish->kind, wish->epoch, &repository);
-    struct packs_options po = { .target = repository.pack_bytes,
-                                .state_dir = repo_config(repo)->state_dir,
+    struct packs_options po = { .target = r->repository.pack_bytes,
+                                .state_dir = repo_config(r->repo)->state_dir,
                                 .put = on_put,
                                 .arg = r };
+    attempt_fini(r);
+    r->result.warnings = r->warned;
+    r->bytes_read = r->entries_seen = 0;
+    describe(r);
     memcpy(po.nonce, r->snapshot.nonce, NONCE_SIZE);
     r->packs = packs_new(&po);
-    struct stream_options so = {
-        .seed = repository.seed, .packs = r->packs, .progress = on_progress, .arg = r
-    };
-    warn_if_distrusted(r, repo_config(repo), keys_public(keys));
-    r->stream = stream_new(&so);
+    for (size_t i = 0; i < r->avoid.count; i++)
+        packs_avoid(r->packs, pack_names_of(&r->avoid, (uint32_t)i));
+    r->links = links_new(po.state_dir);
+    r->owners = owners_new();
+}
+
+static enum dr_rc attempt(struct run *r, struct dr_err *err)
+{
+    struct snapshot *s = &r->snapshot;
+    start_attempt(r);
     DR_TRY(read_source(r, err));
     int64_t now = clock_wall_ns(); /* the clock may have been set back meanwhile */
-    r->snapshot.end_ns = now > r->snapshot.start_ns ? now : r->snapshot.start_ns;
-    DR_TRY(stream_finish(r->stream, &r->snapshot, err));
+    s->end_ns = now > s->start_ns ? now : s->start_ns;
+    DR_TRY(stream_finish(r->stream, s, err));
     if (!tell_progress(r))
         return dr_fail(err, DR_E_CANCELLED, "the backup was cancelled");
-    return commit(r, keys, err);
+    const struct stream_totals *t = stream_totals(r->stream);
+    s->entries = t->entries;
+    s->files = t->files;
+    s->bytes = t->bytes;
+    s->warnings = r->result.warnings;
+    s->owners = owners_json(r->owners);
+    r->result.read = t->read;
+    return commit(r, err);
+}
+
+static enum dr_rc run_all(struct run *r, struct dr_err *err)
+{
+    const struct backup_wish *wish = r->wish;
+    struct buckets_options bo = { .upload_limit = wish->upload_limit,
+                                  .inline_work = wish->inline_work,
+                                  .cancelled = is_cancelled,
+                                  .arg = r };
+    if (!wish->dry_run)
+        DR_TRY(keys_open(repo_config(r->repo)->state_dir, true, &r->keys, err));
+    DR_TRY(compile_excludes(r, err));
+    DR_TRY(buckets_new(r->repo, &bo, &r->buckets, err));
+    DR_TRY(buckets_repository(r->buckets, &r->repository, err));
+    buckets_condemned(r->buckets, &r->avoid);
+    r->result.kind = "full";
+    if (r->keys != NULL)
+        warn_if_distrusted(r, repo_config(r->repo), keys_public(r->keys));
+    r->warned = r->result.warnings;
+    enum dr_rc rc = attempt(r, err);
+    for (int i = 1; i < BUCKETS_ATTEMPTS && rc == DR_E_BUSY; i++)
+        rc = attempt(r, err);
+    return rc;
 }
 
 static void give_result(struct run *r, struct backup_result *ret)
 {
-    memcpy(r->result.id, r->snapshot.id, sizeof r->result.id);
-    r->result.stored = r->snapshot.stored;
-    r->result.start_ns = r->snapshot.start_ns;
-    r->result.end_ns = r->snapshot.end_ns;
+    const struct snapshot *s = &r->snapshot;
+    if (!r->wish->dry_run)
+        memcpy(r->result.id, s->id, sizeof r->result.id);
+    r->result.files = s->files;
+    r->result.entries = s->entries;
+    r->result.bytes = s->bytes;
+    r->result.added = s->entries;
+    r->result.stored = s->stored;
+    r->result.start_ns = s->start_ns;
+    r->result.end_ns = s->end_ns;
     buckets_report(r->buckets, &r->result);
     *ret = r->result;
     r->result = (struct backup_result){ .files = 0 };
 }
 
+static enum dr_rc check_wish(const struct backup_wish *wish, struct dr_err *err)
+{
+    static const char *const kinds[] = { "full", "incremental", "config" };
+    bool known = wish->kind == NULL;
+    for (size_t i = 0; i < DR_ARRAY_LEN(kinds) && !known; i++)
+        known = strcmp(wish->kind, kinds[i]) == 0;
+    if (!known) {
+        dr_fail(err, DR_E_USAGE, "no such kind of backup: '%s'", wish->kind);
+        return dr_hint(err, "The kinds are full, incremental and config.");
+    }
+    if (wish->tags != NULL && wish->tags->count > SNAPSHOT_TAGS_MAX)
+        return dr_fail(err, DR_E_USAGE, "more than %d tags", SNAPSHOT_TAGS_MAX);
+    if (wish->stdin_as != NULL && !path_is_valid(wish->stdin_as, strlen(wish->stdin_as)))
+        return dr_fail(err, DR_E_USAGE, "'%s' is no name for a file", wish->stdin_as);
+    return DR_OK;
+}
+
 enum dr_rc backup_run(struct repo *repo, const struct backup_wish *wish,
                       const struct work_hooks *hooks, struct backup_result *ret, struct dr_err *err)
 {
-    DR_ASSERT(repo != NULL && wish->source != NULL && wish->kind != NULL && ret != NULL);
-    if (strcmp(wish->kind, "full") != 0) {
-        dr_fail(err, DR_E_USAGE, "kind '%s' is not available in this version", wish->kind);
-        return dr_hint(err, "Use --kind full.");
-    }
-    DR_CLEANUP(run_fini) struct run r = { .source = wish->source, .hooks = hooks };
-    enum dr_rc rc = run_all(&r, repo, wish, err);
+    DR_ASSERT(repo != NULL && wish->source != NULL && ret != NULL);
+    DR_TRY(check_wish(wish, err));
+    DR_CLEANUP(run_fini)
+    struct run r = { .repo = repo, .wish = wish, .source = wish->source, .hooks = hooks };
+    enum dr_rc rc = run_all(&r, err);
     if (rc != DR_OK)
         return rc == DR_E_CANCELLED ? rc : dr_context(err, "backup of '%s'", wish->source->name);
     give_result(&r, ret);

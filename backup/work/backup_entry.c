@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/acl.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -31,7 +32,7 @@ void entry_fini(struct backup_entry *e)
     buf_fini(&e->values);
     free(e->xattrs);
     free(e->extents);
-    *e = (struct backup_entry){ .fd = -1 };
+    *e = (struct backup_entry){ .lost = false };
 }
 
 static void lose(struct backup_entry *e, const char *what)
@@ -161,14 +162,14 @@ static bool add_extent(struct backup_entry *e, uint64_t offset, uint64_t len)
 /* All extents of data. False: not sparse after all, no holes to be seen, or too many. */
 static bool find_extents(struct backup_entry *e, const struct backup_place *at)
 {
-    off_t size = (off_t)e->head.size, offset = 0;
+    off_t size = (off_t)e->head.size, offset = 0; /* what lies behind came after the scan */
     e->head.data = 0;
     while (offset < size) {
         off_t from = lseek(at->fd, offset, SEEK_DATA);
         if (from < 0 && errno != ENXIO)
             return false;
         if (from < 0 || from >= size)
-            break;
+            break; /* the rest is a hole */
         off_t end = lseek(at->fd, from, SEEK_HOLE);
         if (end < 0)
             return false;
@@ -185,12 +186,27 @@ static bool find_extents(struct backup_entry *e, const struct backup_place *at)
     return add_extent(e, e->head.size, 0);
 }
 
-static void read_data_map(struct backup_entry *e, const struct backup_place *at,
-                          const struct stat *st)
+static void use_extents(struct backup_entry *e, const struct backup_place *at)
 {
     struct head *h = &e->head;
-    h->size = h->data = (uint64_t)st->st_size;
-    bool holes = (uint64_t)st->st_blocks * BLOCK_SIZE < h->size;
+    h->sparse = true;
+    h->extents = at->extents;
+    h->extent_count = at->extent_count;
+    h->data = 0;
+    for (size_t i = 0; i < at->extent_count; i++)
+        h->data += at->extents[i].len;
+}
+
+static void read_data_map(struct backup_entry *e, const struct backup_place *at,
+                          const struct scan_stat *st)
+{
+    struct head *h = &e->head;
+    h->size = h->data = st->size;
+    bool holes = st->blocks * BLOCK_SIZE < h->size;
+    if (at->extents != NULL) {
+        use_extents(e, at);
+        return;
+    }
     if (at->fd < 0 || h->size == 0 || (!holes && h->size < SPARSE_FROM))
         return;
     if (find_extents(e, at)) {
@@ -215,7 +231,7 @@ static bool read_link(struct backup_entry *e, const struct backup_place *at)
     return true;
 }
 
-static char type_of(mode_t mode)
+char entry_type(uint32_t mode)
 {
     switch (mode & S_IFMT) {
     case S_IFLNK:
@@ -233,31 +249,28 @@ static char type_of(mode_t mode)
     }
 }
 
-bool entry_read(struct backup_entry *e, const struct backup_place *at, const struct stat *st)
+bool entry_read(struct backup_entry *e, const struct backup_place *at, const struct scan_stat *st)
 {
-    DR_ASSERT(!S_ISSOCK(st->st_mode));
+    DR_ASSERT(!S_ISSOCK(st->mode));
     e->head = (struct head){
-        .type = type_of(st->st_mode),
+        .type = entry_type(st->mode),
         .path = at->path,
-        .mode = st->st_mode & 07777,
-        .uid = st->st_uid,
-        .gid = st->st_gid,
-        .mtime_s = st->st_mtim.tv_sec,
-        .mtime_ns = (uint32_t)st->st_mtim.tv_nsec,
+        .mode = st->mode & 07777,
+        .uid = st->uid,
+        .gid = st->gid,
+        .mtime_s = st->mtime_s,
+        .mtime_ns = st->mtime_ns,
     };
-    e->fd = S_ISREG(st->st_mode) ? at->fd : -1;
-    e->dev = st->st_dev;
-    e->ino = st->st_ino;
-    e->nlink = st->st_nlink;
     e->lost = false;
     if (e->head.type == '3' || e->head.type == '4') {
-        e->head.major = major(st->st_rdev);
-        e->head.minor = minor(st->st_rdev);
+        e->head.major = major(st->rdev);
+        e->head.minor = minor(st->rdev);
     }
     if (e->head.type == '0')
         read_data_map(e, at, st);
     if (e->head.type == '2' && !read_link(e, at))
         return false;
-    read_xattrs(e, at);
+    if (at->fd >= 0 || at->dir >= 0)
+        read_xattrs(e, at);
     return true;
 }

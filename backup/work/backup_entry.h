@@ -9,17 +9,12 @@
 #ifndef BACKUP_WORK_BACKUP_ENTRY_H
 #define BACKUP_WORK_BACKUP_ENTRY_H
 
-#include <sys/stat.h>
-
 #include "backup/format/head.h"
+#include "backup/work/scan.h"
 #include "dr/base/text.h"
 
 struct backup_entry {
     struct head head;
-    int fd;    /* of a file: open for reading, borrowed; else -1 */
-    dev_t dev; /* of the stat */
-    ino_t ino;
-    nlink_t nlink;
     bool lost; /* an attribute could not be read: why says which */
     char why[128];
     /* private: memory that is used again */
@@ -31,14 +26,19 @@ struct backup_entry {
 };
 
 struct backup_place { /* where the entry lies */
-    int dir;          /* open directory */
+    int dir;          /* open directory, or -1 */
     const char *name; /* in it; "" is the directory itself */
     const char *path; /* below the source's root; borrowed until the next read */
-    int fd;           /* the entry itself, open for reading, or -1 */
+    int fd;           /* the entry itself, open for reading, or -1; without both: the stat alone */
+    const struct head_extent *extents; /* where its data are, when that was looked up before */
+    size_t extent_count;
 };
 
-/* st: from fstat of fd, or fstatat. False (errno set) when the link's text cannot be read. */
-bool entry_read(struct backup_entry *e, const struct backup_place *at, const struct stat *st);
+/* False (errno set) when the link's text cannot be read. */
+bool entry_read(struct backup_entry *e, const struct backup_place *at, const struct scan_stat *st);
 void entry_fini(struct backup_entry *e);
+
+/* The kind of tar entry for that mode. */
+char entry_type(uint32_t mode);
 
 #endif

@@ -31,6 +31,8 @@ struct segment {
 
 struct lists {
     struct packs *packs;
+    bool *used; /* packs by number: what the snapshot needs */
+    size_t used_cap;
     struct runs data, directories;
     struct segment *segments;
     size_t segment_count, segment_cap;
@@ -52,7 +54,19 @@ void lists_free(struct lists *l)
     free(l->segments);
     free(l->data.items);
     free(l->directories.items);
+    free(l->used);
     free(l);
+}
+
+void lists_use_pack(struct lists *l, uint32_t pack)
+{
+    while (pack >= l->used_cap) {
+        size_t cap = l->used_cap == 0 ? 64 : l->used_cap * 2;
+        l->used = dr_realloc(l->used, cap, sizeof *l->used);
+        memset(l->used + l->used_cap, 0, (cap - l->used_cap) * sizeof *l->used);
+        l->used_cap = cap;
+    }
+    l->used[pack] = true;
 }
 
 void lists_add_run(struct lists *l, const struct packs_place *place, bool directories)
@@ -60,6 +74,7 @@ void lists_add_run(struct lists *l, const struct packs_place *place, bool direct
     struct runs *r = directories ? &l->directories : &l->data;
     struct run *last = r->items != NULL && r->count > 0 ? &r->items[r->count - 1] : NULL;
     uint64_t len = (uint64_t)place->stored + place->behind;
+    lists_use_pack(l, place->pack);
     if (last != NULL && last->pack == place->pack && last->offset + last->len == place->offset) {
         last->len += len;
         return;
@@ -79,6 +94,7 @@ void lists_add_segment(struct lists *l, const struct packs_place *place, size_t 
         l->segment_cap = l->segment_cap == 0 ? 16 : l->segment_cap * 2;
         l->segments = dr_realloc(l->segments, l->segment_cap, sizeof *l->segments);
     }
+    lists_use_pack(l, place->pack);
     l->segments[l->segment_count++] = (struct segment){ *place, entries, dr_strdup(first) };
 }
 
@@ -126,7 +142,9 @@ static enum dr_rc add_text(struct lists *l, const struct buf *text, struct packs
     };
     hash_bytes(text->data, text->len, f.id);
     *places = dr_realloc(*places, *count + 1, sizeof **places);
-    return packs_add(l->packs, &f, &(*places)[(*count)++], err);
+    DR_TRY(packs_add(l->packs, &f, &(*places)[*count], err));
+    lists_use_pack(l, (*places)[(*count)++].pack);
+    return DR_OK;
 }
 
 /* The lines as text in frames of sealed packs; the lines that name these frames take their place. */
@@ -172,8 +190,9 @@ enum dr_rc lists_finish(struct lists *l, struct snapshot *ret, struct dr_err *er
     run_lines(l, &l->directories, &ret->recipe.lines);
     DR_TRY(settle(l, &ret->toc, err));
     DR_TRY(settle(l, &ret->recipe, err));
-    for (uint32_t i = 0; i < packs_count(l->packs); i++) /* all are sealed */
-        text_list_add(&ret->packs.lines, hex_encode(packs_name(l->packs, i), DIGEST_SIZE, hex));
+    for (uint32_t i = 0; i < l->used_cap; i++) /* all are sealed */
+        if (l->used[i])
+            text_list_add(&ret->packs.lines, hex_encode(packs_name(l->packs, i), DIGEST_SIZE, hex));
     text_list_sort(&ret->packs.lines);
     return DR_OK;
 }

@@ -23,6 +23,9 @@ void lists_add_run(struct lists *l, const struct packs_place *place, bool direct
 void lists_add_segment(struct lists *l, const struct packs_place *place, size_t entries,
                        const char *first);
 
+/* A pack that the snapshot needs. Those of runs, segments and lists are noted by themselves. */
+void lists_use_pack(struct lists *l, uint32_t pack);
+
 /* All packs but those of lists are sealed: fill toc, recipe, removed and packs of ret. */
 enum dr_rc lists_finish(struct lists *l, struct snapshot *ret, struct dr_err *err) DR_MUST_USE;
 
