@@ -17,6 +17,7 @@ static void clear_pendings(struct view_place *p)
     for (size_t i = 0; i < p->pending_count; i++) {
         free(p->pendings[i].id);
         json_decref(p->pendings[i].owner);
+        idset_fini(&p->pendings[i].packs);
     }
     free(p->pendings);
     p->pendings = NULL;
@@ -31,7 +32,6 @@ void view_fini(struct view *v)
         idset_fini(&v->places[i].packs);
     }
     free(v->places);
-    idset_fini(&v->pending_packs);
     *v = (struct view){ 0 };
 }
 
@@ -47,8 +47,8 @@ static enum dr_rc add_packs(const json_t *body, struct idset *ret, struct dr_err
     return DR_OK;
 }
 
-static enum dr_rc read_pending(struct store *s, const char *name, struct idset *packs,
-                               json_t **ret_owner, struct dr_err *err)
+static enum dr_rc read_pending(struct store *s, const char *name, struct view_pending *ret,
+                               struct dr_err *err)
 {
     DR_CLEANUP(buf_fini) struct buf object = { 0 };
     DR_JSON json_t *body = NULL;
@@ -56,17 +56,18 @@ static enum dr_rc read_pending(struct store *s, const char *name, struct idset *
     DR_FREE char *what = dr_strf("bucket '%s': object '%s'", s->name, name);
     enum dr_rc rc = sealed_parse(what, "drctl-pending", object.data, object.len, &body, err);
     if (rc == DR_OK)
-        rc = add_packs(body, packs, err);
+        rc = add_packs(body, &ret->packs, err);
     if (rc != DR_OK)
         return dr_hint(err, "If its backup does not run any more: drctl prune --abandon %.110s",
                        name + strlen(NAMES_PENDING));
-    *ret_owner = json_incref(json_object_get(body, "owner"));
+    idset_sort(&ret->packs);
+    ret->owner = json_incref(json_object_get(body, "owner"));
     return DR_OK;
 }
 
 /* All of one listing, or DR_E_NOTFOUND when one of it is gone meanwhile. */
-static enum dr_rc list_pendings(struct view *v, struct view_place *p,
-                                const struct text_list *abandoned, struct dr_err *err)
+static enum dr_rc list_pendings(struct view_place *p, const struct text_list *abandoned,
+                                struct dr_err *err)
 {
     DR_CLEANUP(text_list_fini) struct text_list names = { 0 };
     DR_TRY(store_list(p->store, NAMES_PENDING, &names, err));
@@ -74,22 +75,20 @@ static enum dr_rc list_pendings(struct view *v, struct view_place *p,
     p->pendings = dr_alloc(names.count + 1, sizeof(p->pendings[0]));
     for (size_t i = 0; i < names.count; i++) {
         const char *id = names.items[i] + strlen(NAMES_PENDING);
-        json_t *owner = NULL;
-        bool given_up = abandoned != NULL && text_list_has_sorted(abandoned, id);
-        if (!given_up)
-            DR_TRY(read_pending(p->store, names.items[i], &v->pending_packs, &owner, err));
-        p->pendings[p->pending_count++] =
-            (struct view_pending){ .id = dr_strdup(id), .owner = owner };
+        struct view_pending *pending = &p->pendings[p->pending_count++];
+        pending->id = dr_strdup(id);
+        if (abandoned == NULL || !text_list_has_sorted(abandoned, id))
+            DR_TRY(read_pending(p->store, names.items[i], pending, err));
     }
     return DR_OK;
 }
 
-static enum dr_rc take_place(struct view *v, struct view_place *p,
-                             const struct view_options *options, struct dr_err *err)
+static enum dr_rc take_place(struct view_place *p, const struct view_options *options,
+                             struct dr_err *err)
 {
     enum dr_rc rc = DR_E_NOTFOUND;
     for (int i = 0; i < LIST_TRIES && rc == DR_E_NOTFOUND; i++)
-        rc = list_pendings(v, p, options->abandoned, err);
+        rc = list_pendings(p, options->abandoned, err);
     DR_TRY(rc);
     DR_CLEANUP(text_list_fini) struct text_list names = { 0 };
     DR_TRY(store_list(p->store, NAMES_SNAPSHOTS, &names, err));
@@ -117,9 +116,8 @@ enum dr_rc view_take(struct repo *r, const struct view_options *options, struct 
     for (size_t i = 0; i < ret->count; i++) {
         ret->places[i].store = repo_bucket(r, i)->store;
         DR_ASSERT(ret->places[i].store != NULL);
-        DR_TRY(take_place(ret, &ret->places[i], options, err));
+        DR_TRY(take_place(&ret->places[i], options, err));
     }
-    idset_sort(&ret->pending_packs);
     return DR_OK;
 }
 
@@ -129,6 +127,18 @@ bool view_has_snapshot(const struct view *v, const char *id)
         if (text_list_has_sorted(&v->places[i].snapshots, id))
             return true;
     return false;
+}
+
+void view_name_pendings(const struct view *v, const struct text_list *except, struct idset *ret)
+{
+    for (size_t b = 0; b < v->count; b++) {
+        for (size_t i = 0; i < v->places[b].pending_count; i++) {
+            const struct view_pending *p = &v->places[b].pendings[i];
+            for (size_t k = 0; k < p->packs.count && !text_list_has_sorted(except, p->id); k++)
+                idset_add(ret, p->packs.items[k]);
+        }
+    }
+    idset_sort(ret);
 }
 
 /* -- the packs of a snapshot --------------------------------------------------------------- */

@@ -16,8 +16,9 @@
 #include "dr/data/json.h"
 
 struct view_pending {
-    char *id;      /* owned */
-    json_t *owner; /* owned; NULL: it names none */
+    char *id;           /* owned */
+    json_t *owner;      /* owned; NULL: it names none */
+    struct idset packs; /* sorted */
 };
 
 struct view_place { /* one bucket */
@@ -32,7 +33,6 @@ struct view {
     struct repo *repo;
     struct view_place *places; /* one for each bucket of the configuration; owned */
     size_t count;
-    struct idset pending_packs; /* named by any pending; sorted */
 };
 
 /* abandoned (sorted, or NULL): ids of pendings that need not be readable, and name nothing. */
@@ -48,6 +48,9 @@ void view_fini(struct view *v);
 
 /* Does any bucket hold an object of this snapshot? */
 bool view_has_snapshot(const struct view *v, const char *id);
+
+/* Add the packs of all pendings to ret, but for the ids in except (sorted). */
+void view_name_pendings(const struct view *v, const struct text_list *except, struct idset *ret);
 
 /*
  * Add the packs of every snapshot object in any bucket to ret, but for the ids in expired (sorted), and
