@@ -31,12 +31,15 @@ struct scan_name {
 void scan_reader_init(struct scan_reader *r, const struct scan_options *options, int root,
                       dev_t root_dev)
 {
-    *r = (struct scan_reader){ .options = options, .root = root, .root_dev = root_dev };
+    *r = (struct scan_reader){ .options = options,
+                               .opener = scan_opener_new(root),
+                               .root_dev = root_dev };
     r->listing = dr_alloc(1, LISTING_SIZE);
 }
 
 void scan_reader_fini(struct scan_reader *r)
 {
+    scan_opener_free(r->opener);
     free(r->listing);
     free(r->keys);
     buf_fini(&r->path);
@@ -304,7 +307,7 @@ static int open_dir(struct scan_reader *r, const struct scan_dir *d, const char 
 {
     struct stat st;
     set_path(r, d);
-    DR_CLEANUP(dr_close_fd) int fd = scan_open_directory(r->root, r->path.data, r->path.len);
+    DR_CLEANUP(dr_close_fd) int fd = scan_opener_directory(r->opener, r->path.data, r->path.len);
     if (fd < 0 || fstat(fd, &st) != 0)
         *ret_problem = errno == ENOTDIR || errno == ELOOP ? replaced : strerrordesc_np(errno);
     else if (st.st_dev != d->dev || st.st_ino != d->ino)

@@ -57,7 +57,7 @@ struct scan_batch {
 
 struct scan_reader { /* memory of a thread that reads */
     const struct scan_options *options;
-    int root;
+    struct scan_opener *opener;
     dev_t root_dev;
     char *listing;          /* buffer of getdents64() */
     struct buf path;        /* of the directory at hand */

@@ -2,7 +2,8 @@
  * Opening by path below a root that somebody else may be changing. openat2() with RESOLVE_BENEATH
  * and RESOLVE_NO_SYMLINKS refuses every link on the way; the kernel takes PATH_MAX bytes at once, so
  * a longer path is walked in steps that end at a slash. The opener compares the text of the
- * directory with that of the last one: the same text, the same descriptor.
+ * directory with that of the last one: the same text, the same descriptor. Of a long path a directory on
+ * the way is kept open as an anchor, or the walk of a deep tree would take time by the square of its depth.
  */
 #include "backup/work/scan_open.h"
 
@@ -14,10 +15,17 @@
 #include "dr/base/mem.h"
 #include "dr/base/sys.h"
 
+enum { ANCHOR_LEN = 512 }; /* bytes of path from the anchor: from here on a new one is worth it */
+
+struct known { /* an open directory and its path */
+    int fd;    /* or -1 */
+    struct buf path;
+};
+
 struct scan_opener {
     int root;
-    int fd;          /* of the directory path, or -1 */
-    struct buf path; /* of the last parent */
+    struct known parent; /* the last one */
+    struct known anchor;
 };
 
 /* One step: len bytes of path, less than PATH_MAX. */
@@ -45,10 +53,9 @@ static size_t step_length(const char *path, size_t len)
     return slash == NULL ? 0 : (size_t)(slash - path);
 }
 
-int scan_open_directory(int root, const char *path, size_t path_len)
+/* path_len: not 0 */
+static int open_in_steps(int from, const char *path, size_t path_len)
 {
-    if (path_len == 0)
-        return open_step(root, ".", 1);
     DR_CLEANUP(dr_close_fd) int fd = -1;
     while (path_len > 0) {
         size_t len = step_length(path, path_len);
@@ -56,7 +63,7 @@ int scan_open_directory(int root, const char *path, size_t path_len)
             errno = ENAMETOOLONG;
             return -1;
         }
-        int next = open_step(fd < 0 ? root : fd, path, len);
+        int next = open_step(fd < 0 ? from : fd, path, len);
         dr_close_fd(&fd);
         if (next < 0)
             return -1;
@@ -68,11 +75,25 @@ int scan_open_directory(int root, const char *path, size_t path_len)
     return dr_take_fd(&fd);
 }
 
+static bool is_path(const struct known *k, const char *path, size_t len)
+{
+    return k->fd >= 0 && k->path.len == len && memcmp(k->path.data, path, len) == 0;
+}
+
+/* Takes fd over. */
+static void know(struct known *k, int fd, const char *path, size_t len)
+{
+    dr_close_fd(&k->fd);
+    k->fd = fd;
+    buf_clear(&k->path);
+    buf_add(&k->path, path, len);
+}
+
 struct scan_opener *scan_opener_new(int root)
 {
     struct scan_opener *o = dr_alloc(1, sizeof *o);
     o->root = root;
-    o->fd = -1;
+    o->parent.fd = o->anchor.fd = -1;
     return o;
 }
 
@@ -80,9 +101,28 @@ void scan_opener_free(struct scan_opener *o)
 {
     if (o == NULL)
         return;
-    dr_close_fd(&o->fd);
-    buf_fini(&o->path);
+    dr_close_fd(&o->parent.fd);
+    dr_close_fd(&o->anchor.fd);
+    buf_fini(&o->parent.path);
+    buf_fini(&o->anchor.path);
     free(o);
+}
+
+int scan_opener_directory(struct scan_opener *o, const char *path, size_t path_len)
+{
+    size_t above = o->anchor.path.len; /* as much of the path as the anchor has */
+    if (path_len == 0)
+        return open_step(o->root, ".", 1);
+    if (above >= path_len || path[above] != '/' || !is_path(&o->anchor, path, above))
+        above = 0;
+    size_t skip = above == 0 ? 0 : above + 1;
+    int fd = open_in_steps(above == 0 ? o->root : o->anchor.fd, path + skip, path_len - skip);
+    if (fd >= 0 && path_len - skip >= ANCHOR_LEN) {
+        int kept = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        if (kept >= 0)
+            know(&o->anchor, kept, path, path_len);
+    }
+    return fd;
 }
 
 int scan_opener_parent(struct scan_opener *o, const char *path, const char **ret_name)
@@ -93,16 +133,14 @@ int scan_opener_parent(struct scan_opener *o, const char *path, const char **ret
         return o->root;
     }
     size_t len = (size_t)(slash - path);
-    if (o->fd < 0 || o->path.len != len || memcmp(o->path.data, path, len) != 0) {
-        dr_close_fd(&o->fd);
-        o->fd = scan_open_directory(o->root, path, len);
-        if (o->fd < 0)
+    if (!is_path(&o->parent, path, len)) {
+        int fd = scan_opener_directory(o, path, len);
+        if (fd < 0)
             return -1;
-        buf_clear(&o->path);
-        buf_add(&o->path, path, len);
+        know(&o->parent, fd, path, len);
     }
     *ret_name = slash + 1;
-    return o->fd;
+    return o->parent.fd;
 }
 
 int scan_opener_file(struct scan_opener *o, const char *path, bool directory)

@@ -29,11 +29,14 @@ int scan_opener_parent(struct scan_opener *o, const char *path, const char **ret
 
 /*
  * The entry open for reading, without changing its access time where that is allowed. directory:
- * must it be one? The caller closes. -1 and errno on failure (ELOOP: a symbolic link).
+ * must it be one? The caller closes. -1 and errno on failure (ELOOP, ENOTDIR: a symbolic link).
  */
 int scan_opener_file(struct scan_opener *o, const char *path, bool directory);
 
-/* A directory below root by its path ("": the root itself). The caller closes; -1 and errno. */
-int scan_open_directory(int root, const char *path, size_t path_len);
+/*
+ * A directory by its path. Long paths are opened from one of the directories above, seen before, so
+ * that the cost does not grow with the depth of the tree. The caller closes; -1 and errno on failure.
+ */
+int scan_opener_directory(struct scan_opener *o, const char *path, size_t path_len);
 
 #endif
