@@ -1,6 +1,6 @@
 /*
  * Packs of one run: the pack at hand in its spool file with the rows of its table, names of the
- * others, and of each piece its place, in an open hash table keyed by the first bytes of its digest.
+ * others, and of each piece its place: of this run's in a table of its own, of earlier ones in the index.
  */
 #include "backup/work/backup_packs.h"
 
@@ -8,15 +8,12 @@
 #include <string.h>
 
 #include "backup/format/pack.h"
+#include "backup/work/chunk_index.h"
+#include "backup/work/chunk_table.h"
 #include "backup/work/pack_names.h"
 #include "dr/base/mem.h"
 
-enum { TABLE_START = 1024, SKIP_SIZE = 8 };
-
-struct slot {
-    bool used;
-    struct packs_place place;
-};
+enum { SKIP_SIZE = 8 };
 
 struct packs {
     struct packs_options o;
@@ -31,8 +28,7 @@ struct packs {
     uint64_t stored;
     pthread_mutex_t lock; /* guards what is below */
     struct pack_names avoided;
-    struct slot *slots;
-    size_t slot_count, slot_cap; /* cap: a power of two */
+    struct chunk_table *table; /* pieces of this run */
 };
 
 struct packs *packs_new(const struct packs_options *options)
@@ -41,8 +37,7 @@ struct packs *packs_new(const struct packs_options *options)
     struct packs *p = dr_alloc(1, sizeof *p);
     p->o = *options;
     DR_ASSERT(pthread_mutex_init(&p->lock, NULL) == 0);
-    p->slot_cap = TABLE_START;
-    p->slots = dr_alloc(p->slot_cap, sizeof *p->slots);
+    p->table = chunk_table_new(options->state_dir);
     return p;
 }
 
@@ -56,7 +51,7 @@ void packs_free(struct packs *p)
     pack_names_fini(&p->names);
     pack_names_fini(&p->avoided);
     pthread_mutex_destroy(&p->lock);
-    free(p->slots);
+    chunk_table_free(p->table);
     free(p);
 }
 
@@ -107,51 +102,30 @@ bool packs_avoided(const struct packs *p, const uint8_t name[DIGEST_SIZE])
     return pack_names_find(&p->avoided, name) != PACK_NAMES_NONE;
 }
 
-/* The slot of that id, or the free one where it belongs. */
-static struct slot *find(struct slot *slots, size_t cap, const uint8_t id[DIGEST_SIZE])
-{
-    uint64_t h;
-    memcpy(&h, id, sizeof h);
-    size_t i = h & (cap - 1);
-    while (slots[i].used && memcmp(slots[i].place.id, id, DIGEST_SIZE) != 0)
-        i = (i + 1) & (cap - 1);
-    return &slots[i];
-}
-
-static void remember(struct packs *p, const struct packs_place *place)
-{
-    HOLD(p->lock);
-    if (p->slot_count * 2 >= p->slot_cap) {
-        size_t cap = p->slot_cap * 2;
-        struct slot *wider = dr_alloc(cap, sizeof *wider);
-        for (size_t i = 0; i < p->slot_cap; i++)
-            if (p->slots[i].used)
-                *find(wider, cap, p->slots[i].place.id) = p->slots[i];
-        free(p->slots);
-        p->slots = wider;
-        p->slot_cap = cap;
-    }
-    struct slot *slot = find(p->slots, p->slot_cap, place->id);
-    p->slot_count += !slot->used;
-    *slot = (struct slot){ true, *place };
-}
+struct found {
+    struct chunk_place place;
+    const uint8_t *old; /* the pack's name, of one in the index */
+};
 
 /* Where a piece lies already, in a shape that serves. */
 static bool look_up(struct packs *p, const uint8_t id[DIGEST_SIZE], bool with_digests,
-                    struct packs_place *ret)
+                    struct found *ret)
 {
     HOLD(p->lock);
-    const struct slot *have = find(p->slots, p->slot_cap, id);
-    if (!have->used || (with_digests && have->place.behind == 0))
+    *ret = (struct found){ .old = NULL };
+    if (chunk_table_find(p->table, id, &ret->place))
+        return !with_digests || ret->place.behind > 0;
+    if (p->o.index == NULL || !chunk_index_find(p->o.index, id, &ret->place) ||
+        (with_digests && ret->place.behind == 0))
         return false;
-    *ret = have->place;
-    return true;
+    ret->old = chunk_index_pack(p->o.index, ret->place.pack);
+    return pack_names_find(&p->avoided, ret->old) == PACK_NAMES_NONE;
 }
 
 bool packs_know(struct packs *p, const uint8_t id[DIGEST_SIZE], bool with_digests)
 {
-    struct packs_place place;
-    return look_up(p, id, with_digests, &place);
+    struct found found;
+    return look_up(p, id, with_digests, &found);
 }
 
 /* -- the pack at hand ---------------------------------------------------------------------- */
@@ -191,12 +165,37 @@ static void append(struct packs *p, const struct packs_frame *f, struct packs_pl
         ret->behind = (uint32_t)(SKIP_SIZE + f->digest_count * DIGEST_SIZE);
 }
 
+static struct packs_place place_of(struct packs *p, const uint8_t id[DIGEST_SIZE],
+                                   const struct found *found)
+{
+    struct packs_place place = {
+        .pack = found->old != NULL ? packs_number(p, found->old) : found->place.pack,
+        .offset = found->place.offset,
+        .stored = found->place.stored,
+        .raw = found->place.raw,
+        .behind = found->place.behind,
+    };
+    memcpy(place.id, id, DIGEST_SIZE);
+    return place;
+}
+
+static enum dr_rc remember(struct packs *p, const struct packs_place *place, struct dr_err *err)
+{
+    struct chunk_place row = { place->pack, place->offset, place->stored, place->raw,
+                               place->behind };
+    HOLD(p->lock);
+    return chunk_table_add(p->table, place->id, &row, err);
+}
+
 enum dr_rc packs_add(struct packs *p, const struct packs_frame *f, struct packs_place *ret,
                      struct dr_err *err)
 {
     struct packs_place place;
-    if (look_up(p, f->id, f->digest_count > 0, ret))
+    struct found found;
+    if (look_up(p, f->id, f->digest_count > 0, &found)) {
+        *ret = place_of(p, f->id, &found);
         return DR_OK;
+    }
     uint64_t filled = p->spool != NULL ? spool_size(p->spool) : 0;
     bool full = filled + f->frame_len + f->reserve > p->o.target;
     if (p->spool != NULL && (full || p->row_count >= PACK_ROWS_MAX / 2))
@@ -204,7 +203,7 @@ enum dr_rc packs_add(struct packs *p, const struct packs_frame *f, struct packs_
     DR_TRY(begin(p, err));
     append(p, f, &place);
     DR_TRY(spool_error(p->spool, err));
-    remember(p, &place);
+    DR_TRY(remember(p, &place, err));
     *ret = place;
     return DR_OK;
 }
@@ -242,7 +241,11 @@ enum dr_rc packs_flush(struct packs *p, struct dr_err *err)
 
 enum dr_rc packs_commit(struct packs *p, struct dr_err *err)
 {
-    (void)err;
     DR_ASSERT(p->spool == NULL);
-    return DR_OK;
+    if (p->o.index == NULL)
+        return DR_OK;
+    struct chunk_index_news news = { .table = p->table,
+                                     .names = &p->names,
+                                     .without = &p->avoided };
+    return chunk_index_merge(p->o.index, &news, err);
 }
