@@ -66,22 +66,20 @@ def surroundings(world, all_tools):
 def side_figures(job_round, side):
     """Medians, extremes and, for the others, the ratio of drctl to them."""
     runs = job_round.runs[side]
-    cpu = [run["user_s"] + run["sys_s"] for run in runs]
     figures = {
         "runs": runs,
         "wall_s": stats.median([run["wall_s"] for run in runs]),
         "wall_min_s": min(run["wall_s"] for run in runs),
         "wall_max_s": max(run["wall_s"] for run in runs),
-        "cpu_s": stats.median(cpu),
+        "cpu_s": stats.median([run["cpu_s"] for run in runs]),
         "rss_anon_kib": max(run["rss_anon_kib"] for run in runs),
         "max_rss_kib": max(run["max_rss_kib"] for run in runs),
         "size": stats.median([run["size"] for run in runs]),
     }
     if side != "drctl":
         ours = job_round.runs["drctl"]
-        for name, of in (("wall", lambda run: run["wall_s"]),
-                         ("cpu", lambda run: run["user_s"] + run["sys_s"])):
-            mine, theirs = [of(run) for run in ours], [of(run) for run in runs]
+        for name in ("wall", "cpu"):
+            mine, theirs = [run[f"{name}_s"] for run in ours], [run[f"{name}_s"] for run in runs]
             figures[f"{name}_ratio"] = stats.ratio(mine, theirs)
             figures[f"{name}_ratio_90"] = stats.interval(mine, theirs)
     return figures
@@ -148,6 +146,8 @@ def judge(rounds, why_not):
             if figure == "rss_anon":
                 unit, scale = " MiB", MIB
             value, (low, high) = stats.ratio(ours, theirs), stats.interval(ours, theirs)
+            if figure == "wall_s" and theirs is not None:
+                entry["cpu"] = stats.ratio(*jobs.goal_columns(rounds[job], "cpu_s", against))
             entry.update(value=value, low=low, high=high, reached=stats.reached(high, goal),
                          verdict=stats.verdict(value / scale, high / scale, goal / scale, unit))
         judged.append(entry)
@@ -165,7 +165,8 @@ def print_goals(judged, indicative):
             figures = ("" if "value" not in goal else
                        f"{goal['value'] / scale:9.3f} [{goal['low'] / scale:.3f} {goal['high'] / scale:.3f}]")
             what = goal["figure"] + (f" / {goal['against']}" if goal["against"] else "")
-            say(f"    {goal['job']:15} {what:26} goal {goal['goal'] / scale:7.3f}  {figures:27} "
+            cpu = f"cpu {goal['cpu']:.2f}x" if "cpu" in goal else ""
+            say(f"    {goal['job']:15} {what:26} goal {goal['goal'] / scale:7.3f}  {figures:27} {cpu:11} "
                 f"{goal['verdict']}")
 
 

@@ -128,6 +128,7 @@ class World:
         if figures["exit"] != 0:
             with open(err, encoding="utf-8", errors="replace") as f:
                 raise Failed(f"{' '.join(argv[:6])} ...: exit {figures['exit']}: {f.read()[-600:].strip()}")
+        figures["cpu_s"] = figures["user_s"] + figures["sys_s"]
         return figures
 
     # -- file systems --------------------------------------------------------------------------------------
