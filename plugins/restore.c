@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "dr/base/mem.h"
+#include "dr/base/pool.h"
 #include "dr/data/time.h"
 #include "plugins/providers.h"
 #include "plugins/vault.h"
@@ -63,7 +64,7 @@ static enum step_verdict restore_apply(struct step_call *call)
 {
     DR_CLEANUP(vault_fini) struct vault v = { 0 };
     DR_CLEANUP(snapshot_info_fini) struct snapshot_info info = { 0 };
-    struct restore_options options = { 0 };
+    struct restore_options options = { .threads = pool_processors() };
     struct restore_result result = { 0 };
     struct dr_err err = { 0 };
     if (open_target(&v, call, &options.to, &err) != DR_OK ||

@@ -39,6 +39,7 @@ struct fetch {
     struct buf raw;              /* the last piece ... */
     uint8_t raw_id[DIGEST_SIZE]; /* ... and its digest */
     size_t healed;
+    uint64_t bytes;
 };
 
 struct fetch *fetch_new(struct repo *r, const struct work_hooks *hooks)
@@ -85,6 +86,11 @@ void fetch_prefer(struct fetch *f, const struct text_list *names)
 size_t fetch_healed(const struct fetch *f)
 {
     return f->healed;
+}
+
+uint64_t fetch_bytes(const struct fetch *f)
+{
+    return f->bytes;
 }
 
 void fetch_plan(struct fetch *f, const struct fetch_piece *const *pieces, size_t count)
@@ -142,6 +148,7 @@ static enum dr_rc get_alone(struct fetch *f, const struct source_bucket *b,
     char name[NAMES_MAX];
     buf_clear(&f->frame);
     char *at = buf_reserve(&f->frame, (size_t)p->stored);
+    f->bytes += p->stored;
     DR_TRY(store_get(b->store, names_pack(p->pack, name), p->offset, (size_t)p->stored, at, err));
     return unpack(f, p, at, b->store->name, err);
 }
@@ -179,6 +186,7 @@ static enum dr_rc get_window(struct fetch *f, const struct source_bucket *b,
     char name[NAMES_MAX];
     buf_clear(&f->window.bytes);
     char *at = buf_reserve(&f->window.bytes, (size_t)len);
+    f->bytes += len;
     DR_TRY(store_get(b->store, names_pack(p->pack, name), p->offset, (size_t)len, at, err));
     f->window.bytes.len = (size_t)len;
     f->window.offset = p->offset;

@@ -4,7 +4,8 @@
  * A piece is asked for by pack, place and digest. It comes from the first open bucket whose
  * bytes unpack to that digest; a bucket that fails is told once for each object as a warning,
  * and the next one is asked. Neighbouring pieces that were announced (fetch_plan) are read
- * together, up to FETCH_WINDOW bytes at once; memory is one window and one piece.
+ * together, up to FETCH_WINDOW bytes at once; memory is one window and one piece. Each thread has
+ * a fetch of its own: buckets may be read by many at once.
  */
 #ifndef BACKUP_WORK_FETCH_H
 #define BACKUP_WORK_FETCH_H
@@ -45,5 +46,8 @@ enum dr_rc fetch_get(struct fetch *f, const struct fetch_piece *piece, const str
 
 /* Objects that another bucket had to replace so far. */
 size_t fetch_healed(const struct fetch *f);
+
+/* Bytes asked of buckets so far. */
+uint64_t fetch_bytes(const struct fetch *f);
 
 #endif

@@ -386,17 +386,10 @@ static enum dr_rc large_head(struct reader *r, const struct segment *s,
     return DR_OK;
 }
 
-enum dr_rc reader_head(struct reader *r, const struct segment *s, const struct toc_record *rec,
-                       struct head *ret, const uint8_t **ret_data, struct dr_err *err)
+enum dr_rc reader_head_in(const struct toc_record *rec, const struct buf *bytes, struct head *ret,
+                          const uint8_t **ret_data, struct dr_err *err)
 {
-    const struct buf *bytes = &r->head;
-    size_t at = 0, used = 0;
-    if (rec->nhead > 0) {
-        DR_TRY(large_head(r, s, rec, err));
-    } else {
-        DR_TRY(reader_piece(r, s, rec->piece, &bytes, err));
-        at = (size_t)rec->offset;
-    }
+    size_t at = rec->nhead > 0 ? 0 : (size_t)rec->offset, used = 0;
     if (rec->offset >= bytes->len)
         return refuse(rec->path, "lies behind the end of its piece", err);
     struct head h = { 0 };
@@ -414,6 +407,17 @@ enum dr_rc reader_head(struct reader *r, const struct segment *s, const struct t
     *ret = h;
     *ret_data = rec->nhead > 0 ? NULL : (const uint8_t *)bytes->data + at + used;
     return DR_OK;
+}
+
+enum dr_rc reader_head(struct reader *r, const struct segment *s, const struct toc_record *rec,
+                       struct head *ret, const uint8_t **ret_data, struct dr_err *err)
+{
+    const struct buf *bytes = &r->head;
+    if (rec->nhead > 0)
+        DR_TRY(large_head(r, s, rec, err));
+    else
+        DR_TRY(reader_piece(r, s, rec->piece, &bytes, err));
+    return reader_head_in(rec, bytes, ret, ret_data, err);
 }
 
 enum dr_rc reader_data(struct reader *r, const struct reader_file *file, reader_sink *sink,

@@ -20,7 +20,7 @@
 #include "backup/format/toc.h"
 #include "backup/work/fetch.h"
 
-enum { READER_KEEP = 64 << 20 };
+enum { READER_KEEP = 12 << 20 };
 
 struct reader;
 
@@ -74,6 +74,11 @@ enum dr_rc reader_piece(struct reader *r, const struct segment *s, uint32_t piec
  */
 enum dr_rc reader_head(struct reader *r, const struct segment *s, const struct toc_record *rec,
                        struct head *ret, const uint8_t **ret_data, struct dr_err *err) DR_MUST_USE;
+
+/* The same out of bytes that the caller got by itself: a piece, or all heads of a large file one
+ * behind another. data: as above. */
+enum dr_rc reader_head_in(const struct toc_record *rec, const struct buf *bytes, struct head *ret,
+                          const uint8_t **ret_data, struct dr_err *err) DR_MUST_USE;
 
 /*
  * All data bytes of a file (extents one behind another, without padding), in parts, to sink. h is

@@ -2,29 +2,26 @@
  * Restore: a snapshot becomes a directory.
  *
  *     check   every record of the table of contents, before anything is touched
- *     make    the directories (mode 0700), in path order
- *     fill    segment by segment: the pieces of small entries in the order of the packs, then
- *             large files, then the hard links, whose first names are there by then
+ *     fill    segment by segment: its directories (mode 0700), then its files, symbolic links and
+ *             special files, by many threads (restore_fill.h)
+ *     link    hard links, whose first names are all there by then
  *     close   attributes of directories, the deepest first
  *     sync    one syncfs(), and only then the mark says "finished"
  *
  * Symbolic links are made with their piece and not at the end: nothing is ever reached through
  * one (restore_place.h), so their time does not matter, and each piece is read once.
  *
- * Owners: as root, by name when the snapshot has a name for the number and this host knows the
- * name, else by number. With a path: only what is at or below it, and the directories above it;
- * a hard link whose first name is elsewhere becomes the file.
+ * With a path or patterns: only what they mean, and the directories above it; a hard link whose
+ * first name is elsewhere becomes the file (restore_wanted.h).
  */
 #include <errno.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "backup/format/path.h"
 #include "backup/work/reader.h"
+#include "backup/work/restore_fill.h"
 #include "backup/work/restore_mark.h"
 #include "backup/work/restore_place.h"
 #include "dr/base/clock.h"
@@ -32,37 +29,37 @@
 #include "dr/base/mem.h"
 #include "dr/base/sys.h"
 
-enum { PROGRESS_MS = 100, NAME_BUF = 16 << 10 };
-
-struct owner_map { /* number of the snapshot -> number here */
-    uint32_t from, to;
-};
+enum { PROGRESS_MS = 100, TOLD_MAX = 1000 };
 
 struct restore {
+    struct repo *repo;
+    const struct snapshot_info *snapshot;
+    const struct restore_options *options;
     struct reader *reader;
     struct place *place;
-    const char *only; /* path, or NULL for all */
+    struct restore_filter filter;
+    struct wanted *wanted;
+    struct owners owners;
+    struct restore_journal journal;
     const struct work_hooks *hooks;
     struct restore_result *result;
     struct work_progress progress;
     int64_t told_ms;
-    bool is_root;
-    struct owner_map *users, *groups; /* owned */
-    size_t user_count, group_count;
-    struct text_list moved_from,
-        moved_to;              /* first names outside of 'only', and who gets the file */
+    struct place_lost lost;
     struct text_list not_made; /* devices that could not be made */
+    struct text_list warned;   /* told already */
 };
 
 static void restore_fini(struct restore *r)
 {
     reader_close(r->reader);
     place_free(r->place);
-    free(r->users);
-    free(r->groups);
-    text_list_fini(&r->moved_from);
-    text_list_fini(&r->moved_to);
+    wanted_free(r->wanted);
+    owners_fini(&r->owners);
+    restore_journal_close(&r->journal);
+    place_lost_fini(&r->lost);
     text_list_fini(&r->not_made);
+    text_list_fini(&r->warned);
 }
 
 static enum dr_rc tell_progress(struct restore *r, bool now, struct dr_err *err)
@@ -77,260 +74,14 @@ static enum dr_rc tell_progress(struct restore *r, bool now, struct dr_err *err)
     return dr_hint(err, "Run the same command again: it goes on where it was.");
 }
 
-/* -- owners -------------------------------------------------------------------------------- */
-
-static uint32_t here(const char *table, uint32_t number, const json_t *owners)
+/* The threads do not know what the others have told. */
+static void warn_once(struct restore *r, const char *line)
 {
-    char key[16], space[NAME_BUF];
-    snprintf(key, sizeof(key), "%u", number);
-    const char *name = json_string_value(json_object_get(json_object_get(owners, table), key));
-    if (name == NULL)
-        return number;
-    if (strcmp(table, "users") == 0) {
-        struct passwd pw, *found = NULL;
-        if (getpwnam_r(name, &pw, space, sizeof(space), &found) == 0 && found != NULL)
-            return found->pw_uid;
-    } else {
-        struct group gr, *found = NULL;
-        if (getgrnam_r(name, &gr, space, sizeof(space), &found) == 0 && found != NULL)
-            return found->gr_gid;
-    }
-    return number;
-}
-
-/* Few owners own many files: a short list, searched from the front. */
-static uint32_t map_owner(struct restore *r, const char *table, uint32_t number)
-{
-    bool user = strcmp(table, "users") == 0;
-    struct owner_map **map = user ? &r->users : &r->groups;
-    size_t *count = user ? &r->user_count : &r->group_count;
-    for (size_t i = 0; i < *count; i++) {
-        if ((*map)[i].from == number)
-            return (*map)[i].to;
-    }
-    uint32_t to = r->is_root ? here(table, number, reader_snapshot(r->reader)->owners) : number;
-    *map = dr_realloc(*map, *count + 1, sizeof(**map));
-    (*map)[(*count)++] = (struct owner_map){ .from = number, .to = to };
-    return to;
-}
-
-static struct place_entry entry_of(struct restore *r, const struct toc_record *rec)
-{
-    return (struct place_entry){
-        .path = rec->path,
-        .mode = rec->mode,
-        .uid = map_owner(r, "users", rec->uid),
-        .gid = map_owner(r, "groups", rec->gid),
-        .mtime = { .tv_sec = rec->mtime_s, .tv_nsec = (long)rec->mtime_ns },
-    };
-}
-
-/* What only the head knows. xattrs: room for those of the head, borrowed by the entry. */
-static void add_head(struct place_entry *e, const struct head *h, struct place_xattr **xattrs)
-{
-    e->acl_access = h->acl_access;
-    e->acl_default = h->acl_default;
-    if (h->xattr_count == 0)
+    if (r->warned.count >= TOLD_MAX || text_list_has(&r->warned, line))
         return;
-    *xattrs = dr_alloc(h->xattr_count, sizeof(**xattrs));
-    for (size_t i = 0; i < h->xattr_count; i++)
-        (*xattrs)[i] =
-            (struct place_xattr){ h->xattrs[i].name, h->xattrs[i].value, h->xattrs[i].len };
-    e->xattrs = *xattrs;
-    e->xattr_count = h->xattr_count;
-}
-
-/* -- what is wanted ------------------------------------------------------------------------ */
-
-static bool wanted(const struct restore *r, const struct toc_record *rec)
-{
-    if (r->only == NULL || path_is_within(rec->path, r->only))
-        return true;
-    return rec->type == '5' && path_is_within(r->only, rec->path);
-}
-
-/* Where the content of rec goes: its own path, or that of the first wanted link to it, or NULL. */
-static const char *goes_to(const struct restore *r, const struct toc_record *rec)
-{
-    if (wanted(r, rec))
-        return rec->path;
-    for (size_t i = 0; i < r->moved_from.count; i++) {
-        if (strcmp(r->moved_from.items[i], rec->path) == 0)
-            return r->moved_to.items[i];
-    }
-    return NULL;
-}
-
-static void note_link(struct restore *r, const struct toc_record *rec)
-{
-    if (r->only == NULL || path_is_within(rec->link, r->only) ||
-        text_list_has(&r->moved_from, rec->link))
-        return;
-    text_list_add(&r->moved_from, rec->link);
-    text_list_add(&r->moved_to, rec->path);
-}
-
-/* Pass 1: the reader refuses what could do harm; we count what will be made. */
-static enum dr_rc check_all(struct restore *r, struct dr_err *err)
-{
-    for (size_t i = 0; i < reader_segment_count(r->reader); i++) {
-        const struct segment *s = NULL;
-        DR_TRY(reader_segment(r->reader, i, &s, err));
-        for (size_t k = 0; k < s->count; k++) {
-            const struct toc_record *rec = &s->records[k];
-            if (!wanted(r, rec))
-                continue;
-            r->progress.entries_total++;
-            r->progress.bytes_total += rec->type == '0' ? rec->size : 0;
-            if (rec->type == '1')
-                note_link(r, rec);
-        }
-    }
-    if (r->progress.entries_total > 0)
-        return DR_OK;
-    dr_fail(err, DR_E_NOTFOUND, "the snapshot has no '%s'", r->only != NULL ? r->only : "");
-    return dr_hint(err, "See 'drctl ls'.");
-}
-
-/* check_all() counts the directories above a path as well: it has to be there itself. */
-static enum dr_rc check_path(struct restore *r, struct dr_err *err)
-{
-    for (size_t i = 0; r->only != NULL && i < reader_segment_count(r->reader); i++) {
-        const struct segment *s = NULL;
-        if (!reader_segment_has(r->reader, i, r->only))
-            continue;
-        DR_TRY(reader_segment(r->reader, i, &s, err));
-        for (size_t k = 0; k < s->count; k++) {
-            if (strcmp(s->records[k].path, r->only) == 0)
-                return DR_OK;
-        }
-    }
-    if (r->only == NULL)
-        return DR_OK;
-    dr_fail(err, DR_E_NOTFOUND, "snapshot '%s' holds no '%s'", reader_snapshot(r->reader)->id,
-            r->only);
-    return dr_hint(err, "Paths are below the source's root, without a slash in front.");
-}
-
-static enum dr_rc make_dirs(struct restore *r, struct dr_err *err)
-{
-    for (size_t i = 0; i < reader_segment_count(r->reader); i++) {
-        const struct segment *s = NULL;
-        DR_TRY(reader_segment(r->reader, i, &s, err));
-        for (size_t k = 0; k < s->count; k++) {
-            if (s->records[k].type == '5' && wanted(r, &s->records[k]))
-                DR_TRY(place_dir(r->place, s->records[k].path, err));
-        }
-    }
-    return DR_OK;
-}
-
-/* -- files --------------------------------------------------------------------------------- */
-
-struct writer { /* puts the data of one file to where its extents lie */
-    int fd;
-    const struct head *head;
-    size_t extent;
-    uint64_t in_extent; /* bytes of it that are written */
-    uint64_t at;        /* of a file without extents */
-    struct restore *restore;
-};
-
-static enum dr_rc write_at(int fd, const uint8_t *data, size_t len, uint64_t offset,
-                           struct dr_err *err)
-{
-    while (len > 0) {
-        ssize_t n = sys.pwrite(fd, data, len, (off_t)offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0) {
-            dr_fail_sys(err, errno, "cannot write");
-            return errno == ENOSPC || errno == EDQUOT
-                       ? dr_hint(err,
-                                 "Free space there and run the same command again: it goes on.")
-                       : err->rc;
-        }
-        data += n;
-        len -= (size_t)n;
-        offset += (uint64_t)n;
-    }
-    return DR_OK;
-}
-
-static enum dr_rc write_data(void *arg, const uint8_t *data, size_t len, struct dr_err *err)
-{
-    struct writer *w = arg;
-    w->restore->progress.bytes += len;
-    if (!w->head->sparse) {
-        DR_TRY(write_at(w->fd, data, len, w->at, err));
-        w->at += len;
-        return tell_progress(w->restore, false, err);
-    }
-    while (len > 0) {
-        if (w->extent == w->head->extent_count)
-            return dr_fail(err, DR_E_CORRUPT, "a sparse file has more data than its map");
-        const struct head_extent *e = &w->head->extents[w->extent];
-        uint64_t room = e->len - w->in_extent;
-        size_t part = room < len ? (size_t)room : len;
-        DR_TRY(write_at(w->fd, data, part, e->offset + w->in_extent, err));
-        data += part;
-        len -= part;
-        w->in_extent += part;
-        if (w->in_extent == e->len) {
-            w->extent++;
-            w->in_extent = 0;
-        }
-    }
-    return tell_progress(w->restore, false, err);
-}
-
-static enum dr_rc place_regular(struct restore *r, const struct reader_file *file,
-                                const struct place_entry *e, struct dr_err *err)
-{
-    DR_CLEANUP(dr_close_fd) int fd = -1;
-    DR_TRY(place_file_begin(r->place, e, &fd, err));
-    struct writer w = { .fd = fd, .head = file->head, .restore = r };
-    enum dr_rc rc = reader_data(r->reader, file, write_data, &w, err);
-    if (rc == DR_OK)
-        rc = place_file_end(r->place, e, fd, file->record->size, err);
-    if (rc == DR_OK && sys.close(dr_take_fd(&fd)) < 0)
-        rc = dr_fail_sys(err, errno, "cannot close");
-    return rc;
-}
-
-/* One entry that has its head in a piece: everything but directories and hard links. */
-static enum dr_rc place_entry_of(struct restore *r, const struct segment *s,
-                                 const struct toc_record *rec, const char *to, struct dr_err *err)
-{
-    struct place_entry e = entry_of(r, rec);
-    e.path = to;
-    r->progress.entries++;
-    if (rec->type == '0' && place_is_whole(r->place, &e, rec->size)) {
-        r->progress.bytes += rec->size;
-        r->result->files++;
-        r->result->bytes += rec->size;
-        return DR_OK;
-    }
-    DR_CLEANUP(head_fini) struct head h = { 0 };
-    DR_FREE struct place_xattr *xattrs = NULL;
-    struct reader_file file = { .segment = s, .record = rec, .head = &h };
-    DR_TRY(reader_head(r->reader, s, rec, &h, &file.data, err));
-    add_head(&e, &h, &xattrs);
-    if (rec->type == '0') {
-        r->result->files++;
-        r->result->bytes += rec->size;
-        return place_regular(r, &file, &e, err);
-    }
-    if (rec->type == '2')
-        return place_symlink(r->place, &e, h.link, err);
-    if (rec->type == '6')
-        return place_special(r->place, &e, S_IFIFO, 0, err);
-    uint64_t lost = place_lost_devices(r->place);
-    mode_t type = rec->type == '3' ? S_IFCHR : S_IFBLK;
-    DR_TRY(place_special(r->place, &e, type, makedev(h.major, h.minor), err));
-    if (place_lost_devices(r->place) > lost)
-        text_list_add(&r->not_made, rec->path);
-    return DR_OK;
+    text_list_add(&r->warned, line);
+    if (r->hooks != NULL && r->hooks->warning != NULL)
+        r->hooks->warning(r->hooks->arg, line);
 }
 
 static enum dr_rc name_entry(const struct toc_record *rec, struct dr_err *err)
@@ -340,74 +91,115 @@ static enum dr_rc name_entry(const struct toc_record *rec, struct dr_err *err)
     return dr_context(err, "restoring '%s'", name.data != NULL ? name.data : "");
 }
 
-/* -- segments ------------------------------------------------------------------------------ */
+/* -- check --------------------------------------------------------------------------------- */
 
-struct job { /* an entry and where its first piece lies */
-    const struct toc_record *rec;
-    const char *to;
-    struct fetch_piece place;
-};
-
-/* Large files behind small ones; each in the order of packs, places, and offsets in a piece. */
-static int by_place(const void *left, const void *right)
+/* The reader refuses what could do harm; we find out what is wanted. */
+static enum dr_rc check_all(struct restore *r, struct dr_err *err)
 {
-    const struct job *a = left, *b = right;
-    if ((a->rec->nhead > 0) != (b->rec->nhead > 0))
-        return a->rec->nhead > 0 ? 1 : -1;
-    int order = memcmp(a->place.pack, b->place.pack, HASH_SIZE);
-    if (order != 0)
-        return order;
-    if (a->place.offset != b->place.offset)
-        return a->place.offset < b->place.offset ? -1 : 1;
-    if (a->rec->offset != b->rec->offset)
-        return a->rec->offset < b->rec->offset ? -1 : 1;
-    return 0;
+    r->wanted = wanted_new(&r->filter);
+    for (size_t i = 0; i < reader_segment_count(r->reader); i++) {
+        const struct segment *s = NULL;
+        DR_TRY(reader_segment(r->reader, i, &s, err));
+        for (size_t k = 0; k < s->count; k++)
+            wanted_add(r->wanted, &s->records[k]);
+    }
+    wanted_seal(r->wanted);
+    r->progress.entries_total = wanted_count(r->wanted);
+    r->progress.bytes_total = wanted_bytes(r->wanted);
+    if (!wanted_saw_path(r->wanted)) {
+        dr_fail(err, DR_E_NOTFOUND, "snapshot '%s' holds no '%s'", r->snapshot->id, r->filter.path);
+        return dr_hint(err, "Paths are below the source's root, without a slash in front.");
+    }
+    if (r->progress.entries_total > 0)
+        return DR_OK;
+    dr_fail(err, DR_E_NOTFOUND, "nothing in snapshot '%s' is what was asked for", r->snapshot->id);
+    return dr_hint(err, "See 'drctl ls'.");
 }
 
-static size_t gather_jobs(const struct restore *r, const struct segment *s, struct job *jobs)
+/* -- fill ---------------------------------------------------------------------------------- */
+
+static enum dr_rc make_dirs(struct restore *r, const struct segment *s, size_t base,
+                            struct dr_err *err)
 {
-    size_t count = 0;
     for (size_t k = 0; k < s->count; k++) {
-        const struct toc_record *rec = &s->records[k];
-        const char *to = rec->type == '5' || rec->type == '1' ? NULL : goes_to(r, rec);
-        if (to != NULL)
-            jobs[count++] = (struct job){ rec, to, reader_place(s, rec->piece) };
+        if (s->records[k].type == '5' && wanted_has(r->wanted, base + k))
+            DR_TRY(place_dir(r->place, s->records[k].path, err));
     }
-    if (count > 0)
-        qsort(jobs, count, sizeof(jobs[0]), by_place);
-    return count;
+    return DR_OK;
 }
 
-static enum dr_rc fill_segment(struct restore *r, const struct segment *s, struct dr_err *err)
+static enum dr_rc make_all_dirs(struct restore *r, struct dr_err *err)
 {
-    DR_FREE struct job *jobs = dr_alloc(s->count + 1, sizeof(*jobs));
-    DR_CLEANUP(dr_free_ptr)
-    const struct fetch_piece **plan = dr_alloc(s->count + 1, sizeof(void *));
-    size_t count = gather_jobs(r, s, jobs), planned = 0;
-    for (size_t i = 0; i < count && jobs[i].rec->nhead == 0; i++) {
-        if (i == 0 || jobs[i].rec->piece != jobs[i - 1].rec->piece)
-            plan[planned++] = &jobs[i].place;
+    size_t base = 0;
+    for (size_t i = 0; i < reader_segment_count(r->reader); i++) {
+        const struct segment *s = NULL;
+        DR_TRY(reader_segment(r->reader, i, &s, err));
+        DR_TRY(make_dirs(r, s, base, err));
+        base += s->count;
     }
-    fetch_plan(reader_fetch(r->reader), plan, planned);
-    enum dr_rc rc = DR_OK;
-    for (size_t i = 0; i < count && rc == DR_OK; i++) {
-        rc = place_entry_of(r, s, jobs[i].rec, jobs[i].to, err);
-        if (rc != DR_OK && rc != DR_E_CANCELLED)
-            rc = name_entry(jobs[i].rec, err);
-        if (rc == DR_OK)
-            rc = tell_progress(r, false, err);
-    }
-    fetch_plan(reader_fetch(r->reader), NULL, 0);
-    return rc;
+    return DR_OK;
 }
+
+/* What came of an item, in the order of the items. */
+static enum dr_rc item_done(void *arg, const struct restore_item *item, struct dr_err *err)
+{
+    struct restore *r = arg;
+    size_t files = item->last; /* of a large file */
+    r->result->bytes += item->last ? item->size : 0;
+    for (size_t i = 0; i < item->count; i++) {
+        files += item->entries[i].rec.type == '0';
+        r->result->bytes += item->entries[i].rec.type == '0' ? item->entries[i].rec.size : 0;
+    }
+    r->result->files += files;
+    r->result->written += item->written;
+    r->result->fetched += item->fetched;
+    r->result->kept += item->kept;
+    r->progress.entries += item->count + item->last;
+    r->progress.bytes += item->bytes;
+    for (size_t i = 0; i < item->warnings.count; i++)
+        warn_once(r, item->warnings.items[i]);
+    for (size_t i = 0; i < item->not_made.count; i++)
+        text_list_add(&r->not_made, item->not_made.items[i]);
+    return tell_progress(r, false, err);
+}
+
+static enum dr_rc fill_all(struct restore *r, struct dr_err *err)
+{
+    const struct fill_options options = { .repo = r->repo,
+                                          .snapshot = r->snapshot,
+                                          .reader = r->reader,
+                                          .place = r->place,
+                                          .owners = &r->owners,
+                                          .wanted = r->wanted,
+                                          .journal = &r->journal,
+                                          .threads = r->options->threads < RESTORE_THREADS_MAX
+                                                         ? r->options->threads
+                                                         : RESTORE_THREADS_MAX,
+                                          .done = item_done,
+                                          .lost = &r->lost,
+                                          .arg = r };
+    DR_CLEANUP(fill_free_ptr) struct fill *f = NULL;
+    /* A file may go to where a later link is. */
+    if (wanted_moves(r->wanted))
+        DR_TRY(make_all_dirs(r, err));
+    DR_TRY(fill_new(&options, &f, err));
+    size_t base = 0;
+    for (size_t i = 0; i < reader_segment_count(r->reader); i++) {
+        const struct segment *s = NULL;
+        DR_TRY(reader_segment(r->reader, i, &s, err));
+        if (!wanted_moves(r->wanted))
+            DR_TRY(make_dirs(r, s, base, err));
+        DR_TRY(fill_segment(f, s, base, err));
+        base += s->count;
+    }
+    return fill_finish(f, err);
+}
+
+/* -- links and directories ----------------------------------------------------------------- */
 
 static enum dr_rc link_one(struct restore *r, const struct toc_record *rec, struct dr_err *err)
 {
-    const char *first = rec->link;
-    for (size_t i = 0; i < r->moved_from.count; i++) {
-        if (strcmp(r->moved_from.items[i], rec->link) == 0)
-            first = r->moved_to.items[i];
-    }
+    const char *first = wanted_first(r->wanted, rec->link);
     r->progress.entries++;
     if (strcmp(first, rec->path) == 0)
         return DR_OK; /* it became the file */
@@ -420,17 +212,18 @@ static enum dr_rc link_one(struct restore *r, const struct toc_record *rec, stru
     return name_entry(rec, err);
 }
 
-/* Pass 3. */
-static enum dr_rc fill_all(struct restore *r, struct dr_err *err)
+static enum dr_rc link_all(struct restore *r, struct dr_err *err)
 {
-    for (size_t i = 0; i < reader_segment_count(r->reader); i++) {
+    size_t base = 0;
+    for (size_t i = 0; wanted_links(r->wanted) > 0 && i < reader_segment_count(r->reader); i++) {
         const struct segment *s = NULL;
         DR_TRY(reader_segment(r->reader, i, &s, err));
-        DR_TRY(fill_segment(r, s, err));
         for (size_t k = 0; k < s->count; k++) {
-            if (s->records[k].type == '1' && wanted(r, &s->records[k]))
+            if (s->records[k].type == '1' && wanted_has(r->wanted, base + k))
                 DR_TRY(link_one(r, &s->records[k], err));
         }
+        base += s->count;
+        DR_TRY(tell_progress(r, false, err));
     }
     return DR_OK;
 }
@@ -438,27 +231,34 @@ static enum dr_rc fill_all(struct restore *r, struct dr_err *err)
 static enum dr_rc close_dir(struct restore *r, const struct segment *s,
                             const struct toc_record *rec, struct dr_err *err)
 {
-    struct place_entry e = entry_of(r, rec);
+    const struct restore_entry e = { .rec = *rec,
+                                     .to = rec->path,
+                                     .uid = owners_user(&r->owners, rec->uid),
+                                     .gid = owners_group(&r->owners, rec->gid) };
     DR_CLEANUP(head_fini) struct head h = { 0 };
     DR_FREE struct place_xattr *xattrs = NULL;
     const uint8_t *data = NULL;
     DR_TRY(reader_head(r->reader, s, rec, &h, &data, err));
-    add_head(&e, &h, &xattrs);
+    const struct place_entry p = restore_attributes(&e, &h, &xattrs);
     r->progress.entries++;
-    return place_dir_end(r->place, &e, err);
+    return place_dir_end(r->place, &p, err);
 }
 
-/* Pass 4, from the last record to the first. */
-static enum dr_rc close_dirs(struct restore *r, struct dr_err *err)
+/* From the last record to the first. */
+static enum dr_rc close_dirs(struct restore *r, size_t records, struct dr_err *err)
 {
+    size_t base = records;
     for (size_t i = reader_segment_count(r->reader); i-- > 0;) {
         const struct segment *s = NULL;
         DR_TRY(reader_segment(r->reader, i, &s, err));
+        base -= s->count;
         for (size_t k = s->count; k-- > 0;) {
             const struct toc_record *rec = &s->records[k];
-            if (rec->type == '5' && wanted(r, rec) && close_dir(r, s, rec, err) != DR_OK)
+            if (rec->type == '5' && wanted_has(r->wanted, base + k) &&
+                close_dir(r, s, rec, err) != DR_OK)
                 return name_entry(rec, err);
         }
+        DR_TRY(tell_progress(r, false, err));
     }
     return DR_OK;
 }
@@ -515,9 +315,9 @@ static enum dr_rc prepare(const struct restore_target *t, const struct restore_m
 
 static enum dr_rc run_passes(struct restore *r, struct dr_err *err)
 {
-    DR_TRY(make_dirs(r, err));
     DR_TRY(fill_all(r, err));
-    DR_TRY(close_dirs(r, err));
+    DR_TRY(link_all(r, err));
+    DR_TRY(close_dirs(r, wanted_seen(r->wanted), err));
     DR_TRY(place_sync(r->place, err));
     return tell_progress(r, true, err);
 }
@@ -525,12 +325,12 @@ static enum dr_rc run_passes(struct restore *r, struct dr_err *err)
 static void tell_warnings(struct restore *r)
 {
     DR_CLEANUP(text_list_fini) struct text_list lines = { 0 };
-    place_tell(r->place, &lines);
-    for (size_t i = 0; i < lines.count; i++) {
-        if (r->hooks != NULL && r->hooks->warning != NULL)
-            r->hooks->warning(r->hooks->arg, lines.items[i]);
-    }
-    r->result->warnings = lines.count + reader_healed(r->reader);
+    place_take_lost(r->place, &r->lost);
+    place_tell(&r->lost, &lines);
+    size_t healed = r->warned.count + reader_healed(r->reader);
+    for (size_t i = 0; i < lines.count; i++)
+        warn_once(r, lines.items[i]);
+    r->result->warnings = lines.count + healed;
 }
 
 /* "/a/b/" is the snapshot's "a/b"; the root is everything. NULL: no path was given. The caller
@@ -547,11 +347,10 @@ static char *plain_path(const char *path)
 }
 
 /* Everything that can refuse, before anything is touched. */
-static enum dr_rc check(struct restore *r, struct repo *repo, const struct snapshot_info *snapshot,
-                        struct dr_err *err)
+static enum dr_rc check(struct restore *r, struct dr_err *err)
 {
-    DR_TRY(reader_open(repo, snapshot, r->hooks, &r->reader, err));
-    DR_TRY(check_path(r, err));
+    DR_TRY(reader_open(r->repo, r->snapshot, r->hooks, &r->reader, err));
+    r->owners.names = reader_snapshot(r->reader)->owners;
     return check_all(r, err);
 }
 
@@ -584,23 +383,31 @@ enum dr_rc restore_run(struct repo *repo, const struct snapshot_info *snapshot,
     DR_ASSERT(options->to != NULL);
     struct restore_result result = { 0 };
     DR_CLEANUP(restore_fini)
-    struct restore r = { .hooks = hooks, .result = &result, .is_root = geteuid() == 0 };
+    struct restore r = { .repo = repo,
+                         .snapshot = snapshot,
+                         .options = options,
+                         .owners = { .is_root = geteuid() == 0 },
+                         .journal = { .fd = -1 },
+                         .hooks = hooks,
+                         .result = &result };
     DR_CLEANUP(restore_target_fini) struct restore_target t = { 0 };
     DR_CLEANUP(restore_mark_fini) struct restore_mark m = { 0 };
     DR_FREE char *only = plain_path(options->path);
-    r.only = only;
+    r.filter.path = only;
     r.progress.doing = "restoring";
     DR_CLEANUP(dr_close_fd) int lock = -1;
     DR_TRY(find_target(options->to, &t, &m, &lock, err));
     bool resuming = t.exists && !t.empty;
     if (resuming && !is_ours(&m, snapshot->id, only))
         return refuse_target(&t, &m, snapshot->id, err);
-    DR_TRY(check(&r, repo, snapshot, err));
+    DR_TRY(check(&r, err));
     DR_TRY(prepare_held(&t, &m, snapshot->id, only, &lock, err));
+    DR_TRY(restore_journal_open(&t, !resuming, &r.journal, err));
     DR_TRY(place_new(t.path, resuming, resuming && m.same_boot, &r.place, err));
     if (run_passes(&r, err) != DR_OK)
         return dr_context(err, "snapshot '%s' into '%s'", snapshot->id, t.path);
     DR_TRY(restore_mark_write(&t, MARK_FINISHED, snapshot->id, only, err));
+    restore_journal_remove(&t);
     result.entries = r.progress.entries;
     tell_warnings(&r);
     *ret = result;

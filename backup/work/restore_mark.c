@@ -14,6 +14,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "backup/work/restore_journal.h"
 #include "backup/work/work.h"
 #include "dr/base/fs.h"
 #include "dr/base/mem.h"
@@ -130,7 +131,7 @@ static void birth_of(const char *path, char out[BIRTH_MAX])
 
 /* -- the mark ------------------------------------------------------------------------------ */
 
-static void read_boot(struct buf *out)
+void restore_boot_id(struct buf *out)
 {
     struct dr_err unknown = { 0 };
     buf_clear(out);
@@ -156,7 +157,7 @@ static enum dr_rc mark_parse(const struct restore_target *t, const struct buf *b
     char now[BIRTH_MAX];
     DR_CLEANUP(buf_fini) struct buf boot_now = { 0 };
     birth_of(t->path, now);
-    read_boot(&boot_now);
+    restore_boot_id(&boot_now);
     ret->state = strcmp(state, "finished") == 0 ? MARK_FINISHED : MARK_UNFINISHED;
     ret->snapshot = dr_strdup(snapshot);
     ret->path = json_is_string(path) ? dr_strdup(json_string_value(path)) : NULL;
@@ -188,7 +189,7 @@ enum dr_rc restore_mark_write(const struct restore_target *t, enum mark_state st
     char birth[BIRTH_MAX];
     DR_CLEANUP(buf_fini) struct buf boot = { 0 };
     birth_of(t->path, birth);
-    read_boot(&boot);
+    restore_boot_id(&boot);
     DR_JSON json_t *root = json_object();
     json_put_int(root, "drctl_restore", 1);
     json_put_text(root, "snapshot", snapshot);
@@ -258,6 +259,7 @@ enum dr_rc restore_undo(const char *to, const char *snapshot_id, struct dr_err *
     DR_TRY(restore_mark_write(&t, MARK_UNFINISHED, snapshot_id, m.path, err));
     open_up(t.path);
     DR_TRY(fs_remove_tree(t.path, err));
+    restore_journal_remove(&t);
     DR_TRY(fs_sync_dir(t.parent, err));
     return restore_mark_remove(&t, err);
 }

@@ -14,6 +14,7 @@
 #ifndef BACKUP_WORK_RESTORE_MARK_H
 #define BACKUP_WORK_RESTORE_MARK_H
 
+#include "dr/base/buf.h"
 #include "dr/base/err.h"
 
 struct restore_target {
@@ -54,6 +55,9 @@ void restore_mark_fini(struct restore_mark *m);
 enum dr_rc restore_mark_write(const struct restore_target *t, enum mark_state state,
                               const char *snapshot, const char *path, struct dr_err *err)
     DR_MUST_USE;
+
+/* What this start of the machine is called; empty when the kernel does not say. */
+void restore_boot_id(struct buf *out);
 
 /* Remove the mark, durably. */
 enum dr_rc restore_mark_remove(const struct restore_target *t, struct dr_err *err) DR_MUST_USE;

@@ -5,10 +5,17 @@
  * below the target with openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS), and the last part of a
  * name is one that the caller checked (place_check_path) and is never followed. What goes wrong
  * with an attribute that an ordinary user cannot set (owner, device, set-id bit, trusted and
- * security attributes) is counted, not fatal; place_tell() makes one line of each kind.
+ * security attributes) is counted, not fatal: place_take_lost() gives the count away, and
+ * place_tell() makes one line of each kind.
  *
  * Order of a file: bytes, owner, attributes, mode, capability, times. Directories are made with
  * mode 0700 and get their attributes last, deepest first.
+ *
+ * A new tree is shut (its root has mode 0700, no inherited access list, and belongs to this
+ * process) until it is whole. Nobody else can look in, so a file that is to belong to this
+ * process gets its mode when it is born, and what is right already is not set again.
+ *
+ * One place per thread: place_share() makes another view of the same target, which must go first.
  */
 #ifndef BACKUP_WORK_RESTORE_PLACE_H
 #define BACKUP_WORK_RESTORE_PLACE_H
@@ -40,12 +47,35 @@ struct place_entry {
     size_t xattr_count;
 };
 
+/* Attributes that could not be kept: how often, and the first. Zeroed: none. */
+enum place_kind {
+    PLACE_OWNER,
+    PLACE_SETID,
+    PLACE_DEVICE,
+    PLACE_XATTR,
+    PLACE_ACL,
+    PLACE_KINDS,
+};
+
+struct place_lost {
+    struct {
+        uint64_t count;
+        char *example; /* owned */
+        int why;
+    } of[PLACE_KINDS];
+};
+
 /* dir_path: exists. resuming: entries of an earlier attempt may be there. trusting: what the
  * times of files there say is true (same boot). The caller frees. */
 enum dr_rc place_new(const char *dir_path, bool resuming, bool trusting, struct place **ret,
                      struct dr_err *err) DR_MUST_USE;
+struct place *place_share(const struct place *p) DR_MUST_USE;
 void place_free(struct place *p);
 DR_DEFINE_CLEANUP(struct place, place_free)
+
+/* Nothing is shut: entries are put among others, into directories that have their modes. */
+void place_leave_open(struct place *p);
+int place_root(const struct place *p); /* descriptor of the target, borrowed */
 
 /* A path of a snapshot: relative, no empty, "." or ".." part, no part over 255 bytes. The empty
  * path is the root itself and fine. DR_E_REFUSED names it. */
@@ -54,15 +84,21 @@ enum dr_rc place_check_path(const char *path, size_t len, struct dr_err *err) DR
 /* Make a directory (mode 0700 for now); its parent exists. */
 enum dr_rc place_dir(struct place *p, const char *path, struct dr_err *err) DR_MUST_USE;
 
-/* Is the file there already, whole, by an earlier attempt? */
-bool place_is_whole(struct place *p, const struct place_entry *e, uint64_t size);
+/* Is the file there already, whole, by an earlier attempt? trusted: it is known to be on the medium,
+ * whichever start of the machine it was written in. */
+bool place_is_whole(struct place *p, const struct place_entry *e, uint64_t size, bool trusted);
+
+/* An existing regular file, open for writing: DR_E_NOTFOUND when there is none, or it has another size. */
+enum dr_rc place_file_again(struct place *p, const struct place_entry *e, uint64_t size,
+                            int *ret_fd, struct dr_err *err) DR_MUST_USE;
 
 /* A new empty file, open for writing; ret_fd is the caller's. Then bytes by sys.pwrite(), then: */
 enum dr_rc place_file_begin(struct place *p, const struct place_entry *e, int *ret_fd,
                             struct dr_err *err) DR_MUST_USE;
-/* Set size and attributes. The descriptor is the caller's to close. */
-enum dr_rc place_file_end(struct place *p, const struct place_entry *e, int fd, uint64_t size,
-                          struct dr_err *err) DR_MUST_USE;
+/* Set the attributes, and the size unless it is NULL: the bytes reach to the end. The descriptor
+ * is the caller's to close. */
+enum dr_rc place_file_end(struct place *p, const struct place_entry *e, int fd,
+                          const uint64_t *size, struct dr_err *err) DR_MUST_USE;
 
 enum dr_rc place_symlink(struct place *p, const struct place_entry *e, const char *target,
                          struct dr_err *err) DR_MUST_USE;
@@ -75,6 +111,11 @@ enum dr_rc place_hardlink(struct place *p, const char *path, const char *first, 
 /* Devices that could not be made so far; and one more: a further name of such a device. */
 uint64_t place_lost_devices(const struct place *p);
 void place_lose_device(struct place *p, const char *path);
+
+/* Move what was lost so far behind what ret has already. */
+void place_take_lost(struct place *p, struct place_lost *ret);
+void place_add_lost(struct place_lost *to, struct place_lost *from);
+void place_lost_fini(struct place_lost *l);
 enum dr_rc place_dir_end(struct place *p, const struct place_entry *e, struct dr_err *err)
     DR_MUST_USE;
 
@@ -82,6 +123,6 @@ enum dr_rc place_dir_end(struct place *p, const struct place_entry *e, struct dr
 enum dr_rc place_sync(struct place *p, struct dr_err *err) DR_MUST_USE;
 
 /* One line for each kind of attribute that could not be kept; appended to ret. */
-void place_tell(const struct place *p, struct text_list *ret);
+void place_tell(const struct place_lost *lost, struct text_list *ret);
 
 #endif

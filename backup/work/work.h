@@ -65,14 +65,21 @@ enum dr_rc backup_run(struct repo *r, const struct backup_wish *wish,
 
 /* -- restore ------------------------------------------------------------------------------- */
 
+/* More write no faster into one file system, and each holds a window of a pack. */
+enum { RESTORE_THREADS_MAX = 4 };
+
 struct restore_options {
     const char *to;   /* the source's root becomes this directory: absent or empty, or our own
                          unfinished restore of the same snapshot */
     const char *path; /* only this path below the source's root, or NULL */
+    unsigned threads; /* 0: everything in the caller's thread, in one order */
 };
 
 struct restore_result {
     uint64_t files, entries, bytes;
+    uint64_t written; /* bytes of files, by this attempt */
+    uint64_t fetched; /* bytes of pieces asked of buckets */
+    uint64_t kept;    /* entries that were there already */
     size_t warnings; /* attributes not kept (not root), objects healed by another bucket: exit 8 */
 };
 

@@ -42,10 +42,14 @@ struct sys_ops sys = {
     .symlinkat = symlinkat,
     .mknodat = mknodat,
     .fchmodat = fchmodat,
+    .fchmod = fchmod,
     .fchownat = fchownat,
     .utimensat = utimensat,
+    .futimens = futimens,
     .setxattr = setxattr,
     .lsetxattr = lsetxattr,
+    .lremovexattr = lremovexattr,
+    .fremovexattr = fremovexattr,
 };
 
 void dr_close_fd(int *fd)

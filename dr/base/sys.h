@@ -38,10 +38,14 @@ struct sys_ops {
     int (*symlinkat)(const char *target, int dirfd, const char *path);
     int (*mknodat)(int dirfd, const char *path, mode_t mode, dev_t dev);
     int (*fchmodat)(int dirfd, const char *path, mode_t mode, int flags);
+    int (*fchmod)(int fd, mode_t mode);
     int (*fchownat)(int dirfd, const char *path, uid_t uid, gid_t gid, int flags);
     int (*utimensat)(int dirfd, const char *path, const struct timespec times[2], int flags);
+    int (*futimens)(int fd, const struct timespec times[2]);
     int (*setxattr)(const char *path, const char *name, const void *value, size_t size, int flags);
     int (*lsetxattr)(const char *path, const char *name, const void *value, size_t size, int flags);
+    int (*lremovexattr)(const char *path, const char *name);
+    int (*fremovexattr)(int fd, const char *name);
 };
 
 extern struct sys_ops sys;

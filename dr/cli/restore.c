@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "backup/work/work.h"
+#include "dr/base/pool.h"
 #include "dr/cli/data.h"
 #include "dr/cli/progress.h"
 #include "dr/cli/verbs.h"
@@ -54,7 +55,7 @@ static int restore(struct cli *cli, struct data *d, const struct snapshot_info *
 static int run_restore(struct cli *cli)
 {
     const char *source = NULL;
-    struct restore_options how = { 0 };
+    struct restore_options how = { .threads = pool_processors() };
     const struct cli_option options[] = { { "source", .value = &source },
                                           { "path", .value = &how.path },
                                           { "to", .value = &how.to } };

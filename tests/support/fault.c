@@ -305,6 +305,46 @@ static int fake_lsetxattr(const char *path, const char *name, const void *value,
     return r;
 }
 
+static int fake_fchmod(int fd, mode_t mode)
+{
+    bool hit = turn("fchmod", 0);
+    if (hit && f.kind == FAULT_ERRNO)
+        return -1;
+    int r = f.real.fchmod(fd, mode);
+    die_if(hit && f.kind == FAULT_DIE_AFTER);
+    return r;
+}
+
+static int fake_futimens(int fd, const struct timespec times[2])
+{
+    bool hit = turn("futimens", 0);
+    if (hit && f.kind == FAULT_ERRNO)
+        return -1;
+    int r = f.real.futimens(fd, times);
+    die_if(hit && f.kind == FAULT_DIE_AFTER);
+    return r;
+}
+
+static int fake_lremovexattr(const char *path, const char *name)
+{
+    bool hit = turn("lremovexattr", 0);
+    if (hit && f.kind == FAULT_ERRNO)
+        return -1;
+    int r = f.real.lremovexattr(path, name);
+    die_if(hit && f.kind == FAULT_DIE_AFTER);
+    return r;
+}
+
+static int fake_fremovexattr(int fd, const char *name)
+{
+    bool hit = turn("fremovexattr", 0);
+    if (hit && f.kind == FAULT_ERRNO)
+        return -1;
+    int r = f.real.fremovexattr(fd, name);
+    die_if(hit && f.kind == FAULT_DIE_AFTER);
+    return r;
+}
+
 void fault_arm(enum fault_kind kind, unsigned n)
 {
     memset(&f, 0, sizeof(f));
@@ -331,10 +371,14 @@ void fault_arm(enum fault_kind kind, unsigned n)
         .symlinkat = fake_symlinkat,
         .mknodat = fake_mknodat,
         .fchmodat = fake_fchmodat,
+        .fchmod = fake_fchmod,
         .fchownat = fake_fchownat,
         .utimensat = fake_utimensat,
+        .futimens = fake_futimens,
         .setxattr = fake_setxattr,
         .lsetxattr = fake_lsetxattr,
+        .lremovexattr = fake_lremovexattr,
+        .fremovexattr = fake_fremovexattr,
     };
 }
 
