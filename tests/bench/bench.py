@@ -20,8 +20,8 @@ import stats
 import tools
 from world import Failed, World
 
-FULL = {"SRC": 1, "SMALL": 1, "BIG": 1, "CONF": 1}
-QUICK = {"SRC": 20, "SMALL": 20, "BIG": 24, "CONF": 1}
+FULL = {"SRC": 1, "SMALL": 1, "SMALL20K": 1, "SMALL2M": 1, "BIG": 1, "CONF": 1}
+QUICK = {"SRC": 20, "SMALL": 20, "SMALL20K": 1, "SMALL2M": 100, "BIG": 24, "CONF": 1}
 QUICK_JOBS = ("first-src first-small first-big restore-src restore-small nochange-src nochange-small "
               "nochange-conf change-src change-small")
 MIB = 1 << 20
@@ -109,7 +109,7 @@ def print_job(job_round, result):
 
 def measure_job(world, all_tools, job, pairs, sides):
     """Run one job; returns (rounds, result), or (None, result) where it could not be run."""
-    _, name, _ = jobs.JOBS[job]
+    _, name, _ = jobs.ALL_JOBS[job]
     world.need(name)
     files, links, size = world.count(world.tree(name))
     result = {"set": name, "divisor": world.divisors[name], "files": files, "links": links, "bytes": size,
@@ -136,7 +136,7 @@ def judge(rounds, why_not):
     judged = []
     for job, figure, against, goal, stage in jobs.GOALS:
         entry = {"job": job, "figure": figure, "against": against, "goal": goal, "stage": stage}
-        columns = jobs.goal_columns(rounds[job], figure, against) if job in rounds else None
+        columns = jobs.goal_columns(rounds, job, figure, against)
         if columns is None:
             entry["verdict"] = why_not.get(job, "not measured")
         else:
@@ -147,7 +147,7 @@ def judge(rounds, why_not):
                 unit, scale = " MiB", MIB
             value, (low, high) = stats.ratio(ours, theirs), stats.interval(ours, theirs)
             if figure == "wall_s" and theirs is not None:
-                entry["cpu"] = stats.ratio(*jobs.goal_columns(rounds[job], "cpu_s", against))
+                entry["cpu"] = stats.ratio(*jobs.goal_columns(rounds, job, "cpu_s", against))
             entry.update(value=value, low=low, high=high, reached=stats.reached(high, goal),
                          verdict=stats.verdict(value / scale, high / scale, goal / scale, unit))
         judged.append(entry)
@@ -159,7 +159,7 @@ def print_goals(judged, indicative):
     for stage, title in ((1, "marked (1)"), (2, "later")):
         say(f"  {title}")
         for goal in judged:
-            if goal["stage"] != stage or (goal["verdict"] == "not measured" and stage == 2):
+            if goal["stage"] != stage or goal["verdict"] == "not measured":
                 continue
             scale = MIB if goal["figure"] == "rss_anon" else 1
             figures = ("" if "value" not in goal else
@@ -189,9 +189,9 @@ def options():
     args.divisors = dict(QUICK if args.quick else FULL)
     if args.divide:
         args.divisors = {name: args.divide for name in FULL}
-    unknown = [job for job in args.jobs if job not in jobs.JOBS]
+    unknown = [job for job in args.jobs if job not in jobs.ALL_JOBS]
     if unknown or args.pairs < 1:
-        parser.error(f"no job {' '.join(unknown)}; there are {' '.join(jobs.JOBS)}" if unknown else
+        parser.error(f"no job {' '.join(unknown)}; there are {' '.join(jobs.ALL_JOBS)}" if unknown else
                      "PAIRS is at least 1")
     return args
 
@@ -208,11 +208,11 @@ def bench(args, world):
     can_again = all_tools["drctl"].can(["backup", "--kind", "incremental"])
     rounds, why_not = {}, {}
     for job in args.jobs:
-        kind = jobs.JOBS[job][0]
+        kind = jobs.ALL_JOBS[job][0]
         absent = [side for side in jobs.sides_of(job, args.peers)
                   if not side.startswith("drctl") and all_tools[side].missing()]
         sides = [side for side in jobs.sides_of(job, args.peers) if side not in absent]
-        if kind in ("again", "change") and not can_again:
+        if kind in ("again", "change", "memory") and not can_again:
             why_not[job] = "not available: this drctl has no --kind incremental"
             result["jobs"][job] = {"status": "not available", "why": why_not[job]}
             say(f"\n{job}: {why_not[job]}")

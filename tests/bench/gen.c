@@ -5,6 +5,7 @@
  *
  *     SRC     78,579 files, 1.3 GB: a tree of source code
  *     SMALL  200,000 files of 200 to 4,000 bytes, 420 MB: settings
+ *     SMALL20K, SMALL2M   as SMALL, with 20,000 and 2,000,000 files: does memory grow with their number?
  *     BIG          4 files, 2.1 GB (see big.h)
  *     CONF     2,000 files, 11 MB: settings, one in twelve a symbolic link
  *
@@ -32,6 +33,8 @@ enum {
     SRC_FILES_PER_DIR = 16,
     SRC_DEPTH_MAX = 9,
     SMALL_FILES = 200000,
+    SMALL20K_FILES = 20000,
+    SMALL2M_FILES = 2000000,
     SMALL_PER_DIR = 100,
     SMALL_PER_TOP = 10000,
     CONF_FILES = 2000,
@@ -198,9 +201,9 @@ static void plan_src(unsigned divisor, struct visitor *v)
 
 /* -- SMALL and CONF ------------------------------------------------------------------------------------ */
 
-static void plan_small(unsigned divisor, struct visitor *v)
+static void plan_small(uint64_t count, struct visitor *v)
 {
-    for (uint64_t i = 0; i < SMALL_FILES / divisor; i++) {
+    for (uint64_t i = 0; i < count; i++) {
         unsigned top = (unsigned)(i / SMALL_PER_TOP), dir = (unsigned)(i / SMALL_PER_DIR % 100);
         struct file f = { .kind = KIND_DIR };
         struct rng r;
@@ -330,7 +333,7 @@ static int usage(void)
 {
     (void)fputs("usage: bench_gen make SET DIR DIVISOR\n"
                 "       bench_gen mutate SET DIR DIVISOR ROUND\n"
-                "SET is SRC, SMALL, BIG or CONF\n",
+                "SET is SRC, SMALL, SMALL20K, SMALL2M, BIG or CONF\n",
                 stderr);
     return 2;
 }
@@ -361,7 +364,11 @@ int main(int argc, char **argv)
     if (strcmp(argv[2], "SRC") == 0) {
         plan_src(divisor, &v);
     } else if (strcmp(argv[2], "SMALL") == 0) {
-        plan_small(divisor, &v);
+        plan_small(SMALL_FILES / divisor, &v);
+    } else if (strcmp(argv[2], "SMALL20K") == 0) {
+        plan_small(SMALL20K_FILES / divisor, &v);
+    } else if (strcmp(argv[2], "SMALL2M") == 0) {
+        plan_small(SMALL2M_FILES / divisor, &v);
     } else if (strcmp(argv[2], "CONF") == 0) {
         plan_conf(divisor, &v);
     } else if (strcmp(argv[2], "BIG") == 0 && make) {

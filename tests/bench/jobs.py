@@ -32,10 +32,19 @@ JOBS = {
     "change-big": ("change", "BIG", CHANGE),
 }
 
+# Only when named: 2,000,000 files take 8 GB and minutes to make.
+MEMORY = ["drctl", "drctl-nochange", "drctl-restore"]
+JOBS_ASKED = {
+    "memory-20k": ("memory", "SMALL20K", MEMORY),
+    "memory-200k": ("memory", "SMALL", MEMORY),
+    "memory-2m": ("memory", "SMALL2M", MEMORY),
+}
+ALL_JOBS = {**JOBS, **JOBS_ASKED}
+
 # (job, figure, compared with, goal, stage). Stage 1 is marked (1) in the goals; 2 is for later. Compared with
-# a side: the ratio of medians. With None: the figure itself. "stored" is what the bucket grew by, compared
-# with the changed entries under zstd -3; "read" is what the run read beyond a run without changes, compared
-# with the changed files' bytes.
+# a side: the ratio of medians; with another job: with drctl there; with None: the figure itself. "stored" is
+# what the bucket grew by, compared with the changed entries under zstd -3; "read" is what the run read beyond
+# a run without changes, compared with the changed files' bytes.
 GOALS = [
     ("first-src", "wall_s", "tar-zstd", 1.1, 1),
     ("first-small", "wall_s", "tar-zstd", 1.2, 1),
@@ -55,6 +64,12 @@ GOALS = [
     ("first-small", "rss_anon", None, 96 * MIB, 1),
     ("nochange-small", "rss_anon", None, 64 * MIB, 1),
     ("restore-small", "rss_anon", None, 64 * MIB, 1),
+    ("memory-200k", "rss_first", "memory-20k", 1.1, 1),
+    ("memory-2m", "rss_first", "memory-20k", 1.1, 1),
+    ("memory-200k", "rss_nochange", "memory-20k", 1.1, 1),
+    ("memory-2m", "rss_nochange", "memory-20k", 1.1, 1),
+    ("memory-200k", "rss_restore", "memory-20k", 1.1, 1),
+    ("memory-2m", "rss_restore", "memory-20k", 1.1, 1),
     ("first-src", "size", "restic", 0.80, 2),
     ("first-small", "size", "restic", 0.65, 2),
     ("first-big", "size", "restic", 1.0, 2),
@@ -76,7 +91,7 @@ GOALS = [
 
 def sides_of(job, peers):
     """The sides that run: all, the ones named, or "goal": those that a goal of stage 1 is about, and restic."""
-    _, _, sides = JOBS[job]
+    _, _, sides = ALL_JOBS[job]
     if peers == "all":
         return sides
     if peers == "goal":
@@ -91,7 +106,7 @@ class Round:
 
     def __init__(self, world, all_tools, job, sides):
         self.world, self.tools, self.job, self.sides = world, all_tools, job, sides
-        self.kind, self.set, _ = JOBS[job]
+        self.kind, self.set, _ = ALL_JOBS[job]
         self.runs = {side: [] for side in sides}
         self.changed = []  # {"entries", "bytes", "compressed"} for each round of changes
         self.expected = world.count(world.tree(self.set))
@@ -99,9 +114,9 @@ class Round:
     def go(self, pairs, say):
         for pair in range(pairs):
             order = self.sides if pair % 2 == 0 else self.sides[::-1]
-            step = {"first": self.first, "restore": self.restore, "change": self.change}.get(
-                self.kind, self.plain)
-            step(order, pair)
+            steps = {"first": self.first, "restore": self.restore, "change": self.change,
+                     "memory": self.memory}
+            steps.get(self.kind, self.plain)(order, pair)
             say(pair)
 
     def keep(self, side, figures, name):
@@ -154,6 +169,17 @@ class Round:
             self.keep("drctl-nochange", self.tools["drctl"].run("again", self.set), "drctl")
 
 
+    def memory(self, *_):
+        """First backup, nothing changed, restore: of drctl alone."""
+        files, links, size = self.expected
+        tool = self.tools["drctl"]
+        tool.reset(self.set)
+        self.keep("drctl", tool.run("first", self.set), "drctl")
+        self.keep("drctl-nochange", tool.run("again", self.set), "drctl")
+        with self.world.fresh_fs(size, files + links) as target:
+            self.keep("drctl-restore", tool.run("restore", self.set, target), "drctl")
+
+
 def column(job_round, figure, side):
     """The values of a goal's figure for one side, one a round."""
     runs = job_round.runs[side]
@@ -167,8 +193,17 @@ def column(job_round, figure, side):
     return [run[figure] for run in runs]
 
 
-def goal_columns(job_round, figure, against):
-    """(drctl's values, the others' values or None), or None when that side did not run."""
+SIDE_OF = {"rss_first": "drctl", "rss_nochange": "drctl-nochange", "rss_restore": "drctl-restore"}
+
+
+def goal_columns(rounds, job, figure, against):
+    """(drctl's values, the others' values or None), or None when one of them did not run."""
+    job_round = rounds.get(job)
+    if job_round is None:
+        return None
+    if figure in SIDE_OF:
+        other = rounds.get(against)
+        return other and tuple(column(which, "rss_anon", SIDE_OF[figure]) for which in (job_round, other))
     if against == "changed entries":
         theirs = [change["compressed"] for change in job_round.changed]
     elif against == "changed files":
