@@ -123,6 +123,21 @@ static void encode(const struct config *c, struct buf *out)
     sealed_encode(body, "drctl-members", out);
 }
 
+/* Into all new buckets, or into all old ones. */
+static enum dr_rc put_into(const struct members_change *m, bool fresh, const char *name,
+                           const struct buf *object, struct dr_err *err)
+{
+    for (size_t i = 0; i < m->config->bucket_count; i++) {
+        if ((m->fresh != NULL && m->fresh[i]) != fresh)
+            continue;
+        enum dr_rc rc = store_put(m->stores[i], name, object->data, object->len, err);
+        if (rc == DR_E_EXISTS)
+            return dr_hint(err, "Another host changes the list of buckets: run it again.");
+        DR_TRY(rc);
+    }
+    return DR_OK;
+}
+
 enum dr_rc members_settle(const struct members_change *m, struct dr_err *err)
 {
     DR_CLEANUP(members_fini) struct members last = { 0 };
@@ -136,17 +151,6 @@ enum dr_rc members_settle(const struct members_change *m, struct dr_err *err)
                        last.number);
     encode(m->config, &object);
     DR_FREE char *name = dr_strf(NAMES_MEMBERS "%08ld", last.number + 1);
-    /* The new buckets first: whoever knows of one must find the list in it. */
-    for (int old = 0; old < 2; old++) {
-        for (size_t i = 0; i < m->config->bucket_count; i++) {
-            bool fresh = m->fresh != NULL && m->fresh[i];
-            if (fresh == (old == 1))
-                continue;
-            enum dr_rc rc = store_put(m->stores[i], name, object.data, object.len, err);
-            if (rc == DR_E_EXISTS)
-                return dr_hint(err, "Another host changes the list of buckets: run it again.");
-            DR_TRY(rc);
-        }
-    }
-    return DR_OK;
+    DR_TRY(put_into(m, true, name, &object, err)); /* whoever knows of one must find it there */
+    return put_into(m, false, name, &object, err);
 }

@@ -125,7 +125,10 @@ enum dr_rc pins_put(struct repo *r, const char *id, bool pinned, const char *rea
     json_put_text(body, "snapshot", id);
     DR_CLEANUP(buf_fini) struct buf object = { 0 };
     sealed_encode(body, "drctl-pin", &object);
-    for (size_t i = 0; i < repo_bucket_count(r); i++)
-        DR_TRY(store_put(repo_bucket(r, i)->store, name, object.data, object.len, err));
+    for (size_t i = 0; i < repo_bucket_count(r); i++) {
+        struct store *s = repo_bucket(r, i)->store;
+        if (s != NULL)
+            DR_TRY(store_put(s, name, object.data, object.len, err));
+    }
     return DR_OK;
 }

@@ -28,7 +28,8 @@ enum dr_rc pins_read(struct repo *r, struct pins *ret, struct dr_err *err) DR_MU
 /* NULL: it is not pinned. */
 const struct pin *pins_find(const struct pins *p, const char *id);
 
-/* Pin it, or take the pin back, in every bucket; each must be open. reason: "" for none. */
+/* Pin it, or take the pin back, in every open bucket: one is enough, since a prune reads all of them.
+ * reason: "" for none. */
 enum dr_rc pins_put(struct repo *r, const char *id, bool pinned, const char *reason,
                     struct dr_err *err) DR_MUST_USE;
 

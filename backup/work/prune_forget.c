@@ -49,14 +49,11 @@ static enum dr_rc check_one(const struct snapshot_list *all, const struct pins *
     return DR_OK;
 }
 
-enum dr_rc forget_run(struct repo *r, const struct text_list *ids, bool force, struct dr_err *err)
+static enum dr_rc check_all(struct repo *r, const struct text_list *ids, bool force,
+                            struct dr_err *err)
 {
-    DR_ASSERT(r != NULL && ids != NULL);
     DR_CLEANUP(snapshot_list_fini) struct snapshot_list all = { 0 };
     DR_CLEANUP(pins_fini) struct pins pins = { 0 };
-    DR_CLEANUP(gc_all_fini) struct gc_all gc = { 0 };
-    const struct gc_options gather = { .read_only = false };
-    DR_TRY(prune_need_all(r, err));
     DR_TRY(repo_snapshots(r, NULL, &all, err));
     DR_TRY(prune_need_all(r, err));
     DR_TRY(pins_read(r, &pins, err));
@@ -68,8 +65,18 @@ enum dr_rc forget_run(struct repo *r, const struct text_list *ids, bool force, s
             return dr_fail(err, DR_E_NOTFOUND, "snapshot '%.120s' is in no bucket", ids->items[i]);
         DR_TRY(check_one(&all, &pins, ids->items[i], force ? NULL : ids, err));
     }
+    return DR_OK;
+}
+
+enum dr_rc forget_run(struct repo *r, const struct text_list *ids, bool force, struct dr_err *err)
+{
+    DR_ASSERT(r != NULL && ids != NULL);
+    DR_CLEANUP(gc_all_fini) struct gc_all gc = { 0 };
+    const struct gc_options gather = { .read_only = false };
     if (ids->count > GC_SNAPSHOTS_MAX)
         return dr_fail(err, DR_E_USAGE, "more than %d snapshots at once", (int)GC_SNAPSHOTS_MAX);
+    DR_TRY(prune_need_all(r, err));
+    DR_TRY(check_all(r, ids, force, err));
     DR_TRY(gc_gather(r, &gather, &gc, err));
     return ids->count == 0 ? DR_OK : gc_publish(r, NULL, ids, &gc, err);
 }

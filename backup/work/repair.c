@@ -91,27 +91,35 @@ static enum dr_rc copy_all(struct repo *r, const struct snapshot *s, size_t from
     return rc;
 }
 
+/* The object of a snapshot that is visible in the bucket. */
+static enum dr_rc get_visible(struct repo *r, struct store *s, const char *id, struct buf *object,
+                              struct snapshot *ret, struct dr_err *err)
+{
+    char name[NAMES_MAX];
+    bool expired = false;
+    names_of(NAMES_SNAPSHOTS, id, name);
+    DR_TRY(store_get_all(s, name, SNAPSHOT_SIZE_MAX, object, err));
+    DR_TRY(gc_is_expired(s, id, &expired, err));
+    if (expired)
+        return dr_fail(err, DR_E_REFUSED, "snapshot '%s' is expired in bucket '%s'", id, s->name);
+    return repo_judge(r, name, object, ret, err);
+}
+
 enum dr_rc repair_snapshot(struct repo *r, const char *id, size_t from, size_t to,
                            struct repair_result *ret, struct dr_err *err)
 {
-    DR_ASSERT(from != to && from < repo_bucket_count(r) && to < repo_bucket_count(r));
     struct store *a = repo_bucket(r, from)->store, *b = repo_bucket(r, to)->store;
-    DR_ASSERT(a != NULL && b != NULL && names_is_id(id));
+    DR_ASSERT(from != to && a != NULL && b != NULL && names_is_id(id));
     struct repair_result result = { 0 };
     char name[NAMES_MAX];
     DR_CLEANUP(buf_fini) struct buf object = { 0 };
     DR_CLEANUP(snapshot_fini) struct snapshot s = { 0 };
-    bool expired = false;
-    names_of(NAMES_SNAPSHOTS, id, name);
-    DR_TRY(store_get_all(a, name, SNAPSHOT_SIZE_MAX, &object, err));
-    DR_TRY(gc_is_expired(a, id, &expired, err));
-    if (expired)
-        return dr_fail(err, DR_E_REFUSED, "snapshot '%s' is expired in bucket '%s'", id, a->name);
-    DR_TRY(repo_judge(r, name, &object, &s, err));
+    DR_TRY(get_visible(r, a, id, &object, &s, err));
     DR_TRY(gc_is_expired(b, id, &result.expired, err));
     if (!result.expired) {
         DR_TRY(copy_all(r, &s, from, b, &result, err));
-        enum dr_rc rc = store_put(b, name, object.data, object.len, err);
+        enum dr_rc rc =
+            store_put(b, names_of(NAMES_SNAPSHOTS, id, name), object.data, object.len, err);
         if (rc != DR_OK && rc != DR_E_EXISTS)
             return rc;
     }

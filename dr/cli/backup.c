@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backup/work/lastrun.h"
 #include "backup/work/work.h"
 #include "dr/base/log.h"
 #include "dr/cli/data.h"
@@ -74,9 +75,11 @@ static int backup_source(struct cli *cli, struct data *d, const struct config_so
     struct dr_err err;
     struct progress p;
     progress_start(&p, cli, source->name);
+    lastrun_begin(d->config->state_dir, source->name);
     enum dr_rc rc = backup_run(d->repo, &(struct backup_wish){ .source = source, .kind = kind },
                                &p.hooks, &result, &err);
     progress_end(&p);
+    lastrun_end(d->config->state_dir, source->name, rc == DR_OK ? NULL : err.msg);
     if (rc != DR_OK)
         return cli_fail(cli, &err);
     progress_summary(&p, cli, result.bytes);

@@ -10,7 +10,7 @@
 
 #include "dr/cli/verbs.h"
 
-enum { GROUP_MAX = 12 };
+enum { GROUP_MAX = 20 };
 
 static const struct {
     const char *need;
@@ -21,7 +21,7 @@ static const struct {
     { "before the day", { "check", "plan", "drill" } },
     { "data",
       { "init", "backup", "snapshots", "ls", "cat", "restore", "verify", "export", "repair",
-        "prune" } },
+        "prune", "forget", "pin", "unpin" } },
     { "evidence", { "report", "audit" } },
     { "the machine", { "key", "lease", "daemon" } },
 };

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backup/work/pins.h"
 #include "dr/base/clock.h"
 #include "dr/base/log.h"
 #include "dr/cli/data.h"
@@ -12,11 +13,15 @@
 #include "dr/data/duration.h"
 #include "dr/data/time.h"
 
-static void print_json(const struct snapshot_list *list)
+static void print_json(const struct snapshot_list *list, const struct pins *pins)
 {
     json_t *array = json_array();
-    for (size_t i = 0; i < list->count; i++)
-        cli_json_add(array, data_snapshot_json(&list->items[i]));
+    for (size_t i = 0; i < list->count; i++) {
+        const struct pin *pin = pins_find(pins, list->items[i].id);
+        json_t *o = data_snapshot_json(&list->items[i]);
+        json_put(o, "pinned", pin != NULL ? json_printable(pin->reason) : json_null());
+        cli_json_add(array, o);
+    }
     cli_print_json(array);
 }
 
@@ -35,7 +40,15 @@ static void print_state(const struct snapshot_info *info, int64_t now_ns)
         printf("good, proved %s ago", duration_tell((now_ns - info->proved_ns) / 1000000, age));
 }
 
-static void print_table(const struct snapshot_list *list)
+static void print_pin(const struct pin *pin)
+{
+    if (pin == NULL)
+        return;
+    DR_FREE char *reason = cli_printable(pin->reason);
+    printf(", pinned%s%s", reason[0] != '\0' ? ": " : "", reason);
+}
+
+static void print_table(const struct snapshot_list *list, const struct pins *pins)
 {
     int64_t now_ns = clock_wall_ns();
     size_t id_width = strlen("SNAPSHOT");
@@ -56,6 +69,7 @@ static void print_table(const struct snapshot_list *list)
                info->kind != NULL ? info->kind : "-", taken, info->files,
                text_size(size, sizeof(size), info->bytes), buckets);
         print_state(info, now_ns);
+        print_pin(pins_find(pins, info->id));
         putchar('\n');
     }
 }
@@ -63,18 +77,21 @@ static void print_table(const struct snapshot_list *list)
 static int list_snapshots(struct cli *cli, struct data *d, const char *source)
 {
     struct snapshot_list list = { 0 };
+    DR_CLEANUP(pins_fini) struct pins pins = { 0 };
     struct dr_err err;
     if (repo_snapshots(d->repo, source, &list, &err) != DR_OK)
         return cli_fail(cli, &err);
+    if (pins_read(d->repo, &pins, &err) != DR_OK)
+        log_warning("which snapshots are pinned cannot be told: %s", err.msg);
     data_tell_unlisted(d);
     int exit = EXIT_DONE;
     if (list.count == 0 && source != NULL && data_source(cli, d->config, source) == NULL)
         exit =
             EXIT_USAGE; /* nothing under that name, neither there nor here: most likely mistyped */
     else if (cli->json)
-        print_json(&list);
+        print_json(&list, &pins);
     else
-        print_table(&list);
+        print_table(&list, &pins);
     if (exit == EXIT_DONE && list.count == 0 && !cli->json)
         log_line(LOG_NOTICE, "no snapshots yet: drctl backup takes the first");
     snapshot_list_fini(&list);
