@@ -3,6 +3,7 @@
  */
 #include "tests/support/faultstore.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include "dr/base/mem.h"
@@ -10,6 +11,7 @@
 struct faultstore {
     struct store base;
     struct store *inner;
+    pthread_mutex_t lock; /* guards what is below */
     unsigned calls[FAULTSTORE_OPS];
     uint64_t got, put;
     enum faultstore_op op; /* of the planned failure */
@@ -21,20 +23,36 @@ struct faultstore {
     uint64_t flip_offset;
 };
 
-static enum dr_rc turn(struct faultstore *f, enum faultstore_op op, const char *name,
-                       struct dr_err *err)
+/* Is this the call that was picked? What it fails with is *ret_rc. */
+static bool is_hit(struct faultstore *f, enum faultstore_op op, enum dr_rc *ret_rc)
 {
+    pthread_mutex_lock(&f->lock);
     f->calls[op]++;
-    if (f->op != op && f->op != FAULTSTORE_ANY)
-        return DR_OK;
-    bool hit = f->failing;
-    if (f->countdown > 0 && --f->countdown == 0) {
+    bool picked = f->op == op || f->op == FAULTSTORE_ANY;
+    bool hit = picked && f->failing;
+    if (picked && f->countdown > 0 && --f->countdown == 0) {
         hit = true;
         f->failing = f->on;
     }
-    if (!hit)
+    *ret_rc = f->rc;
+    pthread_mutex_unlock(&f->lock);
+    return hit;
+}
+
+static enum dr_rc turn(struct faultstore *f, enum faultstore_op op, const char *name,
+                       struct dr_err *err)
+{
+    enum dr_rc rc;
+    if (!is_hit(f, op, &rc))
         return DR_OK;
-    return dr_fail(err, f->rc, "bucket '%s': '%s': failed on purpose", f->base.name, name);
+    return dr_fail(err, rc, "bucket '%s': '%s': failed on purpose", f->base.name, name);
+}
+
+static void count(struct faultstore *f, uint64_t *bytes, size_t len)
+{
+    pthread_mutex_lock(&f->lock);
+    *bytes += len;
+    pthread_mutex_unlock(&f->lock);
 }
 
 static enum dr_rc fault_get(struct store *s, const char *name, uint64_t offset, size_t len,
@@ -43,7 +61,7 @@ static enum dr_rc fault_get(struct store *s, const char *name, uint64_t offset, 
     struct faultstore *f = (struct faultstore *)s;
     DR_TRY(turn(f, FAULTSTORE_GET, name, err));
     DR_TRY(f->inner->ops->get(f->inner, name, offset, len, out, err));
-    f->got += len;
+    count(f, &f->got, len);
     bool inside = f->flip_offset >= offset && f->flip_offset - offset < len;
     if (f->flip_prefix != NULL && text_starts(name, f->flip_prefix) && inside)
         ((uint8_t *)out)[f->flip_offset - offset] ^= 0x5A;
@@ -56,7 +74,7 @@ static enum dr_rc fault_put(struct store *s, const char *name, const void *data,
     struct faultstore *f = (struct faultstore *)s;
     DR_TRY(turn(f, FAULTSTORE_PUT, name, err));
     DR_TRY(f->inner->ops->put(f->inner, name, data, len, err));
-    f->put += len;
+    count(f, &f->put, len);
     return DR_OK;
 }
 
@@ -87,6 +105,7 @@ static void fault_close(struct store *s)
 {
     struct faultstore *f = (struct faultstore *)s;
     store_close(f->inner);
+    pthread_mutex_destroy(&f->lock);
     free(s->name);
     free(s->region);
     free(s->url);
@@ -110,17 +129,20 @@ struct store *faultstore_new(struct store *inner)
     f->base.region = dr_strdup(inner->region);
     f->base.url = dr_strdup(inner->url);
     f->inner = inner;
+    DR_ASSERT(pthread_mutex_init(&f->lock, NULL) == 0);
     return &f->base;
 }
 
 static void plan(struct store *s, enum faultstore_op op, unsigned nth, enum dr_rc rc)
 {
     struct faultstore *f = (struct faultstore *)s;
+    pthread_mutex_lock(&f->lock);
     f->op = op;
     f->countdown = nth;
     f->failing = false;
     f->on = false;
     f->rc = rc;
+    pthread_mutex_unlock(&f->lock);
 }
 
 void faultstore_fail(struct store *s, enum faultstore_op op, unsigned nth, enum dr_rc rc)
