@@ -39,7 +39,7 @@ run "$DRCTL" prune --yes
 fact "nothing is old: nothing to prune" is "$rc $(tail -n 1 "$work/.out")" "0 nothing to prune"
 fact "and each snapshot has a line with its reason" is "$(grep -c 'stays .*not older than 30d' "$work/.out")" 3
 
-first=$(ids | head -n 1)
+first=$(ids | sed -n 1p)
 run "$DRCTL" pin "$first" --reason "the audit"
 fact "pin says so" is "$rc $out" "0 $first is pinned"
 run "$DRCTL" snapshots
@@ -54,7 +54,7 @@ fact "unpin says so" has "$out" "is not pinned any more"
 
 # -- ask first ----------------------------------------------------------------------------------------
 run "$DRCTL" forget "$first" </dev/null
-fact "forget with nobody to ask does nothing" is "$rc $(ids | head -n 1)" "2 $first"
+fact "forget with nobody to ask does nothing" is "$rc $(ids | sed -n 1p)" "2 $first"
 run "$DRCTL" forget "$first" --yes
 fact "forget by name" is "$rc" 0
 objects >before
