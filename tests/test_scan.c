@@ -25,12 +25,13 @@
 #include "tests/support/fault.h"
 #include "tests/support/tree.h"
 
-static char *top;
+static char *top, *other;
 
 static int make_top(void **state)
 {
     (void)state;
     top = tree_temp();
+    other = tree_temp();
     return 0;
 }
 
@@ -42,9 +43,10 @@ static int drop_top(void **state)
     if (real_sys.openat != NULL) /* a test that failed may have left its own */
         sys = real_sys;
     struct dr_err err = { 0 };
-    enum dr_rc rc = fs_remove_tree(top, &err);
+    bool done = fs_remove_tree(top, &err) == DR_OK && fs_remove_tree(other, &err) == DR_OK;
     free(top);
-    return rc == DR_OK ? 0 : -1;
+    free(other);
+    return done ? 0 : -1;
 }
 
 /* -- what a scan says, as text --------------------------------------------------------------- */
@@ -104,13 +106,15 @@ static void assert_paths(struct scan_options o, const char *expected)
     }
 }
 
+/* Nor does the spool, where the names of long directories are sorted. */
 static size_t assert_threads_change_nothing(void)
 {
     DR_CLEANUP(buf_fini) struct buf one = { 0 };
     size_t count = run((struct scan_options){ .threads = 0 }, &one);
     for (unsigned threads = 1; threads < 4; threads++) {
         DR_CLEANUP(buf_fini) struct buf many = { 0 };
-        assert_int_equal(run((struct scan_options){ .threads = threads }, &many), count);
+        struct scan_options o = { .threads = threads, .state_dir = threads == 1 ? NULL : other };
+        assert_int_equal(run(o, &many), count);
         assert_int_equal(many.len, one.len);
         assert_memory_equal(many.data, one.data, one.len);
     }
@@ -262,19 +266,18 @@ static void threads_change_nothing_in_random_trees(void **state)
     }
 }
 
-/* More than the window: helpers have to wait, batches of one directory are shared. Links are made quickly. */
-static void threads_change_nothing_in_a_directory_of_100000(void **state)
+/* Links are made quickly. dirs: so many of the entries are directories with one file. */
+static void make_long(unsigned count, unsigned dirs)
 {
-    (void)state;
-    enum { COUNT = 100000, EVERY = 5000, FILES = 16 };
+    enum { FILES = 16 };
     char name[32], file[32];
     DR_CLEANUP(dr_close_fd) int fd = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    for (unsigned i = 0; i < COUNT; i++) {
-        (void)snprintf(name, sizeof name, "common%05u", i * 7919 % COUNT); /* cannot be cut */
+    for (unsigned i = 0; i < count; i++) {
+        (void)snprintf(name, sizeof name, "common%05u", i * 7919 % count); /* cannot be cut */
         (void)snprintf(file, sizeof file, "file%u", i % FILES);
         if (i < FILES)
             assert_int_equal(mknodat(fd, file, S_IFREG | 0644, 0), 0);
-        if (i % EVERY != 0) {
+        if (i >= dirs) {
             assert_int_equal(linkat(fd, file, fd, name, 0), 0);
             continue;
         }
@@ -282,7 +285,39 @@ static void threads_change_nothing_in_a_directory_of_100000(void **state)
         strcat(name, "/x");
         assert_int_equal(mknodat(fd, name, S_IFREG | 0644, 0), 0);
     }
-    assert_int_equal(assert_threads_change_nothing(), 1 + FILES + COUNT + COUNT / EVERY);
+}
+
+/* More than the window: helpers have to wait, batches of one directory are shared, the spool is used. */
+static void threads_change_nothing_in_a_directory_of_100000(void **state)
+{
+    (void)state;
+    make_long(100000, 20);
+    assert_int_equal(assert_threads_change_nothing(), 1 + 16 + 100000 + 20);
+}
+
+static ssize_t full_write(int fd, const void *data, size_t len)
+{
+    (void)fd, (void)data, (void)len;
+    errno = ENOSPC;
+    return -1;
+}
+
+static void no_room_in_the_spool_is_an_error(void **state)
+{
+    (void)state;
+    struct dr_err err = { 0 };
+    make_long(60000, 1);
+    real_sys = sys;
+    sys.write = full_write;
+    for (unsigned threads = 0; threads < 3; threads++) {
+        struct scan_options o = { .root = top, .state_dir = other, .threads = threads };
+        DR_CLEANUP(scan_free_ptr) struct scan *s = NULL;
+        const struct scan_entry *e;
+        assert_int_equal(scan_new(&o, &s, &err), DR_OK);
+        assert_int_equal(scan_next(s, &e, &err), DR_OK);
+        assert_int_equal(scan_next(s, &e, &err), DR_E_NOSPACE);
+    }
+    sys = real_sys;
 }
 
 /* 8 KiB of path; the walk may hold no descriptor for a level. */
@@ -751,6 +786,7 @@ int main(void)
         TEST(sockets_are_passed_over_in_silence),
         TEST(threads_change_nothing_in_random_trees),
         TEST(threads_change_nothing_in_a_directory_of_100000),
+        TEST(no_room_in_the_spool_is_an_error),
         TEST(depth_ends_at_the_limit_of_the_format_only),
         TEST(paths_longer_than_path_max_are_walked_and_opened),
         TEST(a_scan_may_be_left_at_any_entry),

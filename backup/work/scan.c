@@ -111,7 +111,7 @@ static void push(struct scan *s, struct scan_dir *d)
 }
 
 /* Get the next batch of the directory at hand, or leave it. */
-static void next_batch(struct scan *s)
+static enum dr_rc next_batch(struct scan *s, struct dr_err *err)
 {
     struct level *l = &s->levels[s->depth - 1];
     bool first = l->batch == NULL;
@@ -122,15 +122,20 @@ static void next_batch(struct scan *s)
     s->path.data[s->path.len] = '\0';
     if (first && l->dir->problem != NULL)
         warn(s, l->dir->problem);
+    if (l->dir->failed != NULL) {
+        *err = *l->dir->failed;
+        return dr_context(err, "sorting the names of '%s'", s->path.data);
+    }
     if (l->batch == NULL) {
         scan_dir_free(l->dir);
         s->depth--;
-        return;
+        return DR_OK;
     }
     if (l->batch->problem != NULL)
         warn(s, l->batch->problem);
     l->at = 0;
     l->name = l->batch->names;
+    return DR_OK;
 }
 
 /* The next entry of the batch at hand. False: it is passed over. */
@@ -159,7 +164,6 @@ static bool next_entry(struct scan *s)
 
 enum dr_rc scan_next(struct scan *s, const struct scan_entry **ret, struct dr_err *err)
 {
-    (void)err; /* nothing that a directory does ends a walk */
     bool found = !s->started;
     if (!found && s->enter != NULL)
         push(s, DR_TAKE(s->enter));
@@ -167,7 +171,7 @@ enum dr_rc scan_next(struct scan *s, const struct scan_entry **ret, struct dr_er
     while (!found && s->depth > 0) {
         const struct level *l = &s->levels[s->depth - 1];
         if (l->batch == NULL || l->at == l->batch->count)
-            next_batch(s);
+            DR_TRY(next_batch(s, err));
         else
             found = next_entry(s);
     }

@@ -12,10 +12,10 @@
  *     path order        helpers       names and struct scan_stat                    one at a time
  *
  * A helper takes the waiting directory that comes first; scan_next() takes the one that it needs when no
- * helper has begun it. Memory does not grow with the tree, but for the names of one directory (its
- * length and some bytes each) and those of the directories above it. No descriptor is held for a level: a
- * directory is opened from the root by its path, in steps when that is longer than PATH_MAX,
- * without following a link, and must be the one that was seen in its parent.
+ * helper has begun it. Memory does not grow with the tree: the names of a directory that has very many
+ * lie in a file of the spool (scan_names.h). No descriptor is held for a level: a directory is opened from the
+ * root by its path, in steps when that is longer than PATH_MAX, without following a link, and must
+ * be the one that was seen in its parent.
  *
  * What cannot be read is told to warning(), from within scan_next(), in path order, and passed
  * over; a directory whose content cannot be read still comes as an entry. Sockets are passed over in
@@ -33,8 +33,6 @@ enum {
     SCAN_WINDOW = 65536, /* entries that were read and are not given out: no helper reads further */
     SCAN_BATCH = 1024,   /* entries of a directory that are read in one go */
     SCAN_THREADS_MAX = 16, /* helpers */
-    SCAN_NAMES_MAX =
-        1 << 30, /* bytes of the names of one directory; more: a warning, none of them */
 };
 
 struct scan_stat {
@@ -56,9 +54,10 @@ struct scan_entry {
 struct scan_options {
     const char *root;              /* absolute path of a directory */
     const struct exclude *exclude; /* borrowed until scan_free(); or NULL */
-    bool one_file_system;          /* a directory on another device than the root comes empty */
-    bool exclude_caches; /* with a valid CACHEDIR.TAG only the directory and the tag come */
-    unsigned threads;    /* helpers; 0: all is done in scan_next(), in this thread */
+    const char *state_dir; /* long directories are sorted in its spool, borrowed; NULL: in memory */
+    bool one_file_system;  /* a directory on another device than the root comes empty */
+    bool exclude_caches;   /* with a valid CACHEDIR.TAG only the directory and the tag come */
+    unsigned threads;      /* helpers; 0: all is done in scan_next(), in this thread */
     void (*warning)(void *arg, const char *path, const char *what); /* path: "." for the root */
     void *arg;
 };
@@ -72,7 +71,7 @@ enum dr_rc scan_new(const struct scan_options *options, struct scan **ret, struc
 void scan_free(struct scan *s);
 DR_DEFINE_CLEANUP(struct scan, scan_free)
 
-/* The next entry, borrowed until the next call; NULL at the end. */
+/* The next entry, borrowed until the next call; NULL at the end. It fails only for want of room in the spool. */
 enum dr_rc scan_next(struct scan *s, const struct scan_entry **ret, struct dr_err *err) DR_MUST_USE;
 
 /* Descriptor of the root, borrowed: for scan_opener_new() (scan_open.h). */

@@ -1,13 +1,11 @@
 /*
- * Reading a directory. The listing comes in large pieces into memory that is used again; names are
- * sorted by their first differing bytes as numbers, and by strcmp() only where these are equal. What
+ * Reading a directory. The listing comes in large pieces into memory that is used again. What
  * patterns leave out is dropped before anybody looks at it, so that a mount that answers nobody can be
  * excluded. A directory that is not the one its parent showed is told, not read.
  */
 #include "backup/work/scan_dir.h"
 
 #include <dirent.h>
-#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
@@ -22,12 +20,6 @@ static const char replaced[] = "was replaced while it was read";
 static const char tag_name[] = "CACHEDIR.TAG";
 static const char tag_text[] = "Signature: 8a477f597d28d172789f06886806bc55";
 
-struct scan_name {
-    uint64_t key;    /* bytes behind what all names begin with, as a big-endian number */
-    uint32_t offset; /* in reader's names */
-    uint32_t len;
-};
-
 void scan_reader_init(struct scan_reader *r, const struct scan_options *options, int root,
                       dev_t root_dev)
 {
@@ -35,15 +27,15 @@ void scan_reader_init(struct scan_reader *r, const struct scan_options *options,
                                .opener = scan_opener_new(root),
                                .root_dev = root_dev };
     r->listing = dr_alloc(1, LISTING_SIZE);
+    scan_names_init(&r->names, options->state_dir);
 }
 
 void scan_reader_fini(struct scan_reader *r)
 {
     scan_opener_free(r->opener);
     free(r->listing);
-    free(r->keys);
     buf_fini(&r->path);
-    buf_fini(&r->names);
+    scan_names_fini(&r->names);
 }
 
 struct scan_dir *scan_dir_new(struct scan_dir *up, const char *name, const struct scan_stat *st)
@@ -73,7 +65,8 @@ void scan_dir_free(struct scan_dir *d)
             }
             free(b);
         }
-        free(d->names);
+        scan_name_list_fini(&d->names);
+        free(d->failed);
         free(d);
         d = after;
     }
@@ -131,24 +124,12 @@ static bool is_excluded(struct scan_reader *r, const char *name, bool is_directo
     return excluded;
 }
 
-static void add_name(struct scan_reader *r, const char *name)
-{
-    if (r->count == r->cap) {
-        r->cap = r->cap == 0 ? 256 : r->cap * 2;
-        r->keys = dr_realloc(r->keys, r->cap, sizeof *r->keys);
-    }
-    size_t len = strlen(name);
-    r->keys[r->count++] =
-        (struct scan_name){ .offset = (uint32_t)r->names.len, .len = (uint32_t)len };
-    buf_add(&r->names, name, len + 1);
-}
-
-/* NULL, or why the listing ends here. */
-static const char *read_names(struct scan_reader *r, int fd)
+/* NULL, or why the listing ends here. ret_tag: is there something named as a tag of caches? */
+static const char *read_names(struct scan_reader *r, int fd, bool *ret_tag)
 {
     ssize_t got;
-    r->count = 0;
-    buf_clear(&r->names);
+    *ret_tag = false;
+    scan_names_clear(&r->names);
     while ((got = sys.getdents64(fd, r->listing, LISTING_SIZE)) > 0) {
         for (ssize_t at = 0; at < got;) {
             const struct dirent64 *e = (const void *)(r->listing + at);
@@ -157,58 +138,13 @@ static const char *read_names(struct scan_reader *r, int fd)
             if (e->d_type == DT_SOCK ||
                 (name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'))))
                 continue;
-            if (e->d_type == DT_UNKNOWN || !is_excluded(r, name, e->d_type == DT_DIR))
-                add_name(r, name);
-        }
-        if (r->names.len > SCAN_NAMES_MAX) {
-            r->count = 0;
-            return "it holds too many names";
+            if (e->d_type != DT_UNKNOWN && is_excluded(r, name, e->d_type == DT_DIR))
+                continue;
+            *ret_tag = *ret_tag || strcmp(name, tag_name) == 0;
+            scan_names_add(&r->names, name);
         }
     }
     return got == 0 ? NULL : strerrordesc_np(errno);
-}
-
-static int by_key(const void *pa, const void *pb, void *arg)
-{
-    const struct scan_name *a = pa, *b = pb;
-    const char *names = arg;
-    if (a->key != b->key)
-        return a->key < b->key ? -1 : 1;
-    return strcmp(names + a->offset, names + b->offset);
-}
-
-static size_t common_prefix(const struct scan_reader *r)
-{
-    const char *first = r->names.data;
-    size_t common = r->keys[0].len;
-    for (size_t i = 1; i < r->count && common > 0; i++) {
-        const char *name = r->names.data + r->keys[i].offset;
-        size_t same = 0;
-        while (same < common && name[same] == first[same])
-            same++;
-        common = same;
-    }
-    return common;
-}
-
-/* Sort, and leave the names in the directory one behind another. */
-static void settle_names(struct scan_reader *r, struct scan_dir *d)
-{
-    size_t skip = common_prefix(r);
-    for (size_t i = 0; i < r->count; i++) {
-        struct scan_name *n = &r->keys[i];
-        size_t len = n->len - skip;
-        memcpy(&n->key, r->names.data + n->offset + skip, len < 8 ? len : 8);
-        n->key = htobe64(n->key);
-    }
-    qsort_r(r->keys, r->count, sizeof *r->keys, by_key, r->names.data);
-    char *at = d->names = dr_alloc(1, r->names.len);
-    for (size_t i = 0; i < r->count; i++) {
-        memcpy(at, r->names.data + r->keys[i].offset, r->keys[i].len + 1);
-        at += r->keys[i].len + 1;
-    }
-    d->rest = d->names;
-    d->left = r->count;
 }
 
 /* -- caches -------------------------------------------------------------------------------- */
@@ -228,19 +164,6 @@ static bool has_tag(int dir)
         len += (size_t)got;
     }
     return fd >= 0 && memcmp(text, tag_text, sizeof text) == 0;
-}
-
-/* Of a directory with a valid tag only that stays. */
-static void keep_tag(struct scan_reader *r, int dir)
-{
-    size_t tag = r->count;
-    for (size_t i = 0; i < r->count && tag == r->count; i++)
-        if (strcmp(r->names.data + r->keys[i].offset, tag_name) == 0)
-            tag = i;
-    if (tag == r->count || !has_tag(dir))
-        return;
-    r->keys[0] = r->keys[tag];
-    r->count = 1;
 }
 
 /* -- stat ---------------------------------------------------------------------------------- */
@@ -322,13 +245,21 @@ void scan_reader_list(struct scan_reader *r, struct scan_dir *d)
     DR_CLEANUP(dr_close_fd) int fd = open_dir(r, d, &d->problem);
     if (fd < 0)
         return;
-    d->problem = read_names(r, fd);
-    if (r->options->exclude_caches)
-        keep_tag(r, fd);
-    if (r->count == 0)
-        return;
-    settle_names(r, d);
-    stat_all(r, scan_dir_cut(d), fd);
+    bool tag;
+    struct dr_err err = { 0 };
+    d->problem = read_names(r, fd, &tag);
+    if (tag && r->options->exclude_caches && has_tag(fd)) { /* only that stays */
+        scan_names_clear(&r->names);
+        scan_names_add(&r->names, tag_name);
+    }
+    if (scan_names_settle(&r->names, &d->names, &err) != DR_OK) {
+        d->failed = dr_alloc(1, sizeof *d->failed);
+        *d->failed = err;
+    }
+    d->rest = d->names.data;
+    d->left = d->names.count;
+    if (d->left > 0)
+        stat_all(r, scan_dir_cut(d), fd);
 }
 
 void scan_reader_stat(struct scan_reader *r, struct scan_batch *b)

@@ -15,6 +15,7 @@
 #define BACKUP_WORK_SCAN_DIR_H
 
 #include "backup/work/scan.h"
+#include "backup/work/scan_names.h"
 #include "dr/base/buf.h"
 
 struct scan_dir;
@@ -38,7 +39,8 @@ struct scan_dir {
     ino_t ino;
     bool listed;                     /* what follows is known */
     const char *problem;             /* why its content or some of it is missing; or NULL */
-    char *names;                     /* owned */
+    struct dr_err *failed;           /* owned; not NULL: the scan cannot go on */
+    struct scan_name_list names;     /* owned */
     const char *rest;                /* first name that is in no batch yet */
     size_t left;                     /* so many are in none */
     struct scan_batch *first, *last; /* not yet given out; owned */
@@ -59,11 +61,9 @@ struct scan_reader { /* memory of a thread that reads */
     const struct scan_options *options;
     struct scan_opener *opener;
     dev_t root_dev;
-    char *listing;          /* buffer of getdents64() */
-    struct buf path;        /* of the directory at hand */
-    struct buf names;       /* as they come */
-    struct scan_name *keys; /* to sort them */
-    size_t count, cap;
+    char *listing;   /* buffer of getdents64() */
+    struct buf path; /* of the directory at hand */
+    struct scan_names names;
 };
 
 /* The caller calls scan_reader_fini(). options are borrowed. */
