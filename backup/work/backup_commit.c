@@ -15,6 +15,7 @@
 
 #include "backup/format/names.h"
 #include "backup/work/backup_targets.h"
+#include "backup/work/process.h"
 #include "dr/base/hash.h"
 #include "dr/base/mem.h"
 
@@ -72,6 +73,7 @@ static void encode_pending(struct commit *c)
         DR_ASSERT(json_array_append_new(packs, json_string(c->s->packs.lines.items[i])) == 0);
     json_put_text(body, "snapshot", c->s->id);
     json_put(body, "packs", packs);
+    json_put(body, "owner", process_mark()); /* so that this host knows when we died */
     sealed_encode(body, "drctl-pending", &c->pending);
 }
 

@@ -287,8 +287,11 @@ enum dr_rc gc_publish(struct repo *r, const struct idset *packs, const struct te
     char name[NAMES_MAX];
     sealed_encode(body, "drctl-gc", &object);
     make_name(name);
-    for (size_t i = 0; i < repo_bucket_count(r); i++)
-        DR_TRY(store_put(repo_bucket(r, i)->store, name, object.data, object.len, err));
+    for (size_t i = 0; i < repo_bucket_count(r); i++) {
+        enum dr_rc rc = store_put(repo_bucket(r, i)->store, name, object.data, object.len, err);
+        if (rc != DR_OK && rc != DR_E_EXISTS) /* there: another prune has completed ours */
+            return rc;
+    }
     return DR_OK;
 }
 
