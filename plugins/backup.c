@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backup/work/hooks.h"
 #include "dr/base/clock.h"
 #include "dr/base/mem.h"
 #include "dr/data/duration.h"
@@ -242,9 +243,8 @@ static enum step_verdict now_apply(struct step_call *call)
     (void)began_ns(call); /* kept for the checks to come */
     struct work_hooks hooks = vault_hooks(&v);
     int64_t epoch = json_integer_value(json_object_get(step_run(call), "epoch"));
-    if (backup_run(v.repo,
-                   &(struct backup_wish){ .source = source, .kind = "full", .epoch = epoch },
-                   &hooks, &result, &err) != DR_OK)
+    const struct backup_wish wish = { .source = source, .kind = "full", .epoch = epoch };
+    if (hooks_backup(v.repo, &wish, &hooks, &result, &err) != DR_OK)
         return stage_cannot(&v.p, &err);
     json_put_text(v.p.evidence, "id", result.id);
     json_put_int(v.p.evidence, "bytes", (int64_t)result.bytes);

@@ -66,8 +66,9 @@ fact "-q keeps stderr empty" is "$rc $talk" "0 "
 run "$DRCTL" backup --source ap
 fact "an unknown source is wrong usage" is "$rc" 2
 fact "and the nearest is named" has "$talk" "Did you mean 'app'?"
-run "$DRCTL" backup --kind incremental
-fact "what this version cannot do is refused" has "$talk" "not available in this version"
+run "$DRCTL" backup --kind weekly
+fact "a kind that there is not is wrong usage" is "$rc" 2
+fact "and the kinds are told" has "$talk" "full, incremental or config"
 
 # -- snapshots --------------------------------------------------------------------------------------------
 run "$DRCTL" snapshots --json

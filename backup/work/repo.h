@@ -70,6 +70,8 @@ struct snapshot_info {
     uint64_t entries;
     uint64_t bytes;           /* of their content */
     uint64_t stored;          /* bytes this snapshot added to each bucket */
+    char *parent;             /* the snapshot it was made from; owned, or NULL */
+    struct text_list tags;    /* words of whoever asked for it */
     struct text_list buckets; /* names of the buckets it is visible in */
 };
 

@@ -19,6 +19,8 @@ void snapshot_info_fini(struct snapshot_info *info)
     free(info->source);
     free(info->kind);
     free(info->why);
+    free(info->parent);
+    text_list_fini(&info->tags);
     text_list_fini(&info->buckets);
     *info = (struct snapshot_info){ 0 };
 }
@@ -148,6 +150,9 @@ static void fill(struct snapshot_info *info, const struct snapshot *s)
     info->entries = s->entries;
     info->bytes = s->bytes;
     info->stored = s->stored;
+    info->parent = s->parent != NULL ? dr_strdup(s->parent) : NULL;
+    for (size_t i = 0; i < s->tags.count; i++)
+        text_list_add(&info->tags, s->tags.items[i]);
 }
 
 static enum dr_rc fetch_list_frame(void *arg, const struct list_frame *frame, struct buf *out,

@@ -1,19 +1,47 @@
 /*
  * backup.c - `drctl backup`: one snapshot of each source, into every bucket.
  *
- * A source that fails does not stop the others. The exit code is the gravest of all: failed,
- * degraded (fewer copies than wanted), warnings (files skipped, or a bucket lags behind).
+ * A source that fails does not stop the others; Ctrl-C stops all. The exit code is the gravest of all:
+ * failed, degraded (fewer copies than wanted), warnings (files skipped or changed while they were read, or
+ * a bucket lags behind). What runs before and after a source is read (its hooks) belongs to the
+ * job and not to this verb: hooks.h.
  */
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
+#include "backup/format/limits.h"
+#include "backup/work/exclude.h"
+#include "backup/work/hooks.h"
 #include "backup/work/lastrun.h"
-#include "backup/work/work.h"
 #include "dr/base/log.h"
+#include "dr/base/mem.h"
 #include "dr/cli/data.h"
 #include "dr/cli/progress.h"
 #include "dr/cli/verbs.h"
+#include "dr/data/duration.h"
+
+/* What the command line asks for. The lists are owned. */
+struct asked {
+    const char *source, *kind, *stdin_as, *limit;
+    struct text_list tags, excludes, exclude_files;
+    bool exclude_caches, one_file_system, dry_run;
+    uint64_t upload_limit;
+};
+
+static void asked_fini(struct asked *a)
+{
+    text_list_fini(&a->tags);
+    text_list_fini(&a->excludes);
+    text_list_fini(&a->exclude_files);
+}
+
+/* -- the result ---------------------------------------------------------------------------- */
 
 static int exit_of_result(const struct backup_result *result)
 {
@@ -38,18 +66,26 @@ static const char *why_of_result(const struct backup_result *result, char *out, 
     return out;
 }
 
-static void tell_json(const struct config_source *source, const char *kind,
+static void tell_json(const struct config_source *source, const struct asked *asked,
                       const struct backup_result *result, int exit)
 {
     json_t *o = json_object();
-    json_put_text(o, "id", result->id);
+    json_put(o, "id", asked->dry_run ? json_null() : json_printable(result->id));
     json_put_text(o, "source", source->name);
-    json_put_text(o, "kind", kind);
+    json_put_text(o, "kind", result->kind);
+    json_put(o, "parent", result->parent[0] != '\0' ? json_printable(result->parent) : json_null());
+    json_put(o, "tags", data_texts_json(&asked->tags));
+    json_put(o, "dry_run", json_boolean(asked->dry_run));
     json_put(o, "started_at", data_time_json(result->start_ns));
     json_put(o, "taken_at", data_time_json(result->end_ns));
     json_put_int(o, "files", (int64_t)result->files);
     json_put_int(o, "entries", (int64_t)result->entries);
     json_put_int(o, "bytes", (int64_t)result->bytes);
+    json_put_int(o, "added", (int64_t)result->added);
+    json_put_int(o, "changed", (int64_t)result->changed);
+    json_put_int(o, "removed", (int64_t)result->removed);
+    json_put_int(o, "unchanged", (int64_t)result->unchanged);
+    json_put_int(o, "read", (int64_t)result->read);
     json_put_int(o, "stored", (int64_t)result->stored);
     json_put_int(o, "copies", (int64_t)result->copies);
     json_put_int(o, "wanted", (int64_t)result->wanted);
@@ -59,50 +95,114 @@ static void tell_json(const struct config_source *source, const char *kind,
     cli_result_json(o, exit, why_of_result(result, why, sizeof(why)));
 }
 
-static void tell(const struct config_source *source, const struct backup_result *result)
+/* "app  app-0-2026...  incremental, 12 files, 3.4 MiB; +1 ~2 -0; read 1.0 KiB, stored ..." */
+static void tell(const struct config_source *source, const struct asked *asked,
+                 const struct backup_result *r)
 {
-    char size[32], stored[32];
-    printf("%s  %s  %" PRIu64 " file%s, %s, %s stored in %zu bucket%s\n", source->name, result->id,
-           result->files, CLI_S(result->files), text_size(size, sizeof(size), result->bytes),
-           text_size(stored, sizeof(stored), result->stored), result->copies,
-           CLI_S(result->copies));
+    char size[32], read[32], stored[32];
+    printf("%s  %s  %s, %" PRIu64 " file%s, %s", source->name, asked->dry_run ? "(dry run)" : r->id,
+           r->kind, r->files, CLI_S(r->files), text_size(size, sizeof(size), r->bytes));
+    if (r->parent[0] != '\0')
+        printf("; %" PRIu64 " added, %" PRIu64 " changed, %" PRIu64 " removed", r->added,
+               r->changed, r->removed);
+    printf("; %s read, %s ", text_size(read, sizeof(read), r->read),
+           text_size(stored, sizeof(stored), r->stored));
+    if (asked->dry_run)
+        puts("would be stored");
+    else
+        printf("stored in %zu bucket%s\n", r->copies, CLI_S(r->copies));
+}
+
+static int exit_of(const struct asked *asked, const struct backup_result *result)
+{
+    if (asked->dry_run) /* nobody was asked to hold a copy */
+        return result->warnings > 0 ? EXIT_WARNINGS : EXIT_DONE;
+    return exit_of_result(result);
+}
+
+/* -- the work ------------------------------------------------------------------------------ */
+
+/* The patterns of the source's configuration, then those of the command line, whose last word counts. */
+static enum dr_rc gather_excludes(const struct config_source *source, const struct asked *asked,
+                                  struct exclude *x, struct dr_err *err)
+{
+    for (size_t i = 0; i < source->exclude.count; i++)
+        if (exclude_add(x, source->exclude.items[i], err) != DR_OK)
+            return dr_context(err, "exclude of source '%s'", source->name);
+    for (size_t i = 0; i < asked->exclude_files.count; i++)
+        DR_TRY(exclude_add_file(x, asked->exclude_files.items[i], err));
+    for (size_t i = 0; i < asked->excludes.count; i++)
+        if (exclude_add(x, asked->excludes.items[i], err) != DR_OK)
+            return dr_context(err, "--exclude");
+    return DR_OK;
+}
+
+static enum dr_rc take(struct data *d, const struct config_source *source,
+                       const struct asked *asked, struct progress *p, struct backup_result *ret,
+                       struct dr_err *err)
+{
+    DR_CLEANUP(exclude_free_ptr) struct exclude *x = exclude_new();
+    DR_TRY(gather_excludes(source, asked, x, err));
+    const struct backup_wish wish = { .source = source,
+                                      .kind = asked->kind,
+                                      .tags = &asked->tags,
+                                      .exclude = x,
+                                      .one_file_system = asked->one_file_system,
+                                      .exclude_caches = asked->exclude_caches,
+                                      .dry_run = asked->dry_run,
+                                      .stdin_as = asked->stdin_as,
+                                      .upload_limit = asked->upload_limit };
+    return hooks_backup(d->repo, &wish, &p->hooks, ret, err);
+}
+
+/* A snapshot that is visible is told, whatever went wrong beside it. */
+static int tell_done(struct cli *cli, const struct config_source *source, const struct asked *asked,
+                     const struct backup_result *result)
+{
+    for (size_t i = 0; i < result->missing.count; i++)
+        log_warning("source '%s' is not in bucket %s", source->name, result->missing.items[i]);
+    int exit = exit_of(asked, result);
+    if (exit == EXIT_DEGRADED)
+        log_warning("source '%s' has %zu of %zu wanted copies; run it again when the buckets are "
+                    "back",
+                    source->name, result->copies, result->wanted);
+    if (cli->json)
+        tell_json(source, asked, result, exit);
+    else
+        tell(source, asked, result);
+    return exit;
 }
 
 static int backup_source(struct cli *cli, struct data *d, const struct config_source *source,
-                         const char *kind)
+                         const struct asked *asked)
 {
     DR_CLEANUP(backup_result_fini) struct backup_result result = { 0 };
     struct dr_err err;
     struct progress p;
+    const char *state_dir = asked->dry_run ? NULL : d->config->state_dir;
     progress_start(&p, cli, source->name);
-    lastrun_begin(d->config->state_dir, source->name);
-    enum dr_rc rc = backup_run(d->repo, &(struct backup_wish){ .source = source, .kind = kind },
-                               &p.hooks, &result, &err);
+    if (state_dir != NULL)
+        lastrun_begin(state_dir, source->name);
+    enum dr_rc rc = take(d, source, asked, &p, &result, &err);
     progress_end(&p);
-    lastrun_end(d->config->state_dir, source->name, rc == DR_OK ? NULL : err.msg);
+    if (state_dir != NULL)
+        lastrun_end(state_dir, source->name, rc == DR_OK ? NULL : err.msg);
+    else
+        text_list_fini(&result.missing); /* no bucket was asked */
+    if (rc == DR_E_CANCELLED)
+        dr_hint(&err, "Nothing was made visible; what was stored is freed by a later prune.");
     if (rc != DR_OK)
         return cli_fail(cli, &err);
-    progress_summary(&p, cli, result.bytes);
-    for (size_t i = 0; i < result.missing.count; i++)
-        log_warning("source '%s' is not in bucket %s", source->name, result.missing.items[i]);
-    int exit = exit_of_result(&result);
-    if (exit == EXIT_DEGRADED)
-        log_warning("source '%s' has %zu of %zu wanted copies; run it again when the buckets are "
-                    "back",
-                    source->name, result.copies, result.wanted);
-    if (cli->json)
-        tell_json(source, kind, &result, exit);
-    else
-        tell(source, &result);
-    return exit;
+    progress_summary(&p, cli, result.read);
+    return tell_done(cli, source, asked, &result);
 }
 
-static int backup_all(struct cli *cli, struct data *d, const char *name, const char *kind)
+static int backup_all(struct cli *cli, struct data *d, const struct asked *asked)
 {
     const struct config *c = d->config;
-    if (name != NULL) {
-        const struct config_source *source = data_source(cli, c, name);
-        return source == NULL ? EXIT_USAGE : backup_source(cli, d, source, kind);
+    if (asked->source != NULL) {
+        const struct config_source *source = data_source(cli, c, asked->source);
+        return source == NULL ? EXIT_USAGE : backup_source(cli, d, source, asked);
     }
     if (c->source_count == 0) {
         struct dr_err err;
@@ -111,48 +211,130 @@ static int backup_all(struct cli *cli, struct data *d, const char *name, const c
         return cli_fail(cli, &err);
     }
     int exit = EXIT_DONE;
-    for (size_t i = 0; i < c->source_count; i++)
-        exit = cli_gravest(exit, backup_source(cli, d, &c->sources[i], kind));
+    for (size_t i = 0; i < c->source_count; i++) {
+        exit = cli_gravest(exit, backup_source(cli, d, &c->sources[i], asked));
+        if (progress_stopped())
+            return exit; /* whoever stops one means all */
+    }
     return exit;
 }
 
-static int check_kind(struct cli *cli, const char *kind)
+/* -- the command line ---------------------------------------------------------------------- */
+
+/* "10MiB/s", in bytes a second. */
+static bool rate_parse(const char *text, uint64_t *ret)
 {
-    if (strcmp(kind, "full") == 0)
-        return EXIT_DONE;
-    if (strcmp(kind, "incremental") == 0 || strcmp(kind, "config") == 0)
-        return cli_usage(cli, "--kind %s is not available in this version: --kind full is", kind);
-    return cli_usage(cli, "no kind '%s': --kind full", kind);
+    size_t len = strlen(text);
+    if (len < 3 || !text_ends(text, "/s"))
+        return false;
+    DR_FREE char *size = dr_memdup(text, len - 2);
+    return size_parse(size, ret) == QUANTITY_OK && *ret > 0;
+}
+
+static int check_words(struct cli *cli, struct asked *a)
+{
+    static const char *const kinds[] = { "full", "incremental", "config" };
+    bool known = a->kind == NULL;
+    for (size_t i = 0; i < DR_ARRAY_LEN(kinds); i++)
+        known = known || strcmp(a->kind, kinds[i]) == 0;
+    if (!known)
+        return cli_usage(cli, "no kind '%s': full, incremental or config", a->kind);
+    if (a->limit != NULL && !rate_parse(a->limit, &a->upload_limit))
+        return cli_usage(cli, "--limit-upload '%s' is no rate: 10MiB/s", a->limit);
+    if (a->tags.count > SNAPSHOT_TAGS_MAX)
+        return cli_usage(cli, "more than %d tags", SNAPSHOT_TAGS_MAX);
+    for (size_t i = 0; i < a->tags.count; i++)
+        if (a->tags.items[i][0] == '\0' || strpbrk(a->tags.items[i], ", \t\n") != NULL)
+            return cli_usage(cli, "a tag is one word, without commas: '%s'", a->tags.items[i]);
+    if (a->stdin_as != NULL && a->source == NULL)
+        return cli_usage(cli, "--stdin needs --source: whose snapshot is it?");
+    bool walks = a->excludes.count > 0 || a->exclude_files.count > 0 || a->exclude_caches ||
+                 a->one_file_system;
+    if (a->stdin_as != NULL && walks)
+        return cli_usage(cli, "--stdin reads no tree: there is nothing to exclude");
+    return EXIT_DONE;
+}
+
+/*
+ * Wait for the first byte. A producer that fails mostly gives nothing at all, and an empty dump that
+ * looks like a backup is worse than none.
+ */
+static bool stdin_is_empty(void)
+{
+    struct pollfd fd = { .fd = STDIN_FILENO, .events = POLLIN };
+    struct stat st;
+    int bytes = 0;
+    if (fstat(STDIN_FILENO, &st) != 0)
+        return true;
+    if (S_ISREG(st.st_mode))
+        return st.st_size <= lseek(STDIN_FILENO, 0, SEEK_CUR);
+    if (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3))
+        return true; /* /dev/null, as cron gives it */
+    if (poll(&fd, 1, -1) < 0)
+        return true; /* a signal without a handler yet: it is the end anyway */
+    return ioctl(STDIN_FILENO, FIONREAD, &bytes) == 0 && bytes == 0;
+}
+
+static int backup(struct cli *cli, const struct asked *asked)
+{
+    struct data data;
+    if (asked->stdin_as != NULL && stdin_is_empty()) {
+        struct dr_err err;
+        dr_fail(&err, DR_E_IO, "standard input is empty: nothing was stored");
+        dr_hint(&err, "Did the program before the pipe fail? 'set -o pipefail' tells.");
+        return cli_fail(cli, &err);
+    }
+    int exit = data_open_silently(cli, &data);
+    if (exit == EXIT_DONE)
+        exit = backup_all(cli, &data, asked);
+    data_close(&data);
+    return exit;
 }
 
 static int run_backup(struct cli *cli)
 {
-    const char *source = NULL, *kind = NULL;
-    const struct cli_option options[] = { { "source", .value = &source },
-                                          { "kind", .value = &kind } };
+    DR_CLEANUP(asked_fini) struct asked a = { 0 };
+    const struct cli_option options[] = {
+        { "source", .value = &a.source },
+        { "kind", .value = &a.kind },
+        { "tag", .many = &a.tags },
+        { "exclude", .many = &a.excludes },
+        { "exclude-file", .many = &a.exclude_files },
+        { "exclude-caches", .flag = &a.exclude_caches },
+        { "one-file-system", .flag = &a.one_file_system },
+        { "dry-run", .flag = &a.dry_run },
+        { "stdin", .value = &a.stdin_as },
+        { "limit-upload", .value = &a.limit },
+    };
     if (!cli_options(cli, options, DR_ARRAY_LEN(options), 0, 0))
         return EXIT_USAGE;
-    kind = kind != NULL ? kind : "full";
-    int exit = check_kind(cli, kind);
-    if (exit != EXIT_DONE)
-        return exit;
-    struct data data;
-    exit = data_open_silently(cli, &data);
-    if (exit == EXIT_DONE)
-        exit = backup_all(cli, &data, source, kind);
-    data_close(&data);
-    return exit;
+    int exit = check_words(cli, &a);
+    return exit == EXIT_DONE ? backup(cli, &a) : exit;
 }
 
 const struct cli_verb verb_backup = {
     .name = "backup",
     .summary = "Take a snapshot of each source, into every bucket",
     .usage =
-        "drctl backup [--source S] [--kind full]      Take a snapshot, into every bucket\n"
+        "drctl backup [--source S] [--kind K] [OPTION ...]      Take a snapshot, into every bucket\n"
         "\n"
-        "  --source S    only this source (default: all of the configuration)\n"
-        "  --kind full   reads every byte; each snapshot restores by itself\n"
+        "  --source S            only this source (default: all of the configuration)\n"
+        "  --kind K              full: reads every byte. incremental (default): reads what changed\n"
+        "                        since the last one; the first is full. config: the same, for the\n"
+        "                        config_snapshot policy. Each restores by itself\n"
+        "  --tag WORD            kept with the snapshot; may be given again\n"
+        "  --exclude PATTERN     leave out, as in gitignore; may be given again\n"
+        "  --exclude-file FILE   patterns, one a line; may be given again\n"
+        "  --exclude-caches      leave out what lies beside a CACHEDIR.TAG\n"
+        "  --one-file-system     do not enter other mounts\n"
+        "  --dry-run             read, and say what would be stored; store nothing, run no hooks\n"
+        "  --stdin NAME          not the source's tree but standard input, as one file of this\n"
+        "                        name; no hooks. Empty input is an error; 'set -o pipefail' tells\n"
+        "                        when the producer failed later\n"
+        "  --limit-upload RATE   at most this for each bucket: 10MiB/s\n"
         "\n"
-        "Exit 8: files were skipped, or a bucket lacks the snapshot. 9: fewer copies than wanted.\n",
+        "SIGUSR1 prints how far it is. Ctrl-C or SIGTERM: nothing is made visible, exit 1.\n"
+        "Exit 8: files were skipped or changed while they were read, or a bucket lacks the snapshot.\n"
+        "9: fewer copies than wanted.\n",
     .run = run_backup,
 };

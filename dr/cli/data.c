@@ -131,6 +131,8 @@ json_t *data_snapshot_json(const struct snapshot_info *info)
     json_put_text(o, "id", info->id);
     json_put_text(o, "source", info->source != NULL ? info->source : "");
     json_put_text(o, "kind", info->kind != NULL ? info->kind : "");
+    json_put(o, "parent", info->parent != NULL ? json_printable(info->parent) : json_null());
+    json_put(o, "tags", data_texts_json(&info->tags));
     json_put_text(o, "state", states[info->state]);
     if (info->why != NULL)
         json_put_text(o, "why", info->why);

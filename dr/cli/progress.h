@@ -2,9 +2,14 @@
  * progress.h - long work on a screen: bytes, rate, time left, and a way to stop it.
  *
  * An adapter between the jobs of backup/work and a person. On a terminal one line of stderr is drawn
- * again at most each 100 ms and is gone when the work ends; elsewhere, and with -q, nothing is drawn.
+ * again at most each 100 ms and is gone when the work ends. Elsewhere (a log, a mail from cron) the same
+ * line is written once a minute, so that short work says nothing and long work is known to live. With -q
+ * neither. SIGUSR1 writes the line at once, wherever stderr leads and also with -q: it was asked for.
+ *
  * Warnings go to stderr as they come, the first hundred of them. Ctrl-C (or SIGTERM) makes the
  * next report answer "cancel", so that the job ends in order; a second one kills as usual.
+ * Signal handlers set flags and nothing else: all words are written from within the job's own reports,
+ * which come at least each 100 ms of work.
  *
  *     struct progress p;
  *     progress_start(&p, cli, "app");
@@ -26,11 +31,15 @@ struct progress {
     const char *label;       /* borrowed: what is worked on */
     bool draw;               /* stderr is a terminal, and not -q */
     bool drawn;              /* a line stands there and must be cleared */
-    int64_t start_ms, drawn_ms;
+    bool quiet;              /* -q */
+    int64_t start_ms, drawn_ms, written_ms;
     size_t warnings;
 };
 
 void progress_start(struct progress *p, const struct cli *cli, const char *label);
+
+/* Was the job asked to stop, by Ctrl-C or SIGTERM? True until the next progress_start(). */
+bool progress_stopped(void);
 
 /* Clear the line, say how many warnings were not shown, take signals as before. */
 void progress_end(struct progress *p);
@@ -38,7 +47,11 @@ void progress_end(struct progress *p);
 /* "app: 12.3 MiB in 1.2s, 10.1 MiB/s" on stderr; nothing with -q. After progress_end(). */
 void progress_summary(const struct progress *p, const struct cli *cli, uint64_t bytes);
 
-/* The line for a screen that is columns wide, without its cursor movements. Appended to out. */
+/*
+ * The line for a screen that is columns wide, without its cursor movements. Appended to out. The time left
+ * is told by bytes; where only the number of entries is known beforehand (most of an incremental
+ * backup is looked at and not read), by these.
+ */
 void progress_line(const char *label, const struct work_progress *at, int64_t elapsed_ms,
                    size_t columns, struct buf *out);
 

@@ -25,6 +25,22 @@ static void print_json(const struct snapshot_list *list, const struct pins *pins
     cli_print_json(array);
 }
 
+/* Leave only those that carry all of these words. */
+static void keep_tagged(struct snapshot_list *list, const struct text_list *tags)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        bool all = true;
+        for (size_t k = 0; k < tags->count; k++)
+            all = all && text_list_has(&list->items[i].tags, tags->items[k]);
+        if (all)
+            list->items[kept++] = list->items[i];
+        else
+            snapshot_info_fini(&list->items[i]);
+    }
+    list->count = kept;
+}
+
 /* What stands behind the buckets: nothing for a good snapshot that was proved. */
 static void print_state(const struct snapshot_info *info, int64_t now_ns)
 {
@@ -70,11 +86,16 @@ static void print_table(const struct snapshot_list *list, const struct pins *pin
                text_size(size, sizeof(size), info->bytes), buckets);
         print_state(info, now_ns);
         print_pin(pins_find(pins, info->id));
+        DR_FREE char *tags = text_list_join(&info->tags, " #");
+        DR_FREE char *shown = cli_printable(tags);
+        if (info->tags.count > 0)
+            printf("  #%s", shown);
         putchar('\n');
     }
 }
 
-static int list_snapshots(struct cli *cli, struct data *d, const char *source)
+static int list_snapshots(struct cli *cli, struct data *d, const char *source,
+                          const struct text_list *tags)
 {
     struct snapshot_list list = { 0 };
     DR_CLEANUP(pins_fini) struct pins pins = { 0 };
@@ -85,7 +106,9 @@ static int list_snapshots(struct cli *cli, struct data *d, const char *source)
         log_warning("which snapshots are pinned cannot be told: %s", err.msg);
     data_tell_unlisted(d);
     int exit = EXIT_DONE;
-    if (list.count == 0 && source != NULL && data_source(cli, d->config, source) == NULL)
+    bool none = list.count == 0;
+    keep_tagged(&list, tags);
+    if (none && source != NULL && data_source(cli, d->config, source) == NULL)
         exit =
             EXIT_USAGE; /* nothing under that name, neither there nor here: most likely mistyped */
     else if (cli->json)
@@ -93,7 +116,8 @@ static int list_snapshots(struct cli *cli, struct data *d, const char *source)
     else
         print_table(&list, &pins);
     if (exit == EXIT_DONE && list.count == 0 && !cli->json)
-        log_line(LOG_NOTICE, "no snapshots yet: drctl backup takes the first");
+        log_line(LOG_NOTICE, none ? "no snapshots yet: drctl backup takes the first"
+                                  : "no snapshot carries that tag");
     snapshot_list_fini(&list);
     return exit;
 }
@@ -101,13 +125,15 @@ static int list_snapshots(struct cli *cli, struct data *d, const char *source)
 static int run_snapshots(struct cli *cli)
 {
     const char *source = NULL;
-    const struct cli_option options[] = { { "source", .value = &source } };
+    DR_CLEANUP(text_list_fini) struct text_list tags = { 0 };
+    const struct cli_option options[] = { { "source", .value = &source },
+                                          { "tag", .many = &tags } };
     if (!cli_options(cli, options, DR_ARRAY_LEN(options), 0, 0))
         return EXIT_USAGE;
     struct data data;
     int exit = data_open(cli, &data);
     if (exit == EXIT_DONE)
-        exit = list_snapshots(cli, &data, source);
+        exit = list_snapshots(cli, &data, source, &tags);
     data_close(&data);
     return exit;
 }
@@ -116,10 +142,11 @@ const struct cli_verb verb_snapshots = {
     .name = "snapshots",
     .summary = "What there is to restore, newest last",
     .usage =
-        "drctl snapshots [--source S] [--json]      What there is to restore, newest last\n"
+        "drctl snapshots [--source S] [--tag WORD] [--json]      What there is to restore, newest last\n"
         "\n"
         "  --source S   only those of this source\n"
-        "  --json       one array of objects: id source kind state taken_at buckets files bytes ...\n"
+        "  --tag WORD   only those that carry this tag; given again, all of them\n"
+        "  --json       one array of objects: id source kind parent tags state taken_at buckets ...\n"
         "\n"
         "Refused snapshots (unsigned, forged, damaged) are listed with the reason and never chosen.\n",
     .run = run_snapshots,

@@ -18,7 +18,7 @@
  *
  *     health[].interval, .timeout also have defaults in disaster_recovery.monitoring.health_checks
  *
- * A key that this version reads but does not use (hooks, notify, credentials ...) is checked like all
+ * A key that this version reads but does not use (notify, credentials ...) is checked like all
  * others and told as a warning, so that nobody relies on what does not happen. What would be
  * dangerous to ignore (another lease driver, a bucket that cannot be opened) is an error.
  *
@@ -65,6 +65,14 @@ struct config_site {
     struct config_place at;
 };
 
+enum { CONFIG_HOOK_MS = 5 * 60 * 1000 }; /* a hook's deadline, where none is written */
+
+/* Commands around a backup: argv each, empty where there is none. A single line is /bin/sh's. */
+struct config_hooks {
+    struct text_list pre, post, on_error;
+    int64_t timeout_ms; /* of each; 0 only when there is no block */
+};
+
 /* A tree that is backed up. Its root becomes the root of the snapshot. */
 struct config_source {
     char *name;               /* unique; [a-z0-9][a-z0-9._-]*, as all names here are */
@@ -73,6 +81,7 @@ struct config_source {
     char *class;              /* "data" (default) or "config" */
     char *sentinel;           /* path of the sentinel below path (never with ".." in it), or NULL */
     struct text_list exclude; /* as written: what a pattern means is the walk's business */
+    struct config_hooks hooks;
     struct config_place at;
 };
 

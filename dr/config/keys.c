@@ -341,12 +341,48 @@ static const struct config_block site = {
 
 static const char *const classes[] = { "data", "config", NULL };
 
+/* A command: a list of words, or one line for the shell. */
+static void read_command(struct reader *r, struct yaml_node *key, struct yaml_node *value,
+                         void *out)
+{
+    struct text_list *argv = out;
+    if (value->kind == YAML_LIST) {
+        if (reader_list(r, value, key->text, argv) && value->count == 0)
+            reader_error(r, value, "empty", "'%s' is a command without a word", key->text);
+        return;
+    }
+    char *line = NULL;
+    if (!reader_text(r, value, key->text, &line))
+        return;
+    text_list_add(argv, "/bin/sh");
+    text_list_add(argv, "-c");
+    text_list_add(argv, line);
+    free(line);
+}
+
+static void fini_command(void *out)
+{
+    text_list_fini(out);
+}
+
+static void finish_hooks(struct reader *r, struct yaml_node *map, void *out)
+{
+    struct config_hooks *hooks = out;
+    (void)r;
+    (void)map;
+    if (hooks->timeout_ms == 0)
+        hooks->timeout_ms = CONFIG_HOOK_MS;
+}
+
 static const struct config_key hook_keys[] = {
-    { "before", KEY_ARGV, .to = KEY_NOWHERE },
-    { "after", KEY_ARGV, .to = KEY_NOWHERE },
+    { "pre", KEY_OWN, AT(config_hooks, pre), .read = read_command, .fini = fini_command },
+    { "post", KEY_OWN, AT(config_hooks, post), .read = read_command, .fini = fini_command },
+    { "on_error", KEY_OWN, AT(config_hooks, on_error), .read = read_command, .fini = fini_command },
+    { "timeout", KEY_DURATION, AT(config_hooks, timeout_ms) },
     { .name = NULL },
 };
-static const struct config_block hooks = { "'hooks'", hook_keys, .at = KEY_NOWHERE };
+static const struct config_block hooks = { "'hooks'", hook_keys, sizeof(struct config_hooks),
+                                           .at = KEY_NOWHERE, .finish = finish_hooks };
 
 /* The sentinel is a path below the source: never outside of it. */
 static void finish_source(struct reader *r, struct yaml_node *map, void *out)
@@ -372,8 +408,7 @@ static const struct config_key source_keys[] = {
     { "path", KEY_PATH, .required = true, AT(config_source, path) },
     { "class", KEY_CHOICE, AT(config_source, class), .choices = classes },
     { "exclude", KEY_LIST, AT(config_source, exclude) },
-    { "hooks", KEY_BLOCK, .to = KEY_NOWHERE, .block = &hooks,
-      .later = "do not run in this version: nothing is started before or after a backup" },
+    { "hooks", KEY_BLOCK, AT(config_source, hooks), .block = &hooks },
     { "sentinel", KEY_TEXT, AT(config_source, sentinel) },
     { .name = NULL },
 };
