@@ -105,6 +105,9 @@ def print_job(job_round, result):
         say(f"  first change: {change['entries']} entries, {change['bytes'] / 1e6:.2f} MB, "
             f"{change['compressed'] / 1e6:.3f} MB under zstd -3; grown by (median, MB) "
             + ", ".join(f"{side} {size / 1e6:.3f}" for side, size in grown.items()))
+        say("  read in all (median, MB): " + ", ".join(
+            f"{side} {stats.median([run['rchar'] for run in job_round.runs[side]]) / 1e6:.3f}"
+            for side in job_round.runs))
 
 
 def measure_job(world, all_tools, job, pairs, sides):
@@ -199,8 +202,8 @@ def options():
 def bench(args, world):
     """All jobs; returns the exit code."""
     all_tools = tools.all_tools(world, os.path.abspath(args.drctl))
-    result = {"schema": "drctl-bench-1", "indicative": args.divisors != FULL, "about": surroundings(world, all_tools),
-              "jobs": {}}
+    result = {"schema": "drctl-bench-1", "indicative": args.divisors != FULL,
+              "about": surroundings(world, all_tools), "jobs": {}}
     say(f"drctl bench{' (indicative only)' if result['indicative'] else ''}")
     for key, value in result["about"].items():
         say(f"  {key:12} " + (", ".join(f"{k}: {v}" for k, v in value.items())
@@ -212,7 +215,7 @@ def bench(args, world):
         absent = [side for side in jobs.sides_of(job, args.peers)
                   if not side.startswith("drctl") and all_tools[side].missing()]
         sides = [side for side in jobs.sides_of(job, args.peers) if side not in absent]
-        if kind in ("again", "change", "memory") and not can_again:
+        if kind in ("again", "change", "prune", "memory") and not can_again:
             why_not[job] = "not available: this drctl has no --kind incremental"
             result["jobs"][job] = {"status": "not available", "why": why_not[job]}
             say(f"\n{job}: {why_not[job]}")

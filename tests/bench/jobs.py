@@ -27,6 +27,7 @@ JOBS = {
     "nochange-src": ("again", "SRC", AGAIN),
     "nochange-small": ("again", "SMALL", AGAIN),
     "nochange-conf": ("again", "CONF", AGAIN),
+    "prune-small": ("prune", "SMALL", CHECK),
     "change-src": ("change", "SRC", CHANGE),
     "change-small": ("change", "SMALL", CHANGE),
     "change-big": ("change", "BIG", CHANGE),
@@ -86,6 +87,7 @@ GOALS = [
     ("verify-src", "wall_s", "tar-zstd", 1.0, 2),
     ("verify-src", "wall_s", "restic", 1 / 3, 2),
     ("check-small", "wall_s", None, 0.3, 2),
+    ("prune-small", "wall_s", None, 0.3, 2),
 ]
 
 
@@ -115,12 +117,13 @@ class Round:
         for pair in range(pairs):
             order = self.sides if pair % 2 == 0 else self.sides[::-1]
             steps = {"first": self.first, "restore": self.restore, "change": self.change,
-                     "memory": self.memory}
+                     "memory": self.memory, "prune": self.prune}
             steps.get(self.kind, self.plain)(order, pair)
             say(pair)
 
     def keep(self, side, figures, name):
-        figures["size"] = self.tools[name].stored(self.set) if self.kind in ("first", "change") else 0
+        wrote = self.kind in ("first", "change", "prune")
+        figures["size"] = self.tools[name].stored(self.set) if wrote else 0
         self.runs[side].append(figures)
 
     def first(self, order, _):
@@ -146,6 +149,21 @@ class Round:
                 if pair == 0 and (found := self.world.count(f"{target}/out")) != self.expected:
                     raise Failed(f"{side} restored {found} files, links and bytes, not {self.expected}")
             self.keep(side, figures, side)
+
+    def prune(self, order, pair):
+        """Each run starts from the same repository, which has four backups of a tree that changed."""
+        for side in order if pair == 0 else ():
+            self.tools[side].ready(self.set, fresh=True)
+        for _ in range(3 if pair == 0 else 0):
+            self.world.mutate(self.set)
+            for side in order:
+                self.tools[side].run("again", self.set)
+        for side in order:
+            tool = self.tools[side]
+            if pair == 0:
+                tool.keep_as_it_is(self.set)
+            tool.back_as_it_was(self.set)
+            self.keep(side, tool.run("prune", self.set), side)
 
     def change(self, order, pair):
         """One more hundredth is changed; every side sees it once. The run without changes comes after that

@@ -7,6 +7,7 @@ vector, or None where it has no such job:
     first    back a tree up into an empty repository        again    back it up once more
     restore  bring the newest backup back below TO          verify   read and check all data
     check    check the repository without reading data      walk     visit every entry
+    prune    forget all backups but the newest, free what they held
 """
 import os
 import shutil
@@ -55,6 +56,16 @@ class Tool:
 
     def create(self, name):
         pass
+
+    def keep_as_it_is(self, name):
+        """Remember the repository, with its caches."""
+        shutil.rmtree(self.home(name) + ".kept", ignore_errors=True)
+        subprocess.run(["cp", "-a", self.home(name), self.home(name) + ".kept"], check=True)
+
+    def back_as_it_was(self, name):
+        shutil.rmtree(self.home(name))
+        subprocess.run(["cp", "-a", self.home(name) + ".kept", self.home(name)], check=True)
+        self.seen.pop(name, None)
 
     def stored(self, name):
         """What is in the repository, in bytes."""
@@ -118,6 +129,9 @@ class Drctl(Tool):
         words = {"first": ["backup", "--kind", "full"], "again": ["backup", "--kind", "incremental"],
                  "restore": ["restore", "latest", "--to", f"{to}/out"], "verify": ["verify", "--data"],
                  "check": ["verify"]}.get(action)
+        if action == "prune":
+            return [*BASH, '"$@" forget --source bench --keep-last 1 && "$@" prune', "bash",
+                    *self._with(name), "--yes"]
         return words and [*self._with(name), *words]
 
     def can(self, words):
@@ -147,7 +161,8 @@ class Restic(Tool):
     def command(self, action, name, to=None):
         words = {"first": ["backup", self.world.tree(name)], "again": ["backup", self.world.tree(name)],
                  "restore": ["restore", "latest", "--target", f"{to}/out"],
-                 "verify": ["check", "--read-data"], "check": ["check"]}.get(action)
+                 "verify": ["check", "--read-data"], "check": ["check"],
+                 "prune": ["forget", "--keep-last", "1", "--prune"]}.get(action)
         return words and [*self._with(name), *words]
 
 
@@ -158,9 +173,12 @@ class Borg(Tool):
         super().__init__(world)
         self.name, self.encryption, self.newest = name, encryption, {}
 
+    def _borg(self, name):
+        return ["env", f"BORG_BASE_DIR={self.home(name, 'base')}", "borg"]
+
     def create(self, name):
-        subprocess.run(["borg", "init", "-e", self.encryption, self.home(name, "repo")], check=True,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run([*self._borg(name), "init", "-e", self.encryption, self.home(name, "repo")],
+                       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def stored(self, name):
         return tree_size(self.home(name, "repo"))
@@ -169,12 +187,16 @@ class Borg(Tool):
         repo, now = self.home(name, "repo"), f"{self.home(name, 'repo')}::{self.name}-{self.runs}"
         if action in ("first", "again"):
             self.newest[name] = now
-            return ["borg", "create", "--compression", "zstd,3", now, self.world.tree(name)]
+            return [*self._borg(name), "create", "--compression", "zstd,3", now, self.world.tree(name)]
         if action == "restore":
-            return [*BASH, 'mkdir out && cd out && exec borg extract "$0"', self.newest[name]]
-        words = {"verify": ["borg", "check", "--verify-data", repo],
-                 "check": ["borg", "check", "--repository-only", repo]}
-        return words.get(action)
+            return [*BASH, 'mkdir out && cd out && exec "$@"', "bash", *self._borg(name), "extract",
+                    self.newest[name]]
+        if action == "prune":
+            return [*BASH, '"${@:2}" prune --keep-last 1 "$1" && "${@:2}" compact "$1"', "bash", repo,
+                    *self._borg(name)]
+        words = {"verify": ["check", "--verify-data", repo],
+                 "check": ["check", "--repository-only", repo]}.get(action)
+        return words and [*self._borg(name), *words]
 
 
 class TarZstd(Tool):

@@ -33,7 +33,7 @@ class World:
         # The tools' own words for "here, and without questions"; their caches are theirs, by default on.
         os.environ.update(
             LC_ALL="C", RESTIC_PASSWORD="benchmark", RESTIC_CACHE_DIR=self.path("repos", "restic.cache"),
-            BORG_BASE_DIR=self.path("repos", "borg.base"), BORG_PASSPHRASE="benchmark",
+            BORG_PASSPHRASE="benchmark",
             BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK="yes", BORG_RELOCATED_REPO_ACCESS_IS_OK="yes")
 
     def path(self, *parts):
