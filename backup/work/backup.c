@@ -11,6 +11,7 @@
 #include "backup/work/backup_buckets.h"
 #include "backup/work/backup_links.h"
 #include "backup/work/backup_stream.h"
+#include "backup/work/chunk_index.h"
 #include "backup/work/exclude.h"
 #include "dr/base/clock.h"
 #include "dr/base/hash.h"
@@ -35,7 +36,8 @@ struct run {
     struct keys *keys;       /* NULL in a dry run */
     struct exclude *exclude; /* of the source: owned */
     struct buckets *buckets;
-    struct pack_names avoid; /* condemned */
+    struct chunk_index *index; /* of earlier runs */
+    struct pack_names avoid;   /* condemned */
     uint64_t bytes_read, entries_seen;
     int64_t progress_ns; /* boot time of the last call */
     size_t warned;       /* warnings before the attempt */
@@ -74,6 +76,7 @@ static void run_fini(struct run *r)
 {
     attempt_fini(r);
     buckets_free(r->buckets);
+    chunk_index_close(r->index);
     keys_free(r->keys);
     exclude_free(r->exclude);
     pack_names_fini(&r->avoid);
@@ -82,17 +85,20 @@ static void run_fini(struct run *r)
 
 /* -- hooks --------------------------------------------------------------------------------- */
 
+static void warn_line(struct run *r, const char *line)
+{
+    r->result.warnings++;
+    if (r->hooks != NULL && r->hooks->warning != NULL)
+        r->hooks->warning(r->hooks->arg, line);
+}
+
 static void warn(void *arg, const char *path, const char *what)
 {
-    struct run *r = arg;
-    r->result.warnings++;
-    if (r->hooks == NULL || r->hooks->warning == NULL)
-        return;
     DR_CLEANUP(buf_fini) struct buf line = { 0 };
     buf_addc(&line, '\'');
     text_add_printable(&line, path, strlen(path));
     buf_addf(&line, "': %s", what);
-    r->hooks->warning(r->hooks->arg, line.data);
+    warn_line(arg, line.data);
 }
 
 static bool tell_progress(struct run *r)
@@ -233,7 +239,11 @@ static enum dr_rc commit(struct run *r, struct dr_err *err)
     snapshot_encode(s, r->keys, &object);
     if (object.len > SNAPSHOT_SIZE_MAX)
         return dr_fail(err, DR_E_NOMEM, "the snapshot object would be larger than its limit");
-    return buckets_commit(r->buckets, s, &object, &r->avoid, err);
+    DR_TRY(buckets_commit(r->buckets, s, &object, &r->avoid, err));
+    struct dr_err ignored = { 0 }; /* the snapshot stands; the next run stores some pieces twice */
+    if (packs_commit(r->packs, &ignored) != DR_OK)
+        warn_line(r, ignored.msg);
+    return DR_OK;
 }
 
 /* Whoever restores by this configuration would refuse what we sign. The data are worth keeping
@@ -248,9 +258,7 @@ static void warn_if_distrusted(struct run *r, const struct config *c, const char
             dr_strf("trusted_writers of '%s' does not name this host's key, so restores refuse "
                     "this snapshot until '%s' is added to it",
                     r->source->name, public);
-        r->result.warnings++;
-        if (r->hooks != NULL && r->hooks->warning != NULL)
-            r->hooks->warning(r->hooks->arg, line);
+        warn_line(r, line);
     }
 }
 
@@ -258,6 +266,7 @@ static void start_attempt(struct run *r)
 {
     struct packs_options po = { .target = r->repository.pack_bytes,
                                 .state_dir = repo_config(r->repo)->state_dir,
+                                .index = r->index,
                                 .put = on_put,
                                 .arg = r };
     attempt_fini(r);
@@ -305,6 +314,8 @@ static enum dr_rc run_all(struct run *r, struct dr_err *err)
     DR_TRY(buckets_new(r->repo, &bo, &r->buckets, err));
     DR_TRY(buckets_repository(r->buckets, &r->repository, err));
     buckets_condemned(r->buckets, &r->avoid);
+    if (!wish->dry_run)
+        DR_TRY(chunk_index_get(r->repo, keys_public(r->keys), &r->index, err));
     r->result.kind = "full";
     if (r->keys != NULL)
         warn_if_distrusted(r, repo_config(r->repo), keys_public(r->keys));
@@ -344,8 +355,10 @@ static enum dr_rc check_wish(const struct backup_wish *wish, struct dr_err *err)
     }
     if (wish->tags != NULL && wish->tags->count > SNAPSHOT_TAGS_MAX)
         return dr_fail(err, DR_E_USAGE, "more than %d tags", SNAPSHOT_TAGS_MAX);
-    if (wish->stdin_as != NULL && !path_is_valid(wish->stdin_as, strlen(wish->stdin_as)))
-        return dr_fail(err, DR_E_USAGE, "'%s' is no name for a file", wish->stdin_as);
+    const char *name = wish->stdin_as;
+    if (name != NULL &&
+        (name[0] == '\0' || strchr(name, '/') != NULL || !path_is_valid(name, strlen(name))))
+        return dr_fail(err, DR_E_USAGE, "'%s' is no name for a file", name);
     return DR_OK;
 }
 
