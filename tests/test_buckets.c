@@ -20,6 +20,7 @@
 #include "backup/work/backup_buckets.h"
 #include "backup/work/backup_forward.h"
 #include "backup/work/backup_pace.h"
+#include "backup/work/process.h"
 #include "backup/work/repo.h"
 #include "dr/base/clock.h"
 #include "dr/base/fs.h"
@@ -434,6 +435,32 @@ static void condemned_pack_is_named_and_the_next_attempt_goes_without(void **sta
         assert_false(has(i, NAMES_PENDING, "s1") || has(i, NAMES_PENDING, "s2"));
         assert_holds(i, "s2", 1, 3);
     }
+}
+
+static enum dr_rc read_pending(struct spy *s, const char *name, struct dr_err *err)
+{
+    DR_CLEANUP(buf_fini) struct buf object = { 0 };
+    DR_JSON json_t *body = NULL;
+    if (!text_starts(name, NAMES_PENDING))
+        return DR_OK;
+    DR_TRY(store_get_all(s->inner, name, 1 << 20, &object, err));
+    DR_TRY(sealed_parse(name, "drctl-pending", object.data, object.len, &body, err));
+    assert_string_equal(json_string_value(json_object_get(body, "snapshot")), "s1");
+    assert_int_equal(json_array_size(json_object_get(body, "packs")), 2);
+    assert_false(process_is_dead(json_object_get(body, "owner")));
+    assert_true(json_is_object(json_object_get(body, "owner")));
+    return DR_OK;
+}
+
+static void pending_names_packs_and_process(void **state)
+{
+    (void)state;
+    after_put = read_pending;
+    begin_inline();
+    assert_int_equal(put_pack(0), DR_OK);
+    assert_int_equal(put_pack(1), DR_OK);
+    assert_int_equal(commit("s1", 0, 2), DR_OK);
+    assert_int_equal(copies(), BUCKETS);
 }
 
 static void pending_of_an_attempt_that_was_given_up_is_removed(void **state)
@@ -1022,6 +1049,7 @@ int main(void)
         FRESH(further_buckets_wait_for_the_check),
         FRESH(many_packs_are_looked_for_in_one_list),
         FRESH(condemned_pack_is_named_and_the_next_attempt_goes_without),
+        FRESH(pending_names_packs_and_process),
         FRESH(pending_of_an_attempt_that_was_given_up_is_removed),
         FRESH(condemned_packs_are_told_before_the_run),
         FRESH(bucket_that_alone_condemns_is_filled_from_another_home),

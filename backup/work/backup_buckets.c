@@ -238,22 +238,26 @@ enum dr_rc buckets_repository(struct buckets *b, struct repository *ret, struct 
 
 /* -- packs --------------------------------------------------------------------------------- */
 
+/* A pack has left the spool. */
+static void give_room(struct buckets *b)
+{
+    HOLD(b->lock);
+    b->outstanding--;
+    pthread_cond_broadcast(&b->changed);
+}
+
 /* A target is through with a parcel; the last one drops it. */
 static void finish(struct parcel *p)
 {
     struct buckets *b = p->all;
-    bool last;
-    {
-        HOLD(b->lock);
-        last = --p->left == 0;
-        b->outstanding -= last;
-        if (last)
-            pthread_cond_broadcast(&b->changed);
-    }
+    pthread_mutex_lock(&b->lock);
+    bool last = --p->left == 0;
+    pthread_mutex_unlock(&b->lock);
     if (!last)
         return;
     spooled_drop(p->pack);
     free(p);
+    give_room(b);
 }
 
 static void deliver(void *arg)
@@ -285,24 +289,34 @@ static enum dr_rc take_room(struct buckets *b, struct dr_err *err)
     }
 }
 
+/* Hand the pack to all lanes that are still good; how many there are must be known before the first. */
+static void hand_out(struct buckets *b, struct spooled *pack)
+{
+    size_t count = 0;
+    DR_FREE struct target **to =
+        dr_alloc(b->count, sizeof(struct target *)); /* NOLINT(bugprone-sizeof-expression) */
+    for (size_t i = 0; i < b->count; i++)
+        if (b->targets[i].lane != NULL && target_is_good(&b->targets[i]))
+            to[count++] = &b->targets[i];
+    if (count == 0) {
+        give_room(b);
+        return;
+    }
+    struct parcel *p = dr_alloc(1, sizeof *p);
+    *p = (struct parcel){ .all = b, .pack = spooled_ref(pack), .left = count };
+    for (size_t i = 0; i < count; i++) {
+        struct errand *e = dr_alloc(1, sizeof *e);
+        *e = (struct errand){ .target = to[i], .parcel = p };
+        lane_push(to[i]->lane, deliver, e);
+    }
+}
+
 enum dr_rc buckets_put(struct buckets *b, struct spooled *pack, struct dr_err *err)
 {
     if (!is_any_good(b))
         return buckets_fail_all(b, err);
     DR_TRY(take_room(b, err));
-    struct parcel *p = dr_alloc(1, sizeof *p);
-    *p = (struct parcel){ .all = b, .pack = spooled_ref(pack), .left = b->count + 1 };
-    for (size_t i = 0; i < b->count; i++) {
-        struct target *t = &b->targets[i];
-        if (t->lane == NULL || !target_is_good(t)) {
-            finish(p);
-            continue;
-        }
-        struct errand *e = dr_alloc(1, sizeof *e);
-        *e = (struct errand){ .target = t, .parcel = p };
-        lane_push(t->lane, deliver, e);
-    }
-    finish(p); /* our own share: it was not to be dropped while it was handed out */
+    hand_out(b, pack);
     if (b->o.inline_work && is_cancelled(b))
         return fail_cancelled(err);
     return is_any_good(b) ? DR_OK : buckets_fail_all(b, err);

@@ -242,6 +242,7 @@ static enum dr_rc copy_pack(const struct commit *c, struct target *t, const uint
     }
     if (rc != DR_OK)
         return dr_context(err, "a pack that it lacks cannot be copied");
+    DR_ASSERT(pack != NULL);
     return target_put(t, names_pack(id, name), pack->data, pack->len, err);
 }
 

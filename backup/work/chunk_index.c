@@ -60,7 +60,7 @@ struct chunk_index *chunk_index_new(const char *state_dir, const char *repositor
     struct chunk_index *x = dr_alloc(1, sizeof *x);
     DR_ASSERT(strlen(repository) < REPOSITORY_ROOM);
     x->state_dir = dr_strdup(state_dir);
-    strcpy(x->repository, repository);
+    memcpy(x->repository, repository, strlen(repository) + 1);
     return x;
 }
 

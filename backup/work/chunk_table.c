@@ -82,15 +82,16 @@ static void unmap(struct mapped *m)
     *m = (struct mapped){ .data = NULL };
 }
 
-static enum dr_rc fail_table(int errnum, struct dr_err *err)
+static enum dr_rc fail_table(const char *state_dir, int errnum, struct dr_err *err)
 {
-    dr_fail_sys(err, errnum, "cannot make room for the table of pieces in the spool directory");
+    dr_fail_sys(err, errnum, "cannot make room for the table of pieces in '%s/spool'", state_dir);
     if (errnum == ENOSPC || errnum == EDQUOT)
         return dr_hint(err, "Free space there, or move state_dir to a larger file system.");
     return err->rc;
 }
 
-static enum dr_rc write_zeros(int fd, size_t from, size_t to, struct dr_err *err)
+/* 0, or an errno. */
+static int write_zeros(int fd, size_t from, size_t to)
 {
     static const uint8_t zeros[ZERO_STEP];
     while (from < to) {
@@ -99,10 +100,10 @@ static enum dr_rc write_zeros(int fd, size_t from, size_t to, struct dr_err *err
         if (done < 0 && errno == EINTR)
             continue;
         if (done < 0)
-            return fail_table(errno, err);
+            return errno;
         from += (size_t)done;
     }
-    return DR_OK;
+    return 0;
 }
 
 /* Now of that size, which is larger than before; what is new is zero. */
@@ -110,21 +111,20 @@ static enum dr_rc enlarge(struct mapped *m, const char *state_dir, size_t size, 
 {
     if (m->size == 0)
         DR_TRY(spool_file(state_dir, &m->fd, err));
-    enum dr_rc rc = write_zeros(m->fd, m->size, size, err);
+    int failed = write_zeros(m->fd, m->size, size);
     void *data = MAP_FAILED;
-    if (rc == DR_OK) {
+    if (failed == 0) {
         data = m->size == 0 ? mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, m->fd, 0)
                             : mremap(m->data, m->size, size, MREMAP_MAYMOVE);
-        if (data == MAP_FAILED)
-            rc = fail_table(errno, err);
+        failed = data == MAP_FAILED ? errno : 0;
     }
-    if (rc == DR_OK) {
-        m->data = data;
-        m->size = size;
-    } else if (m->size == 0) {
+    if (failed != 0 && m->size == 0)
         dr_close_fd(&m->fd);
-    }
-    return rc;
+    if (failed != 0)
+        return fail_table(state_dir, failed, err);
+    m->data = data;
+    m->size = size;
+    return DR_OK;
 }
 
 /* -- the table ----------------------------------------------------------------------------- */

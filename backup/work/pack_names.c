@@ -47,7 +47,7 @@ static void widen(struct pack_names *n)
     if (n->slot_cap >= 2 * (size_t)n->count)
         return;
     while (n->slot_cap < 2 * (size_t)n->count)
-        n->slot_cap = n->slot_cap == 0 ? 2 * START : n->slot_cap * 2;
+        n->slot_cap = n->slot_cap == 0 ? (size_t)2 * START : n->slot_cap * 2;
     free(n->slots);
     n->slots = dr_alloc(n->slot_cap, sizeof *n->slots);
     for (uint32_t i = 0; i < n->count; i++)

@@ -175,6 +175,7 @@ enum dr_rc spool_seal(struct spool *s, struct spooled **ret, struct dr_err *err)
         return fail_dir(s->dir, errno, "map a file of", err);
     struct spooled *p = dr_alloc(1, sizeof *p);
     hash_end(s->hash, p->name);
+    p->mapping = data;
     p->data = data;
     p->len = (size_t)s->size;
     p->holders = 1;
@@ -194,6 +195,6 @@ void spooled_drop(struct spooled *p)
 {
     if (p == NULL || __atomic_sub_fetch(&p->holders, 1, __ATOMIC_ACQ_REL) > 0)
         return;
-    (void)munmap((void *)(uintptr_t)p->data, p->len); /* of our own mapping: cannot fail */
+    (void)munmap(p->mapping, p->len); /* of our own mapping: cannot fail */
     free(p);
 }

@@ -24,7 +24,8 @@ struct spool;
 
 struct spooled { /* a sealed pack; read-only for all its holders */
     uint8_t name[DIGEST_SIZE];
-    const uint8_t *data; /* mapped */
+    const uint8_t *data; /* mapped there */
+    void *mapping;
     size_t len;
     unsigned holders; /* atomic */
 };
