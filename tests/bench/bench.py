@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -242,6 +243,7 @@ def bench(args, world):
 
 def main():
     args = options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # then what is mounted is unmounted
     directory = os.path.abspath(args.dir) if args.dir else tempfile.mkdtemp(prefix="drctl-bench.",
                                                                             dir="/var/tmp")
     world = World(directory, os.path.abspath(args.gen), os.path.abspath(args.meter),

@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -163,6 +164,7 @@ static int run(const char *out_path, char **command)
     (void)clock_gettime(CLOCK_MONOTONIC, &from);
     pid = fork();
     if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* who measures no more leaves nothing running */
         (void)execvp(command[0], command);
         stop(command[0]);
     } else if (pid < 0) {
