@@ -134,6 +134,14 @@ static enum dr_rc expire_and_prune(struct repo *r, const char *id)
     return prune(r, NULL);
 }
 
+static void must_forget(const char *id)
+{
+    DR_CLEANUP(repo_close_ptr) struct repo *r = site_open(&site);
+    DR_CLEANUP(text_list_fini) struct text_list ids = { 0 };
+    text_list_add(&ids, id);
+    assert_int_equal(forget_run(r, &ids, true, &err), DR_OK);
+}
+
 static void must_expire_and_prune(const char *id)
 {
     DR_CLEANUP(repo_close_ptr) struct repo *r = site_open(&site);
@@ -369,26 +377,37 @@ static void a_prune_may_sleep_before_each_of_its_operations(void **state)
     print_message("  %u operations\n", n - 2);
 }
 
-/* The writer has named its packs and checked them, and sleeps; the prune is asleep in the middle of
- * its looks when the writer goes on. */
+/*
+ * The prune has chosen what to condemn and sleeps; the writer names its packs, finds them uncondemned, and
+ * sleeps before its snapshot; the prune publishes and sleeps somewhere in its second look; the writer comes to
+ * its end; the prune goes on. Only a look at pendings before snapshots sees the writer then.
+ */
 static void both_may_sleep_around_the_commit(void **state)
 {
     (void)state;
     char old[SNAPSHOT_ID_MAX];
     unsigned n = 1;
     make_history(old);
+    must_forget(old);
+    shell("rm -rf kept");
+    keep_world();
     for (bool stopped = true; stopped; n++) {
         struct task writer = { .job = JOB_BACKUP, .kind = "full" }, pruner = { .job = JOB_PRUNE };
         char when[64];
         int ended, exit;
-        snprintf(when, sizeof(when), "commit at operation %u of a prune", n);
-        snprintf(pruner.id, sizeof(pruner.id), "%s", old);
-        writer.stopper = (struct stopper){ .put_of = NAMES_SNAPSHOTS, .signal = SIGSTOP };
-        pruner.stopper = (struct stopper){ .at = n, .signal = SIGSTOP };
+        snprintf(when, sizeof(when), "commit at operation %u after gc was published", n);
+        writer.stopper = (struct stopper){ .put_of = NAMES_PENDING,
+                                           .put_again = NAMES_SNAPSHOTS,
+                                           .signal = SIGSTOP };
+        pruner.stopper = (struct stopper){ .put_of = NAMES_GC, .again = n, .signal = SIGSTOP };
         reset_world();
         start(&writer);
-        assert_true(wait_stop(&writer, &ended));
+        assert_true(wait_stop(&writer, &ended)); /* its packs are there, and nothing names them */
         start(&pruner);
+        assert_true(wait_stop(&pruner, &exit));
+        assert_int_equal(kill(writer.pid, SIGCONT), 0);
+        assert_true(wait_stop(&writer, &ended));
+        assert_int_equal(kill(pruner.pid, SIGCONT), 0);
         stopped = wait_stop(&pruner, &exit);
         ended = wake(&writer);
         if (stopped)

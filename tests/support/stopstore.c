@@ -16,8 +16,15 @@ struct stopstore {
 
 static void hit(struct stopper *s)
 {
-    if (!atomic_exchange(&s->done, true))
-        (void)kill(getpid(), s->signal); /* it cannot fail for the own process */
+    if (atomic_exchange(&s->done, true))
+        return;
+    (void)kill(getpid(), s->signal); /* it cannot fail for the own process */
+    s->put_of = s->put_again;
+    s->at = s->again;
+    s->put_again = NULL;
+    s->again = 0;
+    atomic_store(&s->calls, 0);
+    atomic_store(&s->done, s->at == 0 && s->put_of == NULL);
 }
 
 /* Is this call the one? Sends the signal when it is due before it. */
