@@ -20,8 +20,8 @@ static const struct {
     { "look", { "status", "watch", "doctor" } },
     { "before the day", { "check", "plan", "drill" } },
     { "data",
-      { "init", "backup", "snapshots", "ls", "cat", "restore", "verify", "export", "repair",
-        "prune", "forget", "pin", "unpin" } },
+      { "init", "backup", "snapshots", "ls", "cat", "find", "diff", "restore", "verify", "export",
+        "repair", "prune", "forget", "pin", "unpin", "stats" } },
     { "evidence", { "report", "audit" } },
     { "the machine", { "key", "lease", "daemon" } },
 };
