@@ -10,7 +10,7 @@
 
 #include "backup/format/limits.h"
 
-enum { PACK_NAMES_NONE = UINT32_MAX };
+#define PACK_NAMES_NONE UINT32_MAX /* no number */
 
 struct pack_names {
     uint8_t (*ids)[DIGEST_SIZE]; /* by number; owned */
