@@ -18,6 +18,7 @@
 
 #include "backup/format/keys.h"
 #include "backup/format/names.h"
+#include "backup/work/backup_forward.h"
 #include "backup/work/backup_packs.h"
 #include "backup/work/chunk_index.h"
 #include "dr/base/fs.h"
@@ -648,6 +649,50 @@ static void lost_index_is_made_anew_from_own_packs_only(void **state)
     site_drop(&s);
 }
 
+/* A large file goes, another stays: its pack is more than half dead, and to be left. */
+static void pack_with_little_life_is_found(void **state)
+{
+    (void)state;
+    enum { LARGE = 1 << 20 };
+    struct site s;
+    struct snapshot_info info;
+    struct backup_result result = { .files = 0 };
+    struct dr_err err = { 0 };
+    DR_CLEANUP(text_list_fini) struct text_list first = { 0 };
+    DR_FREE uint8_t *bytes = dr_alloc(LARGE, 1);
+    site_make(&s);
+    for (uint32_t n = 0; n < LARGE / DIGEST_SIZE; n++)
+        id_of(n, bytes + (size_t)n * DIGEST_SIZE);
+    site_write(&s, "dead", bytes, LARGE);
+    site_write(&s, "live", bytes + LARGE / 2, LARGE / 2 - 4096);
+    site_backup(&s, &info);
+    site_objects(&s, 0, NAMES_PACKS, &first);
+    assert_int_equal(first.count, 1);
+
+    DR_CLEANUP(repo_close_ptr) struct repo *repo = site_open(&s);
+    DR_CLEANUP(pack_names_fini) struct pack_names avoid = { 0 };
+    if (forward_find(repo, &info, 32 << 20, &avoid, &err) != DR_OK)
+        fail_msg("%s", err.msg);
+    assert_int_equal(avoid.count, 0); /* small, alone, and alive */
+    snapshot_info_fini(&info);
+
+    DR_FREE char *dead = dr_strf("%s/dead", s.src);
+    assert_int_equal(unlink(dead), 0);
+    const struct backup_wish wish = { .source = &s.config->sources[0], .kind = "full" };
+    if (backup_run(repo, &wish, &s.hooks, &result, &err) != DR_OK ||
+        repo_find(repo, "latest", "app", &info, &err) != DR_OK)
+        fail_msg("%s", err.msg);
+    assert_string_equal(info.id, result.id);
+    if (forward_find(repo, &info, 32 << 20, &avoid, &err) != DR_OK)
+        fail_msg("%s", err.msg);
+    uint8_t id[DIGEST_SIZE];
+    assert_true(names_parse_pack(first.items[0], id));
+    assert_true(pack_names_find(&avoid, id) != PACK_NAMES_NONE);
+    backup_result_fini(&result);
+    snapshot_info_fini(&info);
+    site_drop(&s);
+}
+
 int main(void)
 {
 #define FRESH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -668,6 +713,7 @@ int main(void)
         FRESH(lookups_from_threads_see_what_is_added_meanwhile),
         FRESH(a_million_pieces_are_mapped_and_not_on_the_heap),
         cmocka_unit_test(lost_index_is_made_anew_from_own_packs_only),
+        cmocka_unit_test(pack_with_little_life_is_found),
     };
     return cmocka_run_group_tests_name("chunk_index", tests, NULL, NULL);
 }

@@ -17,7 +17,8 @@
 #ifndef BACKUP_WORK_BACKUP_FORWARD_H
 #define BACKUP_WORK_BACKUP_FORWARD_H
 
-#include "backup/format/limits.h"
+#include "backup/work/pack_names.h"
+#include "backup/work/work.h"
 
 struct forward_pack {
     uint8_t name[DIGEST_SIZE];
@@ -28,5 +29,14 @@ struct forward_pack {
 
 /* Sets avoid of each. Returns the bytes that will be written afresh. The order does not matter. */
 uint64_t forward_choose(struct forward_pack *packs, size_t count, uint64_t target);
+
+/*
+ * The same for the packs of one snapshot, the newest of its source: those to be avoided are added to avoid. Live are the
+ * frames of its pieces and segments, each once, bundles without the share that overlays
+ * superseded; what other sources use of a pack is not seen, and costs a second copy of it at most. A pack that is
+ * in no open bucket is left to the commit. Reads the segments; memory for names and sizes of packs.
+ */
+enum dr_rc forward_find(struct repo *repo, const struct snapshot_info *newest, uint64_t target,
+                        struct pack_names *avoid, struct dr_err *err) DR_MUST_USE;
 
 #endif
