@@ -3,13 +3,17 @@
  * files of their own; here they are put together, with warnings, progress and the attempts: when a
  * prune condemns packs under our hands, everything is done once more without them.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "backup/format/path.h"
 #include "backup/work/backup_buckets.h"
 #include "backup/work/backup_links.h"
+#include "backup/work/backup_merge.h"
+#include "backup/work/backup_parent.h"
 #include "backup/work/backup_stream.h"
 #include "backup/work/chunk_index.h"
 #include "backup/work/exclude.h"
@@ -41,6 +45,8 @@ struct run {
     uint64_t bytes_read, entries_seen;
     int64_t progress_ns; /* boot time of the last call */
     size_t warned;       /* warnings before the attempt */
+    bool has_parent;
+    struct snapshot_info parent;
     /* the attempt */
     struct packs *packs;
     struct scan *scan;
@@ -48,6 +54,9 @@ struct run {
     struct links *links;
     struct owners *owners;
     struct snapshot snapshot;
+    struct prev *prev;
+    struct prev_writer *cache;
+    struct prev_identity identity; /* of the cache: of the parent, then of this snapshot */
 };
 
 void backup_result_fini(struct backup_result *r)
@@ -59,12 +68,16 @@ void backup_result_fini(struct backup_result *r)
 static void attempt_fini(struct run *r)
 {
     stream_free(r->stream); /* before the scan, whose root its threads use */
+    prev_close(r->prev);
+    prev_writer_free(r->cache);
     scan_free(r->scan);
     packs_free(r->packs);
     links_free(r->links);
     owners_free(r->owners);
     snapshot_fini(&r->snapshot);
     r->stream = NULL;
+    r->prev = NULL;
+    r->cache = NULL;
     r->scan = NULL;
     r->packs = NULL;
     r->links = NULL;
@@ -78,6 +91,7 @@ static void run_fini(struct run *r)
     buckets_free(r->buckets);
     chunk_index_close(r->index);
     keys_free(r->keys);
+    snapshot_info_fini(&r->parent);
     exclude_free(r->exclude);
     pack_names_fini(&r->avoid);
     backup_result_fini(&r->result);
@@ -180,6 +194,7 @@ static enum dr_rc start_stream(struct run *r, struct dr_err *err)
                                  .threads = threads(r),
                                  .start_ns = r->snapshot.start_ns,
                                  .owners = r->owners,
+                                 .cache = r->cache,
                                  .warning = warn,
                                  .progress = on_progress,
                                  .arg = r };
@@ -200,13 +215,76 @@ static enum dr_rc read_tree(struct run *r, struct dr_err *err)
     }
 }
 
+/* Patterns and options that leave out entries: with others the cache knows too little. */
+static uint64_t hash_of_excludes(const struct run *r)
+{
+    const struct exclude *x = r->wish->exclude != NULL ? r->wish->exclude : r->exclude;
+    return exclude_hash(x) * 4 + (r->wish->one_file_system ? 2 : 0) +
+           (r->wish->exclude_caches ? 1 : 0);
+}
+
+/* What is known of the snapshot before, and a place for what will be known of this one. */
+static enum dr_rc start_cache(struct run *r, struct dr_err *err)
+{
+    const char *state_dir = repo_config(r->repo)->state_dir;
+    struct stat st;
+    if (fstat(scan_root(r->scan), &st) != 0)
+        return dr_fail_sys(err, errno, "cannot look at '%s'", r->source->path);
+    r->identity = (struct prev_identity){ .repository = r->repository.id,
+                                          .snapshot = r->parent.id,
+                                          .excludes = hash_of_excludes(r),
+                                          .root_dev = st.st_dev,
+                                          .root_ino = st.st_ino };
+    struct prev_options po = { .state_dir = state_dir,
+                               .source = r->source->name,
+                               .identity = &r->identity,
+                               .repo = r->repo,
+                               .parent = &r->parent,
+                               .hooks = r->hooks };
+    if (r->has_parent && prev_open(&po, &r->prev, err) != DR_OK)
+        return dr_context(err, "reading the snapshot before, '%s'", r->parent.id);
+    if (!r->wish->dry_run)
+        r->cache = prev_writer_new(state_dir, r->source->name);
+    return DR_OK;
+}
+
+static bool on_seen(void *arg, uint64_t entries)
+{
+    struct run *r = arg;
+    r->entries_seen += entries;
+    return on_progress(r, 0);
+}
+
+static enum dr_rc merge_tree(struct run *r, struct dr_err *err)
+{
+    struct merge_options mo = { .scan = r->scan,
+                                .links = r->links,
+                                .stream = r->stream,
+                                .packs = r->packs,
+                                .prev = r->prev,
+                                .full = strcmp(r->result.kind, "full") == 0,
+                                .seen = on_seen,
+                                .arg = r };
+    struct merge_counts c = { .added = 0 };
+    DR_TRY(merge_run(&mo, &c, err));
+    r->result.added = c.added;
+    r->result.changed = c.changed;
+    r->result.removed = c.removed;
+    r->result.unchanged = c.unchanged;
+    return DR_OK;
+}
+
 static enum dr_rc read_source(struct run *r, struct dr_err *err)
 {
     const char *name = r->wish->stdin_as;
-    if (name == NULL)
+    if (name == NULL) {
         DR_TRY(start_scan(r, err));
+        DR_TRY(start_cache(r, err));
+    }
     DR_TRY(start_stream(r, err));
-    return name != NULL ? stream_add_stdin(r->stream, name, err) : read_tree(r, err);
+    if (name != NULL)
+        return stream_add_stdin(r->stream, name, err);
+    return r->prev != NULL ? merge_tree(r, err) : read_tree(r, err);
 }
 
 /* -- the run ------------------------------------------------------------------------------- */
@@ -221,6 +299,8 @@ static void describe(struct run *r)
     s->class = dr_strdup(r->source->class != NULL ? r->source->class : "data");
     s->host = dr_strdup(text_is_utf8(host, strlen(host)) ? host : "");
     s->kind = dr_strdup(r->result.kind);
+    if (r->has_parent)
+        s->parent = dr_strdup(r->parent.id);
     s->epoch = r->wish->epoch;
     s->start_ns = clock_wall_ns();
     for (size_t i = 0; r->wish->tags != NULL && i < r->wish->tags->count; i++)
@@ -228,6 +308,18 @@ static void describe(struct run *r)
     random_bytes(s->nonce, sizeof s->nonce);
     struct names_id of = { s->source, s->epoch, s->start_ns, s->nonce };
     names_make_id(&of, s->id);
+}
+
+/* Without it the next run reads every file once: worth a word, and no warning. */
+static void keep_cache(struct run *r)
+{
+    struct dr_err err;
+    r->identity.snapshot = r->snapshot.id;
+    if (prev_writer_commit(r->cache, &r->identity, &err) == DR_OK)
+        return;
+    DR_FREE char *line = dr_strf("what is known of the files was not kept: %s", err.msg);
+    if (r->hooks != NULL && r->hooks->warning != NULL)
+        r->hooks->warning(r->hooks->arg, line);
 }
 
 static enum dr_rc commit(struct run *r, struct dr_err *err)
@@ -243,6 +335,7 @@ static enum dr_rc commit(struct run *r, struct dr_err *err)
     struct dr_err ignored = { 0 }; /* the snapshot stands; the next run stores some pieces twice */
     if (packs_commit(r->packs, &ignored) != DR_OK)
         warn_line(r, ignored.msg);
+    keep_cache(r);
     return DR_OK;
 }
 
@@ -301,6 +394,37 @@ static enum dr_rc attempt(struct run *r, struct dr_err *err)
     return commit(r, err);
 }
 
+/* As it is taken: without a snapshot to build on, every kind is a full one. */
+static enum dr_rc find_parent(struct run *r, struct dr_err *err)
+{
+    const char *kind = r->wish->kind != NULL ? r->wish->kind : "incremental";
+    char writer[KEYS_TEXT_MAX];
+    struct dr_err none; /* no key yet: nothing is by it */
+    if (r->wish->stdin_as == NULL &&
+        keys_read_public(repo_config(r->repo)->state_dir, writer, &none) == DR_OK)
+        DR_TRY(parent_find(r->repo, r->source->name, writer, &r->parent, &r->has_parent, err));
+    r->result.kind = !r->has_parent                     ? "full"
+                     : strcmp(kind, "config") == 0      ? "config"
+                     : strcmp(kind, "incremental") == 0 ? "incremental"
+                                                        : "full";
+    memcpy(r->result.parent, r->parent.id, sizeof r->result.parent);
+    return DR_OK;
+}
+
+/* The snapshot before cannot be read: better a full one now than none until somebody looks. */
+static void give_up_parent(struct run *r, const struct dr_err *err)
+{
+    DR_FREE char *line = dr_strf("%s; everything is read and stored anew", err->msg);
+    snapshot_info_fini(&r->parent);
+    r->has_parent = false;
+    r->result.kind = "full";
+    r->result.parent[0] = '\0';
+    r->result.changed = r->result.removed = r->result.unchanged = 0;
+    r->warned++;
+    if (r->hooks != NULL && r->hooks->warning != NULL)
+        r->hooks->warning(r->hooks->arg, line);
+}
+
 static enum dr_rc run_all(struct run *r, struct dr_err *err)
 {
     const struct backup_wish *wish = r->wish;
@@ -316,13 +440,17 @@ static enum dr_rc run_all(struct run *r, struct dr_err *err)
     buckets_condemned(r->buckets, &r->avoid);
     if (!wish->dry_run)
         DR_TRY(chunk_index_get(r->repo, keys_public(r->keys), &r->index, err));
-    r->result.kind = "full";
+    DR_TRY(find_parent(r, err));
     if (r->keys != NULL)
         warn_if_distrusted(r, repo_config(r->repo), keys_public(r->keys));
     r->warned = r->result.warnings;
     enum dr_rc rc = attempt(r, err);
     for (int i = 1; i < BUCKETS_ATTEMPTS && rc == DR_E_BUSY; i++)
         rc = attempt(r, err);
+    if (r->has_parent && (rc == DR_E_CORRUPT || rc == DR_E_NOTFOUND)) {
+        give_up_parent(r, err);
+        rc = attempt(r, err);
+    }
     return rc;
 }
 
@@ -334,7 +462,8 @@ static void give_result(struct run *r, struct backup_result *ret)
     r->result.files = s->files;
     r->result.entries = s->entries;
     r->result.bytes = s->bytes;
-    r->result.added = s->entries;
+    if (!r->has_parent)
+        r->result.added = s->entries;
     r->result.stored = s->stored;
     r->result.start_ns = s->start_ns;
     r->result.end_ns = s->end_ns;

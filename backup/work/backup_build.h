@@ -3,6 +3,7 @@
  *
  *   backup_stream.c   entries, ranges, segments            backup_large.c   large files, standard input
  *   backup_ring.c     the ring of items, what is done with results; closed segments
+ *   backup_keep.c     what stays of the snapshot before    backup_check.c   is it still the same?
  *
  * A stream has at most one segment open, in it at most one range. Entries that are to be read gather in
  * open items, one for each kind of piece; stream_read() adds an entry to one, stream_end_item() gives
@@ -25,7 +26,6 @@ enum {
     SEGMENT_ENTRIES = 2048,  /* a segment is closed at the first range end from here on */
     SEGMENT_PATHS = 8 << 20, /* likewise: bytes of its paths */
     SEGMENT_ROWS = 65536,    /* likewise: pieces of large files */
-    SEGMENT_CONTINUED = 2 * SEGMENT_ENTRIES, /* one that continues an old one */
     TOGETHER_MAX = 1024, /* entries of a piece of directories, of links; the worker cuts by bytes */
     WINDOW_SIZE = 8 << 20,  /* of a large file, shared by its chunks */
     WINDOWS = 3,            /* at once: one being filled, others being packed */
@@ -67,6 +67,7 @@ struct stream {
     struct waiting *waiting;
     size_t waiting_count, waiting_cap, waiting_bytes;
     struct text_list dropped;
+    struct buf removed, vanished; /* paths, each ended by NUL: see backup_keep.c */
     struct stream_totals totals;
 };
 
@@ -100,6 +101,15 @@ enum dr_rc stream_large(struct stream *s, uint32_t place, const struct stream_en
 
 /* Does the range end after this entry? size: in the tar stream, by metadata alone; 0: not in the bundle. */
 bool stream_range_ends(struct stream *s, const char *path, uint64_t size);
+
+/* At the end of a range: does the segment end with it? Never that of a continued one, whose limits were
+ * looked at before. */
+bool stream_segment_is_full(const struct stream *s);
+
+/* In a continued segment: an entry of that path went away while it was read, and an old copy may be
+ * left in the stream. All of these join the removed paths. */
+void stream_vanished(struct stream *s, const char *path);
+void stream_join_removed(struct stream *s);
 
 /* -- the ring ------------------------------------------------------------------------------ */
 

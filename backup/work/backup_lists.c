@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "backup/format/codec.h"
+#include "backup/work/prev.h"
 #include "dr/base/hash.h"
 #include "dr/base/mem.h"
 
@@ -36,6 +37,9 @@ struct lists {
     struct runs data, directories;
     struct segment *segments;
     size_t segment_count, segment_cap;
+    struct packs_place *removed; /* frames of removed paths */
+    size_t removed_count;
+    struct prev_writer *cache; /* or NULL */
 };
 
 struct lists *lists_new(struct packs *packs)
@@ -55,7 +59,13 @@ void lists_free(struct lists *l)
     free(l->data.items);
     free(l->directories.items);
     free(l->used);
+    free(l->removed);
     free(l);
+}
+
+void lists_set_cache(struct lists *l, struct prev_writer *cache)
+{
+    l->cache = cache;
 }
 
 void lists_use_pack(struct lists *l, uint32_t pack)
@@ -147,6 +157,17 @@ static enum dr_rc add_text(struct lists *l, const struct buf *text, struct packs
     return DR_OK;
 }
 
+/* Paths may hold any byte, so they are never lines: the list begins with frames. */
+enum dr_rc lists_add_removed(struct lists *l, const struct buf *paths, struct dr_err *err)
+{
+    for (size_t at = 0; at < paths->len; at += TEXT_SIZE) {
+        size_t left = paths->len - at;
+        struct buf part = { .data = paths->data + at, .len = left < TEXT_SIZE ? left : TEXT_SIZE };
+        DR_TRY(add_text(l, &part, &l->removed, &l->removed_count, err));
+    }
+    return DR_OK;
+}
+
 /* The lines as text in frames of sealed packs; the lines that name these frames take their place. */
 static enum dr_rc sink(struct lists *l, struct text_list *lines, struct dr_err *err)
 {
@@ -186,10 +207,16 @@ enum dr_rc lists_finish(struct lists *l, struct snapshot *ret, struct dr_err *er
     char hex[HASH_HEX_SIZE];
     for (size_t i = 0; i < l->segment_count; i++)
         frame_line(l, &l->segments[i].place, &l->segments[i], &ret->toc.lines);
+    for (size_t i = 0; i < l->segment_count; i++)
+        prev_writer_line(l->cache, ret->toc.lines.items[i]);
     run_lines(l, &l->data, &ret->recipe.lines);
     run_lines(l, &l->directories, &ret->recipe.lines);
     DR_TRY(settle(l, &ret->toc, err));
     DR_TRY(settle(l, &ret->recipe, err));
+    for (size_t i = 0; i < l->removed_count; i++)
+        frame_line(l, &l->removed[i], NULL, &ret->removed.lines);
+    ret->removed.depth = l->removed_count > 0 ? 1 : 0;
+    DR_TRY(settle(l, &ret->removed, err));
     for (uint32_t i = 0; i < l->used_cap; i++) /* all are sealed */
         if (l->used[i])
             text_list_add(&ret->packs.lines, hex_encode(packs_name(l->packs, i), DIGEST_SIZE, hex));

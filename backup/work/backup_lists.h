@@ -26,6 +26,14 @@ void lists_add_segment(struct lists *l, const struct packs_place *place, size_t 
 /* A pack that the snapshot needs. Those of runs, segments and lists are noted by themselves. */
 void lists_use_pack(struct lists *l, uint32_t pack);
 
+/* All removed paths, each ended by NUL, go into the pack at hand. */
+enum dr_rc lists_add_removed(struct lists *l, const struct buf *paths, struct dr_err *err)
+    DR_MUST_USE;
+
+/* Told each line of the list of segments, in order; or NULL. Borrowed. */
+struct prev_writer;
+void lists_set_cache(struct lists *l, struct prev_writer *cache);
+
 /* All packs but those of lists are sealed: fill toc, recipe, removed and packs of ret. */
 enum dr_rc lists_finish(struct lists *l, struct snapshot *ret, struct dr_err *err) DR_MUST_USE;
 

@@ -12,10 +12,9 @@
 
 #include "backup/work/backup_data.h"
 #include "backup/work/backup_packs.h"
+#include "backup/work/merge_rule.h"
 #include "dr/base/mem.h"
 #include "dr/base/sys.h"
-
-#define RACY_NS INT64_C(1000000000) /* the coarsest step of file systems' clocks, and some skew */
 
 const char worker_replaced[] = "was replaced while it was read";
 
@@ -55,19 +54,13 @@ bool worker_same_stat(const struct scan_stat *a, const struct scan_stat *b)
            a->ctime_s == b->ctime_s && a->ctime_ns == b->ctime_ns;
 }
 
-static bool is_racy(const struct scan_stat *st, int64_t start_ns)
-{
-    int64_t limit = (start_ns - RACY_NS) / 1000000000;
-    return st->ctime_s >= limit || st->mtime_s >= limit;
-}
-
 void worker_set_extra(const struct worker *w, const struct scan_stat *st, struct prev_extra *ret)
 {
     ret->dev = st->dev;
     ret->ino = st->ino;
     ret->ctime_s = st->ctime_s;
     ret->ctime_ns = st->ctime_ns;
-    ret->flags |= EXTRA_KNOWN | (is_racy(st, w->o.start_ns) ? EXTRA_RACY : 0);
+    ret->flags |= EXTRA_KNOWN | (merge_is_racy(st, w->o.start_ns) ? EXTRA_RACY : 0);
 }
 
 static void drop(struct item *it, struct item_entry *e, const char *why)

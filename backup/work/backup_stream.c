@@ -8,6 +8,7 @@
 
 #include "backup/format/cut.h"
 #include "backup/work/backup_build.h"
+#include "backup/work/prev.h"
 #include "dr/base/mem.h"
 
 enum dr_rc stream_new(const struct stream_options *o, struct stream **ret, struct dr_err *err)
@@ -15,6 +16,7 @@ enum dr_rc stream_new(const struct stream_options *o, struct stream **ret, struc
     DR_CLEANUP(stream_free_ptr) struct stream *s = dr_alloc(1, sizeof *s);
     s->o = *o;
     s->lists = lists_new(o->packs);
+    lists_set_cache(s->lists, o->cache);
     DR_TRY(ring_start(s, err));
     packs_before_seal(o->packs, ring_before_seal, s);
     *ret = DR_TAKE(s);
@@ -28,6 +30,8 @@ void stream_free(struct stream *s)
     ring_stop(s);
     draft_free(s->segment);
     lists_free(s->lists);
+    buf_fini(&s->removed);
+    buf_fini(&s->vanished);
     text_list_fini(&s->dropped);
     free(s);
 }
@@ -65,6 +69,8 @@ static enum dr_rc segment_done(struct stream *s, struct item *it, struct dr_err 
     size_t n = 0;
     for (size_t i = 0; i < g->record_count; i++) {
         const struct draft_record *r = &g->records[i];
+        if (r->dropped && g->continued)
+            stream_vanished(s, draft_record(g, i)->path);
         if (r->dropped)
             continue;
         owners_note(s->o.owners, r->record.uid, r->record.gid);
@@ -145,12 +151,11 @@ bool stream_range_ends(struct stream *s, const char *path, uint64_t size)
            s->range_rows >= RANGE_ROWS;
 }
 
-static bool segment_is_full(const struct stream *s)
+bool stream_segment_is_full(const struct stream *s)
 {
     const struct draft *g = s->segment;
-    size_t most = g->continued ? SEGMENT_CONTINUED : SEGMENT_ENTRIES;
-    return g->record_count >= most || g->strings.len >= SEGMENT_PATHS ||
-           s->segment_rows >= SEGMENT_ROWS;
+    return !g->continued && (g->record_count >= SEGMENT_ENTRIES ||
+                             g->strings.len >= SEGMENT_PATHS || s->segment_rows >= SEGMENT_ROWS);
 }
 
 static enum dr_rc add_file(struct stream *s, const struct stream_entry *e, uint32_t record,
@@ -196,13 +201,16 @@ enum dr_rc stream_add(struct stream *s, const struct stream_entry *e, struct dr_
     if (!ends)
         return DR_OK;
     DR_TRY(stream_end_range(s, err));
-    return segment_is_full(s) ? stream_end_segment(s, err) : DR_OK;
+    return stream_segment_is_full(s) ? stream_end_segment(s, err) : DR_OK;
 }
 
 enum dr_rc stream_finish(struct stream *s, struct snapshot *ret, struct dr_err *err)
 {
     DR_TRY(stream_end_segment(s, err));
     DR_TRY(ring_finish_all(s, err));
+    stream_join_removed(s);
+    DR_TRY(lists_add_removed(s->lists, &s->removed, err));
+    prev_writer_removed(s->o.cache, &s->removed);
     DR_TRY(packs_flush(s->o.packs, err));
     DR_TRY(lists_finish(s->lists, ret, err));
     ret->stored = packs_stored(s->o.packs);
