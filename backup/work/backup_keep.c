@@ -141,7 +141,8 @@ static void keep_record(struct stream *s, const struct prev_segment *p, uint32_t
     struct toc_record r = p->records[old];
     struct draft *g = stream_segment(s);
     r.piece = row;
-    g->records[draft_add_record(g, &r)].extra = p->extras[old];
+    uint32_t record = draft_add_record(g, &r);
+    g->records[record].extra = p->extras[old];
     s->totals.entries++;
     s->totals.files += r.type == '0';
     s->totals.bytes += r.type == '0' ? r.size : 0;
