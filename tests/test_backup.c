@@ -398,6 +398,9 @@ static void a_second_run_uses_no_name_of_the_first(void **state)
     must_backup(&b);
     char first[SNAPSHOT_ID_MAX];
     memcpy(first, b.result.id, sizeof first);
+    int d = open(b.source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    tree_write(d, "new", 7, 10);
+    close(d);
     must_backup(&b);
     assert_string_not_equal(first, b.result.id);
     assert_int_equal(store_list(repo_bucket(b.repo, 0)->store, NAMES_PACKS, &packs, &b.err), DR_OK);

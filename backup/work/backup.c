@@ -310,7 +310,7 @@ static void describe(struct run *r)
     names_make_id(&of, s->id);
 }
 
-/* Without it the next run reads every file once: worth a word, and no warning. */
+/* Without it the next run reads every file once. */
 static void keep_cache(struct run *r)
 {
     struct dr_err err;
@@ -318,8 +318,7 @@ static void keep_cache(struct run *r)
     if (prev_writer_commit(r->cache, &r->identity, &err) == DR_OK)
         return;
     DR_FREE char *line = dr_strf("what is known of the files was not kept: %s", err.msg);
-    if (r->hooks != NULL && r->hooks->warning != NULL)
-        r->hooks->warning(r->hooks->arg, line);
+    warn_line(r, line);
 }
 
 static enum dr_rc commit(struct run *r, struct dr_err *err)
@@ -420,9 +419,8 @@ static void give_up_parent(struct run *r, const struct dr_err *err)
     r->result.kind = "full";
     r->result.parent[0] = '\0';
     r->result.changed = r->result.removed = r->result.unchanged = 0;
+    warn_line(r, line);
     r->warned++;
-    if (r->hooks != NULL && r->hooks->warning != NULL)
-        r->hooks->warning(r->hooks->arg, line);
 }
 
 static enum dr_rc run_all(struct run *r, struct dr_err *err)

@@ -34,6 +34,13 @@ static const struct toc_record *record_of(const struct making *m, const struct p
     return part->old != PART_NEW ? &m->s->records[part->old] : NULL;
 }
 
+/* The record of one that is the same: it has one. */
+static const struct toc_record *same_record(const struct making *m, const struct part *part)
+{
+    DR_ASSERT(part->old < m->s->count);
+    return &m->s->records[part->old];
+}
+
 static bool is_written(const struct part *part)
 {
     return part->verdict == PART_READ || part->verdict == PART_NEW_ENTRY;
@@ -65,8 +72,10 @@ static void leave_avoided_large(struct making *m)
 {
     for (size_t i = 0; i < m->parts->count; i++) {
         struct part *part = &m->parts->items[i];
-        const struct toc_record *r = record_of(m, part);
-        if (part->verdict == PART_SAME && r->nhead > 0 && large_is_avoided(m, r))
+        if (part->verdict != PART_SAME)
+            continue;
+        const struct toc_record *r = same_record(m, part);
+        if (r->nhead > 0 && large_is_avoided(m, r))
             part->verdict = PART_READ;
     }
 }
@@ -129,8 +138,10 @@ static void count_dead(struct making *m)
 static bool touches_links(const struct making *m, const struct part *part)
 {
     const struct toc_record *r = record_of(m, part);
-    if (part->verdict == PART_SAME)
+    if (part->verdict == PART_SAME) {
+        r = same_record(m, part);
         return r->type == '1' && is_avoided(m, r->piece);
+    }
     if (r != NULL && r->type == '1')
         return true;
     if (!part_lives(part))
@@ -179,8 +190,10 @@ static void recut_small(struct making *m, const struct merge_range *ranges)
 
 static bool is_overlaid(const struct making *m, const struct part *part)
 {
-    return part->verdict == PART_SAME && plan_is_small(record_of(m, part)) &&
-           m->s->toc.pieces[record_of(m, part)->piece].kind == FRAME_OVERLAY;
+    if (part->verdict != PART_SAME)
+        return false;
+    const struct toc_record *r = same_record(m, part);
+    return plan_is_small(r) && m->s->toc.pieces[r->piece].kind == FRAME_OVERLAY;
 }
 
 /* Bytes that go into new overlays, when those that stay are as in keep. */
@@ -191,7 +204,7 @@ static uint64_t overlay_bytes(const struct making *m)
         const struct part *part = &m->parts->items[i];
         if (!part_lives(part) || m->plan->recut[part->range] || !is_small_now(part))
             continue;
-        bool folded = is_overlaid(m, part) && !m->plan->keep[record_of(m, part)->piece];
+        bool folded = is_overlaid(m, part) && !m->plan->keep[same_record(m, part)->piece];
         if (is_written(part) || folded)
             ret += bytes_now(part);
     }
@@ -204,7 +217,7 @@ static void judge_overlays(struct making *m)
     for (size_t i = 0; i < m->parts->count; i++) {
         const struct part *part = &m->parts->items[i];
         if (part_lives(part) && m->plan->recut[part->range] && is_overlaid(m, part))
-            die(m, record_of(m, part)); /* goes into the range's new bundle */
+            die(m, same_record(m, part)); /* goes into the range's new bundle */
     }
     for (uint32_t i = 0; i < m->s->toc.piece_count; i++) {
         const struct toc_piece *row = &m->s->toc.pieces[i];
@@ -228,9 +241,10 @@ static void judge_directories(struct making *m)
     for (size_t i = 0; i < m->parts->count; i++) {
         const struct part *part = &m->parts->items[i];
         const struct toc_record *r = record_of(m, part);
-        bool directory =
-            (r != NULL && r->type == '5') || (part_lives(part) && part_type(part) == '5');
-        if (directory && (part->verdict != PART_SAME || is_avoided(m, r->piece)))
+        bool was = r != NULL && r->type == '5';
+        bool is = part_lives(part) && part_type(part) == '5';
+        bool stays = part->verdict == PART_SAME && was && !is_avoided(m, r->piece);
+        if ((was || is) && !stays)
             m->plan->directories = true;
     }
 }
