@@ -295,6 +295,41 @@ static void threads_change_nothing_in_a_directory_of_100000(void **state)
     assert_int_equal(assert_threads_change_nothing(), 1 + 16 + 100000 + 20);
 }
 
+static __thread bool listed_again;
+
+/* At its end the directory begins once more. */
+static ssize_t twice_getdents64(int fd, void *data, size_t len)
+{
+    ssize_t got = real_sys.getdents64(fd, data, len);
+    if (got != 0)
+        return got;
+    listed_again = !listed_again;
+    if (!listed_again)
+        return 0;
+    assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+    return real_sys.getdents64(fd, data, len);
+}
+
+static void a_name_that_is_listed_twice_comes_once(void **state)
+{
+    (void)state;
+    make_dir("d");
+    make_file("d/a", "");
+    make_file("d/b", "");
+    make_long(30000, 0);
+    DR_CLEANUP(buf_fini) struct buf once = { 0 };
+    size_t count = run((struct scan_options){ 0 }, &once);
+    real_sys = sys;
+    sys.getdents64 = twice_getdents64;
+    for (unsigned i = 0; i < 4; i++) {
+        DR_CLEANUP(buf_fini) struct buf twice = { 0 };
+        struct scan_options o = { .threads = i & 1, .state_dir = i < 2 ? NULL : other };
+        assert_int_equal(run(o, &twice), count);
+        assert_string_equal(once.data, twice.data);
+    }
+    sys = real_sys;
+}
+
 static ssize_t full_write(int fd, const void *data, size_t len)
 {
     (void)fd, (void)data, (void)len;
@@ -786,6 +821,7 @@ int main(void)
         TEST(sockets_are_passed_over_in_silence),
         TEST(threads_change_nothing_in_random_trees),
         TEST(threads_change_nothing_in_a_directory_of_100000),
+        TEST(a_name_that_is_listed_twice_comes_once),
         TEST(no_room_in_the_spool_is_an_error),
         TEST(depth_ends_at_the_limit_of_the_format_only),
         TEST(paths_longer_than_path_max_are_walked_and_opened),

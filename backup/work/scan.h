@@ -30,7 +30,7 @@
 #include "dr/base/err.h"
 
 enum {
-    SCAN_WINDOW = 65536, /* entries that were read and are not given out: no helper reads further */
+    SCAN_WINDOW = 16384, /* entries that were read and are not given out: no helper reads further */
     SCAN_BATCH = 1024,   /* entries of a directory that are read in one go */
     SCAN_THREADS_MAX = 16, /* helpers */
 };

@@ -126,7 +126,8 @@ static enum dr_rc flush(struct sink *s, struct dr_err *err)
 /* name_size: with its NUL. A name that came already is dropped. */
 static enum dr_rc put(struct sink *s, const char *name, size_t name_size, struct dr_err *err)
 {
-    if (s->last.len == name_size && memcmp(s->last.data, name, name_size) == 0)
+    if (s->last.data != NULL && s->last.len == name_size &&
+        memcmp(s->last.data, name, name_size) == 0)
         return DR_OK;
     buf_clear(&s->last);
     buf_add(&s->last, name, name_size);
