@@ -230,7 +230,8 @@ struct task {
     int source;
     const char *kind;
     bool threads;
-    bool abandon;             /* a prune that wrongly calls every backup dead */
+    bool reversed; /* its configuration names the buckets in the other order: another home */
+    bool abandon;  /* a prune that wrongly calls every backup dead */
     char id[SNAPSHOT_ID_MAX]; /* to expire, or to repair */
     struct stopper stopper;
     pid_t pid;
@@ -260,6 +261,11 @@ static void start(struct task *t)
     assert_true(t->pid >= 0);
     if (t->pid > 0)
         return;
+    if (t->reversed) {
+        const struct config_bucket first = site.config->buckets[0];
+        site.config->buckets[0] = site.config->buckets[1];
+        site.config->buckets[1] = first;
+    }
     struct repo *r = site_open(&site);
     stopstore_wrap(r, &t->stopper);
     enum dr_rc rc = work(r, t);
@@ -382,42 +388,49 @@ static void a_prune_may_sleep_before_each_of_its_operations(void **state)
  * sleeps before its snapshot; the prune publishes and sleeps somewhere in its second look; the writer comes to
  * its end; the prune goes on. Only a look at pendings before snapshots sees the writer then.
  */
+static bool sleep_around_the_commit(unsigned n, bool reversed)
+{
+    struct task writer = { .job = JOB_BACKUP, .kind = "full", .reversed = reversed };
+    struct task pruner = { .job = JOB_PRUNE };
+    char when[80];
+    int ended, exit;
+    snprintf(when, sizeof(when), "commit at operation %u after gc was published", n);
+    writer.stopper = (struct stopper){ .put_of = NAMES_PENDING,
+                                       .put_again = NAMES_SNAPSHOTS,
+                                       .signal = SIGSTOP };
+    pruner.stopper = (struct stopper){ .put_of = NAMES_GC, .again = n, .signal = SIGSTOP };
+    reset_world();
+    start(&writer);
+    assert_true(wait_stop(&writer, &ended)); /* its packs are there, and nothing names them */
+    start(&pruner);
+    assert_true(wait_stop(&pruner, &exit));
+    assert_int_equal(kill(writer.pid, SIGCONT), 0);
+    assert_true(wait_stop(&writer, &ended));
+    assert_int_equal(kill(pruner.pid, SIGCONT), 0);
+    bool stopped = wait_stop(&pruner, &exit);
+    ended = wake(&writer);
+    if (stopped)
+        exit = wake(&pruner);
+    if (exit != CHILD_OK || ended != CHILD_OK)
+        fail_msg("%s: ended with %d and %d", when, ended, exit);
+    assert_true(assert_visible_are_whole(true, when) >= SITE_BUCKETS);
+    assert_one_prune_leaves_no_garbage(when);
+    return stopped;
+}
+
 static void both_may_sleep_around_the_commit(void **state)
 {
     (void)state;
     char old[SNAPSHOT_ID_MAX];
-    unsigned n = 1;
     make_history(old);
     must_forget(old);
-    shell("rm -rf kept");
     keep_world();
-    for (bool stopped = true; stopped; n++) {
-        struct task writer = { .job = JOB_BACKUP, .kind = "full" }, pruner = { .job = JOB_PRUNE };
-        char when[64];
-        int ended, exit;
-        snprintf(when, sizeof(when), "commit at operation %u after gc was published", n);
-        writer.stopper = (struct stopper){ .put_of = NAMES_PENDING,
-                                           .put_again = NAMES_SNAPSHOTS,
-                                           .signal = SIGSTOP };
-        pruner.stopper = (struct stopper){ .put_of = NAMES_GC, .again = n, .signal = SIGSTOP };
-        reset_world();
-        start(&writer);
-        assert_true(wait_stop(&writer, &ended)); /* its packs are there, and nothing names them */
-        start(&pruner);
-        assert_true(wait_stop(&pruner, &exit));
-        assert_int_equal(kill(writer.pid, SIGCONT), 0);
-        assert_true(wait_stop(&writer, &ended));
-        assert_int_equal(kill(pruner.pid, SIGCONT), 0);
-        stopped = wait_stop(&pruner, &exit);
-        ended = wake(&writer);
-        if (stopped)
-            exit = wake(&pruner);
-        if (exit != CHILD_OK || ended != CHILD_OK)
-            fail_msg("%s: ended with %d and %d", when, ended, exit);
-        assert_true(assert_visible_are_whole(true, when) >= SITE_BUCKETS);
-        assert_one_prune_leaves_no_garbage(when);
+    for (int reversed = 0; reversed < 2; reversed++) {
+        unsigned n = 1;
+        while (sleep_around_the_commit(n, reversed == 1))
+            n++;
+        print_message("  %u operations\n", n - 1);
     }
-    print_message("  %u operations\n", n - 2);
 }
 
 /* A person calls a living writer dead: it loses its run, and nobody loses a pack. */
@@ -472,6 +485,7 @@ static struct task any_task(void)
     t.source = (int)roll(SOURCES);
     t.kind = kinds[roll(DR_ARRAY_LEN(kinds))];
     t.threads = roll(2) == 0;
+    t.reversed = t.job != JOB_REPAIR && roll(2) == 0;
     t.abandon = t.job == JOB_PRUNE && roll(4) == 0;
     any_snapshot(t.id);
     if (t.job == JOB_REPAIR && t.id[0] == '\0')
