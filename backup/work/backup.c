@@ -166,6 +166,7 @@ static enum dr_rc start_scan(struct run *r, struct dr_err *err)
     struct scan_options so = {
         .root = r->source->path,
         .exclude = wish->exclude != NULL ? wish->exclude : r->exclude,
+        .state_dir = repo_config(r->repo)->state_dir,
         .one_file_system = wish->one_file_system,
         .exclude_caches = wish->exclude_caches,
         .threads = wish->inline_work ? 0 : SCAN_THREADS,
