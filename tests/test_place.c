@@ -218,7 +218,8 @@ static void write_mark(enum mark_state s)
     struct dr_err err = { 0 };
     DR_CLEANUP(restore_target_fini) struct restore_target t = { 0 };
     assert_int_equal(restore_target_find(target, &t, &err), DR_OK);
-    assert_int_equal(restore_mark_write(&t, s, "snap-1", NULL, &err), DR_OK);
+    assert_int_equal(restore_mark_write(&t, s, "snap-1", &(struct restore_asked){ 0 }, &err),
+                     DR_OK);
 }
 
 static void mark_speaks_of_one_directory_and_one_snapshot(void **state)

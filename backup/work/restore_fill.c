@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "backup/format/path.h"
+#include "backup/work/restore_local.h"
 #include "dr/base/clock.h"
 #include "dr/base/mem.h"
 #include "dr/base/pool.h"
@@ -37,7 +38,8 @@ struct fill {
     size_t large_count, large_cap;
     struct job *jobs; /* of the segment at hand */
     size_t job_cap;
-    size_t next; /* number of the next item */
+    struct local *local; /* of the caller's thread; NULL: nothing is compared */
+    size_t next;         /* number of the next item */
     int64_t synced_ms;
 };
 
@@ -63,7 +65,11 @@ enum dr_rc fill_new(const struct fill_options *options, struct fill **ret, struc
     f->options = *options;
     f->worker = (struct restore_worker_options){ .repo = options->repo,
                                                  .buckets = &options->snapshot->buckets,
-                                                 .place = options->place };
+                                                 .place = options->place,
+                                                 .doing = options->doing,
+                                                 .compare = options->compare,
+                                                 .contents = options->contents };
+    f->local = options->compare ? local_new(options->doing == RESTORE_CHECK) : NULL;
     f->synced_ms = clock_boot_ms();
     const struct pool_options pool = { .threads = options->threads,
                                        .slots = 2 * (size_t)options->threads + 2,
@@ -94,18 +100,26 @@ void fill_free(struct fill *f)
     free(f->idle);
     free(f->large);
     free(f->jobs);
+    local_free(f->local);
     free(f);
 }
 
 /* -- taking back --------------------------------------------------------------------------- */
 
-/* All its bytes are there. */
-static enum dr_rc end_large(struct fill *f, struct restore_large *l, struct dr_err *err)
+/* All its bytes are there. The item gets the outcome of the whole file. */
+static enum dr_rc end_large(struct fill *f, struct restore_item *item, struct dr_err *err)
 {
+    struct restore_large *l = item->large;
     DR_FREE struct place_xattr *xattrs = NULL;
     const struct place_entry p = restore_attributes(&l->entry, &l->head, &xattrs);
-    DR_TRY(place_file_end(f->options.place, &p, l->fd, &l->head.size, err));
-    if (sys.close(dr_take_fd(&l->fd)) < 0)
+    bool kept = l->compare && (l->same_head || f->options.contents) && l->changed == 0;
+    if (!kept)
+        text_list_add(&item->changed_names, l->entry.rec.path);
+    item->changed = !kept;
+    item->kept = kept;
+    if (!kept && f->options.doing == RESTORE_WRITE)
+        DR_TRY(place_file_end(f->options.place, &p, l->fd, &l->head.size, err));
+    if (l->fd >= 0 && sys.close(dr_take_fd(&l->fd)) < 0)
         return dr_fail_sys(err, errno, "cannot close '%s'", l->entry.to);
     DR_ASSERT(f->large_count > 0 && f->large[0] == l);
     restore_large_free(l);
@@ -132,9 +146,13 @@ static enum dr_rc take_one(struct fill *f, struct dr_err *err)
     place_add_lost(f->options.lost, &item->lost);
     if (rc != DR_OK)
         *err = item->err;
+    if (item->large != NULL) {
+        item->large->changed += item->changed;
+        item->changed = 0;
+    }
     if (rc == DR_OK && item->last)
-        rc = end_large(f, item->large, err);
-    if (rc == DR_OK)
+        rc = end_large(f, item, err);
+    if (rc == DR_OK && f->options.journal != NULL)
         rc = note_done(f, item->number + 1, err);
     if (rc == DR_OK)
         rc = f->options.done(f->options.arg, item, err);
@@ -170,7 +188,7 @@ static struct restore_item *new_item(struct fill *f)
     struct restore_item *item = f->idle[--f->idle_count];
     restore_item_clear(item);
     item->number = f->next++;
-    item->trusted = item->number < f->options.journal->synced;
+    item->trusted = f->options.journal != NULL && item->number < f->options.journal->synced;
     return item;
 }
 
@@ -190,6 +208,7 @@ static struct restore_entry copy_entry(const struct fill *f, const struct job *j
     struct restore_entry e = { .rec = *job->rec };
     e.uid = owners_user(f->options.owners, e.rec.uid);
     e.gid = owners_group(f->options.owners, e.rec.gid);
+    e.alone = !wanted_is_linked(f->options.wanted, e.rec.path);
     e.rec.path = text->data + text->len;
     buf_add(text, job->rec->path, job->rec->path_len + 1);
     e.to = e.rec.path;
@@ -263,19 +282,37 @@ static bool next_chunks(const struct segment *s, const struct toc_record *rec, s
     return c->count > 0;
 }
 
+/* What is there is held against the snapshot. Without the map of a sparse file nobody knows where
+ * its chunks are. */
+static bool open_compared(struct fill *f, struct restore_large *l, const struct fetch_piece *head)
+{
+    struct stat st = { 0 };
+    bool writing = f->options.doing == RESTORE_WRITE;
+    l->same_head = restore_same_head(f->local, f->options.place, &l->entry, head);
+    l->fd = place_reopen(f->options.place, l->entry.to, writing, &st);
+    bool strange = l->entry.alone && st.st_nlink > 1;
+    if (l->fd >= 0 && ((!l->same_head && l->head.sparse) || strange))
+        dr_close_fd(&l->fd);
+    l->compare = l->fd >= 0 || !writing;
+    return l->compare;
+}
+
 /* Open it: that of an earlier attempt, when the journal knows of a part of it, or a new one. */
 static enum dr_rc open_large(struct fill *f, struct restore_large *l, bool *ret_again,
                              struct dr_err *err)
 {
     DR_FREE struct place_xattr *xattrs = NULL;
     const struct place_entry p = restore_attributes(&l->entry, &l->head, &xattrs);
-    struct dr_err none = { 0 };
-    *ret_again = f->options.journal->done > f->next;
-    if (*ret_again && place_file_again(f->options.place, &p, l->head.size, &l->fd, &none) == DR_OK)
-        return DR_OK;
-    if (*ret_again)
-        DR_TRY(restore_journal_back(f->options.journal, f->next, err));
-    *ret_again = false;
+    struct restore_journal *journal = f->options.journal;
+    struct stat st;
+    if (journal != NULL && journal->done > f->next) {
+        l->fd = place_reopen(f->options.place, p.path, true, &st);
+        *ret_again = l->fd >= 0 && (uint64_t)st.st_size == l->head.size && st.st_nlink == 1;
+        if (*ret_again)
+            return DR_OK;
+        dr_close_fd(&l->fd);
+        DR_TRY(restore_journal_back(journal, f->next, err));
+    }
     DR_TRY(place_file_begin(f->options.place, &p, &l->fd, err));
     if (sys.ftruncate(l->fd, (off_t)l->head.size) < 0)
         return dr_fail_sys(err, errno, "cannot set the size of '%s'", l->entry.to);
@@ -332,24 +369,34 @@ static enum dr_rc skip_large(struct fill *f, const struct job *job, size_t items
     return f->options.done(f->options.arg, &whole, err);
 }
 
+static bool is_whole(struct fill *f, const struct job *job, size_t items)
+{
+    const struct restore_journal *journal = f->options.journal;
+    if (f->options.compare || f->options.place == NULL)
+        return false;
+    DR_CLEANUP(buf_fini) struct buf text = { 0 };
+    buf_reserve(&text, text_size_of(job));
+    const struct restore_entry e = copy_entry(f, job, &text);
+    const struct place_entry p = restore_attributes(&e, NULL, NULL);
+    bool synced = journal != NULL && f->next + items <= journal->synced;
+    return place_is_whole(f->options.place, &p, job->rec->size, synced);
+}
+
 static enum dr_rc give_large(struct fill *f, const struct segment *s, const struct job *job,
                              struct dr_err *err)
 {
     size_t items = 0;
     for (struct chunks c = { 0 }; next_chunks(s, job->rec, &c);)
         items++;
-    DR_CLEANUP(buf_fini) struct buf text = { 0 };
-    buf_reserve(&text, text_size_of(job));
-    const struct restore_entry e = copy_entry(f, job, &text);
-    const struct place_entry p = restore_attributes(&e, NULL, NULL);
-    bool synced = f->next + items <= f->options.journal->synced;
-    if (place_is_whole(f->options.place, &p, job->rec->size, synced))
+    if (is_whole(f, job, items))
         return skip_large(f, job, items, err);
 
     struct restore_large *l = NULL;
     bool again = false;
     DR_TRY(begin_large(f, s, job, &l, err));
-    DR_TRY(open_large(f, l, &again, err));
+    bool compared = f->options.compare && open_compared(f, l, &job->place);
+    if (!compared && f->options.doing == RESTORE_WRITE)
+        DR_TRY(open_large(f, l, &again, err));
     size_t before = again ? f->options.journal->done : 0;
     for (struct chunks c = { 0 }; next_chunks(s, job->rec, &c);) {
         bool last = c.from + c.count == job->rec->nchunk;

@@ -24,7 +24,10 @@ struct fill_options { /* all borrowed until fill_free() */
     struct repo *repo;
     const struct snapshot_info *snapshot;
     struct reader *reader;
-    struct place *place;
+    enum restore_doing doing;
+    bool compare;        /* with what is there already */
+    bool contents;       /* checking: of contents only */
+    struct place *place; /* NULL: counting, and there is nothing yet */
     struct owners *owners;
     const struct wanted *wanted;
     struct restore_journal *journal;

@@ -15,7 +15,13 @@
 #include "backup/work/reader.h"
 #include "backup/work/restore_place.h"
 
-enum { RESTORE_ITEM_ENTRIES = 1024 };
+enum { RESTORE_ITEM_ENTRIES = 1024, RESTORE_NAMES_MAX = 20 };
+
+enum restore_doing {
+    RESTORE_WRITE, /* make what is not there */
+    RESTORE_CHECK, /* name what is not there, or another */
+    RESTORE_COUNT, /* say what writing would fetch and write; nothing is fetched for it */
+};
 
 struct restore_entry {
     struct toc_record rec; /* its texts are the item's */
@@ -24,13 +30,18 @@ struct restore_entry {
     gid_t gid;
     size_t first; /* its pieces begin here: one, or heads and chunks of a large file */
     bool skip;    /* nothing is left to do */
+    bool alone;   /* the snapshot has no further name of it */
+    bool anew;    /* of a large file that is there: no part of it is of use */
 };
 
 struct restore_large { /* a file that more than one item writes */
     struct restore_entry entry;
     struct head head; /* owned */
     struct buf text;  /* owned; of the entry */
-    int fd;           /* owned */
+    int fd;           /* owned; -1: nothing is there to be compared */
+    bool compare;     /* chunks that are there already are not written */
+    bool same_head;   /* and so is all else: nothing to set unless a chunk is written */
+    uint64_t changed; /* chunks that were not there, by the items that came back */
 };
 
 struct restore_item {
@@ -53,6 +64,8 @@ struct restore_item {
     uint64_t written; /* of these, by this attempt */
     uint64_t fetched; /* from buckets */
     size_t kept;      /* entries that were there already */
+    size_t changed;   /* entries (of an item of chunks: chunks) that were not, or were others */
+    struct text_list changed_names; /* of them, the first RESTORE_NAMES_MAX */
     struct place_lost lost;
     struct text_list not_made; /* devices */
     struct text_list warnings;
@@ -69,13 +82,33 @@ struct restore_worker;
 struct restore_worker_options {
     struct repo *repo;
     const struct text_list *buckets; /* asked first */
-    const struct place *place;
+    const struct place *place;       /* NULL: counting, and there is nothing yet */
+    enum restore_doing doing;
+    bool compare;  /* what is there is held against the snapshot, byte by byte */
+    bool contents; /* checking: only of contents, not of owners, modes, times, attributes */
 };
 struct restore_worker *restore_worker_new(const struct restore_worker_options *options) DR_MUST_USE;
 void restore_worker_free(struct restore_worker *w);
 
 /* Do it; the outcome is in the item. */
 void restore_item_work(struct restore_worker *w, struct restore_item *item);
+
+/* Where the data of a file go on: a hole is stepped over. */
+struct restore_spot {
+    const struct head *head;
+    uint64_t at;   /* of a file without extents */
+    size_t extent; /* of a sparse file ... */
+    uint64_t done; /* ... and bytes of it that are behind us */
+};
+struct restore_spot restore_spot_of(const struct head *h, uint64_t data);
+/* The next run of at most len bytes: where it lies and how long it is. */
+enum dr_rc restore_spot_next(struct restore_spot *s, size_t len, uint64_t *ret_at, size_t *ret_len,
+                             struct dr_err *err) DR_MUST_USE;
+
+/* Is the head of a large file made of these pieces the one that is there? */
+struct local;
+bool restore_same_head(struct local *l, struct place *p, const struct restore_entry *e,
+                       const struct fetch_piece *head);
 
 /* The attributes of an entry as place_*() want them; h: its head, or NULL. xattrs: room made for the
  * head's, freed by the caller after use. */

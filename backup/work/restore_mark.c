@@ -35,6 +35,7 @@ void restore_mark_fini(struct restore_mark *m)
 {
     free(m->snapshot);
     free(m->path);
+    free(m->how);
     *m = (struct restore_mark){ 0 };
 }
 
@@ -152,7 +153,7 @@ static enum dr_rc mark_parse(const struct restore_target *t, const struct buf *b
     DR_TRY(json_get_text(root, "state", &state, err));
     DR_TRY(json_get_text(root, "birth", &birth, err));
     DR_TRY(json_get_text(root, "boot", &boot, err));
-    const json_t *path = json_object_get(root, "path");
+    const json_t *path = json_object_get(root, "path"), *how = json_object_get(root, "how");
 
     char now[BIRTH_MAX];
     DR_CLEANUP(buf_fini) struct buf boot_now = { 0 };
@@ -161,6 +162,7 @@ static enum dr_rc mark_parse(const struct restore_target *t, const struct buf *b
     ret->state = strcmp(state, "finished") == 0 ? MARK_FINISHED : MARK_UNFINISHED;
     ret->snapshot = dr_strdup(snapshot);
     ret->path = json_is_string(path) ? dr_strdup(json_string_value(path)) : NULL;
+    ret->how = json_is_string(how) ? dr_strdup(json_string_value(how)) : NULL;
     ret->same_boot = boot_now.len > 0 && strcmp(boot, boot_now.data) == 0;
     ret->of_this_dir = now[0] != '\0' && strcmp(now, birth) == 0;
     ret->before_birth = birth[0] == '\0';
@@ -183,7 +185,8 @@ enum dr_rc restore_mark_read(const struct restore_target *t, struct restore_mark
 }
 
 enum dr_rc restore_mark_write(const struct restore_target *t, enum mark_state state,
-                              const char *snapshot, const char *path, struct dr_err *err)
+                              const char *snapshot, const struct restore_asked *asked,
+                              struct dr_err *err)
 {
     DR_ASSERT(state == MARK_UNFINISHED || state == MARK_FINISHED);
     char birth[BIRTH_MAX];
@@ -196,8 +199,10 @@ enum dr_rc restore_mark_write(const struct restore_target *t, enum mark_state st
     json_put_text(root, "state", state == MARK_FINISHED ? "finished" : "unfinished");
     json_put_text(root, "birth", birth);
     json_put_text(root, "boot", boot.data);
-    if (path != NULL)
-        json_put(root, "path", json_printable(path));
+    if (asked->path != NULL)
+        json_put(root, "path", json_printable(asked->path));
+    if (asked->how != NULL)
+        json_put_text(root, "how", asked->how);
     DR_CLEANUP(buf_fini) struct buf text = { 0 };
     json_add_canonical(&text, root);
     buf_addc(&text, '\n');
@@ -256,7 +261,8 @@ enum dr_rc restore_undo(const char *to, const char *snapshot_id, struct dr_err *
         return dr_hint(err, "Nothing was removed. Look at the directory and remove it by hand.");
     }
     /* From here on it is no finished restore any more, whenever we die. */
-    DR_TRY(restore_mark_write(&t, MARK_UNFINISHED, snapshot_id, m.path, err));
+    const struct restore_asked asked = { m.path, m.how };
+    DR_TRY(restore_mark_write(&t, MARK_UNFINISHED, snapshot_id, &asked, err));
     open_up(t.path);
     DR_TRY(fs_remove_tree(t.path, err));
     restore_journal_remove(&t);

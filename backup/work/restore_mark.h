@@ -27,10 +27,16 @@ struct restore_target {
 
 enum mark_state { MARK_NONE, MARK_UNFINISHED, MARK_FINISHED };
 
+/* What was asked for, beside the snapshot. Another wish does not go on where this one was. */
+struct restore_asked {
+    const char *path; /* only this path; or NULL */
+    const char *how;  /* "delta", or which patterns; or NULL */
+};
+
 struct restore_mark {
     enum mark_state state;
     char *snapshot;    /* owned; NULL without a mark */
-    char *path;        /* only this path was asked for; owned, or NULL */
+    char *path, *how;  /* of what was asked for; owned, or NULL */
     bool same_boot;    /* written since the machine started: what a file's time says is true */
     bool of_this_dir;  /* the directory there now is the one it speaks of */
     bool before_birth; /* written before the directory was made */
@@ -53,8 +59,8 @@ void restore_mark_fini(struct restore_mark *m);
 
 /* Replace the mark, durably. The directory need not exist yet. */
 enum dr_rc restore_mark_write(const struct restore_target *t, enum mark_state state,
-                              const char *snapshot, const char *path, struct dr_err *err)
-    DR_MUST_USE;
+                              const char *snapshot, const struct restore_asked *asked,
+                              struct dr_err *err) DR_MUST_USE;
 
 /* What this start of the machine is called; empty when the kernel does not say. */
 void restore_boot_id(struct buf *out);

@@ -15,8 +15,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/acl.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
+#include "dr/base/fs.h"
 #include "dr/base/mem.h"
 #include "dr/base/sys.h"
 
@@ -272,6 +274,13 @@ static enum dr_rc open_above(struct place *p, struct open_dir *slot, const char 
     return DR_OK;
 }
 
+/* What an earlier attempt left under this name. */
+static void clear_way(struct place *p, const char *name)
+{
+    if (p->resuming)
+        (void)sys.unlinkat(p->last.fd, name, 0); /* if it is still there, making it fails */
+}
+
 /* An earlier attempt may have closed the target itself, and a directory that somebody made for us
  * may hand its group and its access list down. Who cannot change that restores all the same. */
 static enum dr_rc open_root(struct place *p, struct dr_err *err)
@@ -298,6 +307,12 @@ enum dr_rc place_dir(struct place *p, const char *path, struct dr_err *err)
     if (sys.mkdirat(p->last.fd, name, 0700) == 0)
         return DR_OK;
     struct stat st;
+    if (errno == EEXIST && p->open && fstatat(p->last.fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        !S_ISDIR(st.st_mode)) {
+        clear_way(p, name);
+        if (sys.mkdirat(p->last.fd, name, 0700) == 0)
+            return DR_OK;
+    }
     bool there = errno == EEXIST && p->resuming &&
                  fstatat(p->last.fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
     if (!there)
@@ -387,10 +402,30 @@ static enum dr_rc set_acl(struct place *p, const struct place_entry *e, const ch
     return DR_OK;
 }
 
+/* What is there among others may have attributes that it is not to have. What cannot be removed stays. */
+static void strip(struct place *p, const struct place_entry *e, int fd)
+{
+    enum { LIST = 64 << 10 };
+    DR_FREE char *names = dr_alloc(LIST, 1);
+    ssize_t total = flistxattr(fd, names, LIST);
+    for (ssize_t at = 0; at < total; at += (ssize_t)strlen(names + at) + 1) {
+        const char *name = names + at;
+        bool keep = (strcmp(name, "system.posix_acl_access") == 0 && e->acl_access != NULL) ||
+                    (strcmp(name, "system.posix_acl_default") == 0 && e->acl_default != NULL) ||
+                    (is_privileged(name) && !p->is_root);
+        for (size_t i = 0; i < e->xattr_count && !keep; i++)
+            keep = strcmp(name, e->xattrs[i].name) == 0;
+        if (!keep)
+            (void)sys.fremovexattr(fd, name); /* see above */
+    }
+}
+
 /* What only few entries have, and what needs the name of the descriptor. */
 static enum dr_rc set_extras(struct place *p, const struct place_entry *e, int fd, bool privileged,
                              struct dr_err *err)
 {
+    if (p->open && !privileged)
+        strip(p, e, fd);
     if (e->xattr_count == 0 && e->acl_access == NULL && e->acl_default == NULL)
         return DR_OK;
     char proc[PROC_PATH_MAX];
@@ -446,28 +481,48 @@ bool place_is_whole(struct place *p, const struct place_entry *e, uint64_t size,
            st.st_mtim.tv_sec == e->mtime.tv_sec && st.st_mtim.tv_nsec == e->mtime.tv_nsec;
 }
 
-/* What an earlier attempt left under this name. */
-static void clear_way(struct place *p, const char *name)
+bool place_find(struct place *p, const char *path, int *ret_dir, const char **ret_name)
 {
-    if (p->resuming)
-        (void)sys.unlinkat(p->last.fd, name, 0); /* if it is still there, making it fails */
+    struct dr_err absent = { 0 };
+    if (open_above(p, &p->last, path, ret_name, &absent) != DR_OK)
+        return false;
+    *ret_dir = p->last.fd;
+    return true;
 }
 
-enum dr_rc place_file_again(struct place *p, const struct place_entry *e, uint64_t size,
-                            int *ret_fd, struct dr_err *err)
+int place_reopen(struct place *p, const char *path, bool writing, struct stat *ret)
+{
+    int dir = -1;
+    const char *name = NULL;
+    if (!place_find(p, path, &dir, &name))
+        return -1;
+    int flags = (writing ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+    DR_CLEANUP(dr_close_fd) int fd = sys.openat(dir, name, flags, 0);
+    if (fd < 0 || fstat(fd, ret) < 0 || !S_ISREG(ret->st_mode))
+        return -1;
+    return dr_take_fd(&fd);
+}
+
+bool place_is_same(struct place *p, const char *path, const char *first)
+{
+    struct dr_err absent = { 0 };
+    const char *name = NULL, *first_name = NULL;
+    struct stat a, b;
+    return open_above(p, &p->first, first, &first_name, &absent) == DR_OK &&
+           open_above(p, &p->last, path, &name, &absent) == DR_OK &&
+           fstatat(p->last.fd, name, &a, AT_SYMLINK_NOFOLLOW) == 0 &&
+           fstatat(p->first.fd, first_name, &b, AT_SYMLINK_NOFOLLOW) == 0 && a.st_ino == b.st_ino &&
+           a.st_dev == b.st_dev;
+}
+
+enum dr_rc place_remove(struct place *p, const char *path, struct dr_err *err)
 {
     const char *name = NULL;
-    DR_TRY(open_above(p, &p->last, e->path, &name, err));
-    DR_CLEANUP(dr_close_fd)
-    int fd = sys.openat(p->last.fd, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
-    if (fd < 0 && (errno == EIO || errno == ENOMEM))
-        return fail_path(p, e->path, errno, "cannot open", err);
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != size ||
-        st.st_nlink != 1)
-        return dr_fail(err, DR_E_NOTFOUND, "it has to be made anew");
-    *ret_fd = dr_take_fd(&fd);
-    return DR_OK;
+    DR_TRY(open_above(p, &p->last, path, &name, err));
+    DR_FREE char *proc = dr_strf("/proc/self/fd/%d/%s", p->last.fd, name);
+    if (fs_remove_tree(proc, err) == DR_OK)
+        return DR_OK;
+    return fail_path(p, path, err->sys, "cannot remove", err);
 }
 
 enum dr_rc place_file_begin(struct place *p, const struct place_entry *e, int *ret_fd,
@@ -553,10 +608,7 @@ enum dr_rc place_hardlink(struct place *p, const char *path, const char *first, 
     const char *name = NULL, *first_name = NULL;
     DR_TRY(open_above(p, &p->first, first, &first_name, err));
     DR_TRY(open_above(p, &p->last, path, &name, err));
-    struct stat a, b;
-    if (p->resuming && fstatat(p->last.fd, name, &a, AT_SYMLINK_NOFOLLOW) == 0 &&
-        fstatat(p->first.fd, first_name, &b, AT_SYMLINK_NOFOLLOW) == 0 && a.st_ino == b.st_ino &&
-        a.st_dev == b.st_dev)
+    if (p->resuming && place_is_same(p, path, first))
         return DR_OK;
     clear_way(p, name);
     if (sys.linkat(p->first.fd, first_name, p->last.fd, name, 0) < 0) {

@@ -88,9 +88,20 @@ enum dr_rc place_dir(struct place *p, const char *path, struct dr_err *err) DR_M
  * whichever start of the machine it was written in. */
 bool place_is_whole(struct place *p, const struct place_entry *e, uint64_t size, bool trusted);
 
-/* An existing regular file, open for writing: DR_E_NOTFOUND when there is none, or it has another size. */
-enum dr_rc place_file_again(struct place *p, const struct place_entry *e, uint64_t size,
-                            int *ret_fd, struct dr_err *err) DR_MUST_USE;
+/* The open directory that holds path, and the name in it (of the root: itself and ""), borrowed until
+ * the next call. False when there is no such directory. */
+bool place_find(struct place *p, const char *path, int *ret_dir, const char **ret_name);
+
+/* An existing regular file, open for reading, or for writing as well; -1 when there is none, or it may
+ * not be opened so. ret: its stat. */
+struct stat;
+int place_reopen(struct place *p, const char *path, bool writing, struct stat *ret);
+
+/* Are both names of the same file? */
+bool place_is_same(struct place *p, const char *path, const char *first);
+
+/* Remove what is there, a directory with all below it. */
+enum dr_rc place_remove(struct place *p, const char *path, struct dr_err *err) DR_MUST_USE;
 
 /* A new empty file, open for writing; ret_fd is the caller's. Then bytes by sys.pwrite(), then: */
 enum dr_rc place_file_begin(struct place *p, const struct place_entry *e, int *ret_fd,

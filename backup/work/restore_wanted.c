@@ -5,6 +5,7 @@
 #include "backup/work/restore_wanted.h"
 
 #include <string.h>
+#include <xxhash.h>
 
 #include "backup/format/path.h"
 #include "dr/base/mem.h"
@@ -29,6 +30,8 @@ struct wanted {
     struct buf path; /* of the last directory; scratch as well */
     struct moved *moved;
     size_t moved_count, moved_cap;
+    XXH64_hash_t *linked; /* of what links name; sorted in the end */
+    size_t linked_count, linked_cap;
     uint64_t count, bytes, links;
     bool saw_path;
 };
@@ -51,6 +54,7 @@ void wanted_free(struct wanted *w)
     }
     free(w->moved);
     free(w->bits);
+    free(w->linked);
     free(w->above);
     buf_fini(&w->path);
     free(w);
@@ -88,6 +92,28 @@ static void set(struct wanted *w, size_t index)
     if (!test(w, index))
         w->count++;
     w->bits[index / 8] |= (uint8_t)(1U << (index % 8));
+}
+
+static void note_linked(struct wanted *w, const char *path)
+{
+    if (w->linked_count == w->linked_cap) {
+        w->linked_cap = w->linked_cap == 0 ? 64 : 2 * w->linked_cap;
+        w->linked = dr_realloc(w->linked, w->linked_cap, sizeof(w->linked[0]));
+    }
+    w->linked[w->linked_count++] = XXH3_64bits(path, strlen(path));
+}
+
+static int by_hash(const void *left, const void *right)
+{
+    const XXH64_hash_t *a = left, *b = right;
+    return *a < *b ? -1 : *a > *b;
+}
+
+bool wanted_is_linked(const struct wanted *w, const char *path)
+{
+    XXH64_hash_t hash = XXH3_64bits(path, strlen(path));
+    return w->linked_count > 0 &&
+           bsearch(&hash, w->linked, w->linked_count, sizeof(hash), by_hash) != NULL;
 }
 
 static void note_link(struct wanted *w, const struct toc_record *rec)
@@ -157,6 +183,8 @@ void wanted_add(struct wanted *w, const struct toc_record *rec)
         return;
     w->bytes += rec->type == '0' ? rec->size : 0;
     w->links += rec->type == '1';
+    if (rec->type == '1' && w->filter->know_links)
+        note_linked(w, rec->link);
     if (rec->type == '1' && !w->all)
         note_link(w, rec);
 }
@@ -173,6 +201,8 @@ static int by_from(const void *left, const void *right)
 /* Of several links to one outside the first in path order becomes the file. */
 void wanted_seal(struct wanted *w)
 {
+    if (w->linked_count > 0)
+        qsort(w->linked, w->linked_count, sizeof(w->linked[0]), by_hash);
     if (w->moved_count > 0)
         qsort(w->moved, w->moved_count, sizeof(w->moved[0]), by_from);
     size_t kept = 0;

@@ -20,6 +20,7 @@ struct restore_filter {
     const char *path;              /* below the source's root, no slash at the ends; or NULL */
     const struct exclude *include; /* or NULL: everything */
     const struct exclude *exclude; /* or NULL: nothing */
+    bool know_links;               /* remember what has further names: 8 bytes each */
 };
 
 struct wanted;
@@ -37,6 +38,9 @@ uint64_t wanted_count(const struct wanted *w);
 uint64_t wanted_bytes(const struct wanted *w); /* of files */
 uint64_t wanted_links(const struct wanted *w); /* hard links */
 bool wanted_saw_path(const struct wanted *w);  /* the filter's path is in the snapshot */
+
+/* Is there a hard link to this path? Known when the filter asked for it. */
+bool wanted_is_linked(const struct wanted *w, const char *path);
 
 /* Some first name is not wanted. */
 bool wanted_moves(const struct wanted *w);

@@ -68,19 +68,38 @@ enum dr_rc backup_run(struct repo *r, const struct backup_wish *wish,
 /* More write no faster into one file system, and each holds a window of a pack. */
 enum { RESTORE_THREADS_MAX = 4 };
 
+struct exclude;
+
 struct restore_options {
     const char *to;   /* the source's root becomes this directory: absent or empty, or our own
                          unfinished restore of the same snapshot */
     const char *path; /* only this path below the source's root, or NULL */
+    const struct exclude *include; /* only what matches, or lies below what does; or NULL */
+    const struct exclude *exclude; /* and not what matches this; or NULL */
+    bool delta;  /* 'to' may hold anything: it becomes exactly the snapshot; what differs is fetched
+                    and written, what is not in the snapshot is removed. Not with a part only */
+    bool swap;   /* restored beside 'to', verified, exchanged; the old one stays beside */
+    bool verify; /* read back from the medium and compared, before the mark says finished */
+    bool dry_run;     /* nothing is changed; the result says what would be */
     unsigned threads; /* 0: everything in the caller's thread, in one order */
+    /* Asked before a delta changes a directory that carries no mark of ours; NULL: no. */
+    bool (*confirm)(void *arg, const struct text_list *surplus);
+    /* Names behind the numbers of a result, the first 20 of each: what is "remove", "write" (dry run) or
+     * "differs" (verify). Or NULL. */
+    void (*name)(void *arg, const char *what, const char *path);
+    void *arg; /* of both */
 };
 
 struct restore_result {
     uint64_t files, entries, bytes;
     uint64_t written; /* bytes of files, by this attempt */
     uint64_t fetched; /* bytes of pieces asked of buckets */
+    uint64_t changed; /* entries made or changed (but for directories and links) */
     uint64_t kept;    /* entries that were there already */
-    size_t warnings; /* attributes not kept (not root), objects healed by another bucket: exit 8 */
+    uint64_t removed; /* entries that the snapshot does not have; of a tree the topmost counts */
+    uint64_t differ;  /* found by verify */
+    char old[1024];   /* swap: where the tree that was there is now; else empty */
+    size_t warnings;  /* attributes not kept (not root), objects healed by another bucket: exit 8 */
 };
 
 enum dr_rc restore_run(struct repo *r, const struct snapshot_info *snapshot,

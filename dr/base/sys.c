@@ -48,7 +48,6 @@ struct sys_ops sys = {
     .futimens = futimens,
     .setxattr = setxattr,
     .lsetxattr = lsetxattr,
-    .lremovexattr = lremovexattr,
     .fremovexattr = fremovexattr,
 };
 

@@ -44,7 +44,6 @@ struct sys_ops {
     int (*futimens)(int fd, const struct timespec times[2]);
     int (*setxattr)(const char *path, const char *name, const void *value, size_t size, int flags);
     int (*lsetxattr)(const char *path, const char *name, const void *value, size_t size, int flags);
-    int (*lremovexattr)(const char *path, const char *name);
     int (*fremovexattr)(int fd, const char *name);
 };
 

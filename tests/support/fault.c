@@ -325,16 +325,6 @@ static int fake_futimens(int fd, const struct timespec times[2])
     return r;
 }
 
-static int fake_lremovexattr(const char *path, const char *name)
-{
-    bool hit = turn("lremovexattr", 0);
-    if (hit && f.kind == FAULT_ERRNO)
-        return -1;
-    int r = f.real.lremovexattr(path, name);
-    die_if(hit && f.kind == FAULT_DIE_AFTER);
-    return r;
-}
-
 static int fake_fremovexattr(int fd, const char *name)
 {
     bool hit = turn("fremovexattr", 0);
@@ -377,7 +367,6 @@ void fault_arm(enum fault_kind kind, unsigned n)
         .futimens = fake_futimens,
         .setxattr = fake_setxattr,
         .lsetxattr = fake_lsetxattr,
-        .lremovexattr = fake_lremovexattr,
         .fremovexattr = fake_fremovexattr,
     };
 }
