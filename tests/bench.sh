@@ -35,7 +35,7 @@ make_sets "$work/one"
 chmod 755 "$work/two"
 
 # What these say is what every machine must say: a change of the generator changes all figures.
-known="SRC:7288e384738cbd1c SMALL:5013bd731a13eda3 BIG:283223a7762ff9cd CONF:fc38a09654961808"
+known="SRC:7b1d6f4eae98fae3 SMALL:5013bd731a13eda3 BIG:a939922c85e009e6 CONF:fc38a09654961808"
 for set in $known; do
     name=${set%:*}
     fact "two generations of $name are equal" same "$(digest "$work/one/$name")" "$(digest "$work/two/$name")"

@@ -98,15 +98,21 @@ static void records_page(struct rng *r, uint64_t *id, char *page)
     memset(page, 0, RECORDS_PAGE);
     for (;;) {
         char cell[256];
-        int text =
-            snprintf(cell + 16, sizeof cell - 16,
-                     "host-%u.example.net%08xuser %u action %u on object /srv/data/%u took %u ms"
-                     "%016llx",
-                     rng_below(r, 997), 1700000000U + (uint32_t)(*id * 3), rng_below(r, 100003),
-                     rng_below(r, 17), rng_below(r, 9999991), rng_below(r, 977),
-                     (unsigned long long)rng_below(r, 4294967291U));
-        size_t size = 16 + (size_t)text;
+        unsigned lots[6];
+        int text;
+        size_t size;
 
+        for (size_t i = 0; i < 6; i++) { /* one after another: the order of arguments is free */
+            static const uint32_t limits[6] = { 997, 100003, 17, 9999991, 977, 4294967291U };
+
+            lots[i] = rng_below(r, limits[i]);
+        }
+        text = snprintf(
+            cell + 16, sizeof cell - 16,
+            "host-%u.example.net%08xuser %u action %u on object /srv/data/%u took %u ms%016x",
+            lots[0], 1700000000U + (uint32_t)(*id * 3), lots[1], lots[2], lots[3], lots[4],
+            lots[5]);
+        size = 16 + (size_t)text;
         if (high < low + 2 + size) {
             break;
         }

@@ -147,14 +147,18 @@ static void src_dir_path(const struct dir *dirs, uint32_t i, char path[PATH_SIZE
     memcpy(path, end, PATH_SIZE);
 }
 
-/* Kind, size and name of a file of source code; PATH holds its directory already. */
-static void src_file(struct file *f)
+/* Kind, size and name of a file of source code, the NTH of its directory; PATH holds that already. Half
+ * of the files begin with a word of their directory. */
+static void src_file(struct file *f, uint64_t nth)
 {
     static const char *const endings[] = { ".c", ".h", ".rst", "", ".bin" };
     struct rng r;
     size_t used = strlen(f->path);
+    const char *first, *second;
     uint32_t lot;
 
+    rng_seed(&r, f->area);
+    first = text_word(&r);
     rng_seed(&r, 0x5c00000000 + f->number);
     lot = rng_below(&r, 1000);
     f->seed = rng_next(&r);
@@ -163,8 +167,11 @@ static void src_file(struct file *f)
     if (f->size > LARGE_FILE) {
         f->kind = KIND_REGISTERS; /* the largest files of such trees are tables */
     }
-    (void)snprintf(f->path + used, PATH_SIZE - used, "%s_%s%llu%s", text_word(&r), text_word(&r),
-                   (unsigned long long)f->number,
+    first =
+        lot % 4 < 2 ? first : text_word(&r); /* one call a line: the order of arguments is free */
+    second = text_word(&r);
+    (void)snprintf(f->path + used, PATH_SIZE - used, "%s_%s%llu%s", first, second,
+                   (unsigned long long)nth,
                    endings[f->kind == KIND_REGISTERS  ? 1
                            : f->kind == KIND_PROSE    ? 2
                            : f->kind == KIND_SETTINGS ? 3
@@ -189,10 +196,10 @@ static void plan_src(unsigned divisor, struct visitor *v)
         memcpy(f.path, path, sizeof path);
         v->visit(v, &f);
         sum += dirs[i].weight;
-        for (; number < sum * files / all; number++) {
+        for (uint64_t from = number; number < sum * files / all; number++) {
             f = (struct file){ .number = number, .area = 0x5c1000 + i };
             memcpy(f.path, path, sizeof path);
-            src_file(&f);
+            src_file(&f, number - from);
             v->visit(v, &f);
         }
     }
@@ -307,7 +314,7 @@ static void change_entry(struct visitor *v, const struct file *f)
 {
     char line[80];
     size_t size;
-    uint64_t nth = f->number / CHANGED_ONE_IN;
+    uint64_t first, nth = f->number / CHANGED_ONE_IN;
     struct rng r;
     struct stat st;
     int fd;
@@ -317,8 +324,9 @@ static void change_entry(struct visitor *v, const struct file *f)
         return;
     }
     rng_seed(&r, f->seed + v->round + 1);
+    first = rng_next(&r);
     size = (size_t)snprintf(line, sizeof line, "# changed %016llx %016llx\n",
-                            (unsigned long long)rng_next(&r), (unsigned long long)rng_next(&r));
+                            (unsigned long long)first, (unsigned long long)rng_next(&r));
     fd = out_open(v->root, f->path, false);
     if (fstat(fd, &st) != 0) {
         out_of(f->path);
