@@ -669,7 +669,7 @@ static void pack_with_little_life_is_found(void **state)
     site_objects(&s, 0, NAMES_PACKS, &first);
     assert_int_equal(first.count, 1);
 
-    DR_CLEANUP(repo_close_ptr) struct repo *repo = site_open(&s);
+    struct repo *repo = site_open(&s);
     DR_CLEANUP(pack_names_fini) struct pack_names avoid = { 0 };
     if (forward_find(repo, &info, 32 << 20, &avoid, &err) != DR_OK)
         fail_msg("%s", err.msg);
@@ -690,6 +690,7 @@ static void pack_with_little_life_is_found(void **state)
     assert_true(pack_names_find(&avoid, id) != PACK_NAMES_NONE);
     backup_result_fini(&result);
     snapshot_info_fini(&info);
+    repo_close(repo);
     site_drop(&s);
 }
 

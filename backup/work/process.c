@@ -38,8 +38,8 @@ static int64_t start_of(int64_t pid)
     if (at[2] == 'Z' || at[2] == 'X')
         return START_ZOMBIE;
     at++;
-    enum { FIELDS_BEHIND_NAME = 20 };
-    for (int i = 0; i < FIELDS_BEHIND_NAME && at != NULL; i++)
+    enum { FIELDS_BEFORE = 19 }; /* from field 3, where we are, to 22; 23 is a size that changes */
+    for (int i = 0; i < FIELDS_BEFORE && at != NULL; i++)
         at = strchr(at + 1, ' ');
     return at == NULL ? START_UNKNOWN : (int64_t)strtoll(at + 1, NULL, 10);
 }
