@@ -189,6 +189,7 @@ static void write_all(struct world *w, unsigned threads, struct snapshot *ret)
     assert_int_equal(scan_new(&so, &scan, &w->err), DR_OK);
     struct stream_options o = { .seed = 42,
                                 .packs = packs,
+                                .state_dir = w->dir,
                                 .root = scan_root(scan),
                                 .threads = threads,
                                 .owners = owners,

@@ -191,6 +191,7 @@ static enum dr_rc start_stream(struct run *r, struct dr_err *err)
 {
     struct stream_options so = { .seed = r->repository.seed,
                                  .packs = r->packs,
+                                 .state_dir = repo_config(r->repo)->state_dir,
                                  .root = r->scan != NULL ? scan_root(r->scan) : -1,
                                  .threads = threads(r),
                                  .start_ns = r->snapshot.start_ns,

@@ -16,6 +16,7 @@
 #include "backup/work/backup_item.h"
 #include "backup/work/backup_read.h"
 #include "backup/work/backup_stream.h"
+#include "backup/work/spill.h"
 #include "dr/base/pool.h"
 #include "dr/base/text.h"
 
@@ -27,21 +28,24 @@ enum {
     SEGMENT_PATHS = 8 << 20, /* likewise: bytes of its paths */
     SEGMENT_ROWS = 65536,    /* likewise: pieces of large files */
     TOGETHER_MAX = 1024, /* entries of a piece of directories, of links; the worker cuts by bytes */
-    WINDOW_SIZE = 8 << 20,  /* of a large file, shared by its chunks */
-    WINDOWS = 3,            /* at once: one being filled, others being packed */
-    RING_SPARE = 3,         /* slots of the ring beside one for each thread */
-    WAITING_MAX = 24 << 20, /* bytes of closed segments: then the pack is sealed for them */
-    DROPPED_MAX = 4096,     /* first names of hard links that went away while they were read */
+    WINDOW_SIZE = 8 << 20,   /* of a large file, shared by its chunks */
+    WINDOWS = 3,             /* at once: one being filled, others being packed */
+    RING_SPARE = 3,          /* slots of the ring beside one for each thread */
+    WAITING_MAX = 8 << 20,   /* bytes of closed segments: then the pack is sealed for them */
+    WAITING_SEGMENTS = 4096, /* likewise their number */
+    DROPPED_MAX = 4096,      /* first names of hard links that went away while they were read */
 };
 
 struct waiting { /* a closed segment, until the pack of its newest piece is sealed; or a kept one */
     struct toc_writer *toc;    /* owned; NULL: kept, place and raw are known */
     struct prev_extra *extras; /* owned: for the cache */
+    struct buf raw;            /* of a kept one; for the cache */
     struct packs_place place;
-    struct buf raw; /* of a kept one; for the cache */
     size_t entries;
-    char *first; /* owned */
+    char *first;             /* owned */
+    size_t frame, frame_len; /* set by ring_wait_segment(): where its frame waits; 0: kept */
 };
+void waiting_fini(struct waiting *w);
 
 struct window { /* bytes of a large file; those who use it are counted by the planning thread */
     uint8_t *data;
@@ -66,6 +70,8 @@ struct stream {
     struct item *bundle, *links, *overlay, *directories; /* open, or NULL */
     struct waiting *waiting;
     size_t waiting_count, waiting_cap, waiting_bytes;
+    struct spill frames; /* of waiting segments */
+    struct buf frame;    /* the one at hand */
     struct text_list dropped;
     struct buf removed, vanished; /* paths, each ended by NUL: see backup_keep.c */
     struct stream_totals totals;

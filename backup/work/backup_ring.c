@@ -40,6 +40,7 @@ enum dr_rc ring_start(struct stream *s, struct dr_err *err)
                                .work = work,
                                .stop = stop_worker,
                                .arg = s };
+    spill_init(&s->frames);
     struct worker_options wo = { s->o.root, s->o.packs, s->o.start_ns };
     s->worker = worker_new(&wo);
     s->reader = worker_new(&wo);
@@ -56,13 +57,11 @@ void ring_stop(struct stream *s)
     worker_free(s->reader);
     for (size_t i = 0; i < WINDOWS; i++)
         free(s->windows[i].data);
-    for (size_t i = 0; i < s->waiting_count; i++) {
-        toc_writer_free(s->waiting[i].toc);
-        free(s->waiting[i].extras);
-        free(s->waiting[i].first);
-        buf_fini(&s->waiting[i].raw);
-    }
+    for (size_t i = 0; i < s->waiting_count; i++)
+        waiting_fini(&s->waiting[i]);
     free(s->waiting);
+    spill_fini(&s->frames);
+    buf_fini(&s->frame);
 }
 
 struct item *ring_item(struct stream *s)
@@ -153,7 +152,7 @@ enum dr_rc ring_add_pieces(struct stream *s, struct item *it, uint32_t *ret_row,
         const struct item_piece *p = &it->pieces[i];
         struct packs_frame f = { .kind = it->kind,
                                  .raw_len = p->raw_len,
-                                 .reserve = s->waiting_bytes / 2 };
+                                 .reserve = s->waiting_bytes };
         memcpy(f.id, p->id, DIGEST_SIZE);
         if (p->frame_len > 0) {
             f.frame = it->frames.data + p->frame;
@@ -269,31 +268,13 @@ enum dr_rc ring_bytes_done(struct stream *s, struct item *it, struct dr_err *err
 
 /* -- closed segments ----------------------------------------------------------------------- */
 
-static void emit(struct stream *s, struct waiting *w)
+void waiting_fini(struct waiting *w)
 {
-    lists_add_segment(s->lists, &w->place, w->entries, w->first);
-    if (s->o.cache != NULL)
-        prev_writer_segment(s->o.cache, &w->raw, w->extras, w->entries);
     toc_writer_free(w->toc);
     free(w->extras);
     free(w->first);
     buf_fini(&w->raw);
-}
-
-enum dr_rc ring_wait_segment(struct stream *s, struct waiting *w, struct dr_err *err)
-{
-    if (w->toc == NULL && s->waiting_count == 0) {
-        emit(s, w);
-        return DR_OK;
-    }
-    if (s->waiting_count == s->waiting_cap) {
-        s->waiting_cap = s->waiting_cap == 0 ? 16 : s->waiting_cap * 2;
-        s->waiting = dr_realloc(s->waiting, s->waiting_cap, sizeof *s->waiting);
-    }
-    s->waiting[s->waiting_count++] = *w;
-    size_t size = w->toc != NULL ? toc_writer_bytes(w->toc) : w->raw.len;
-    s->waiting_bytes += size + (w->extras != NULL ? w->entries * sizeof *w->extras : 0);
-    return s->waiting_bytes > WAITING_MAX ? packs_flush(s->o.packs, err) : DR_OK;
+    *w = (struct waiting){ .toc = NULL };
 }
 
 static const uint8_t *name_of_pack(void *arg, uint32_t pack)
@@ -301,25 +282,73 @@ static const uint8_t *name_of_pack(void *arg, uint32_t pack)
     return packs_name(((struct stream *)arg)->o.packs, pack);
 }
 
+/*
+ * All packs of its pieces have names by now, but the one at hand, in which the segment will lie: so
+ * its bytes are final, and only the frame has to wait.
+ */
+static enum dr_rc encode(struct stream *s, struct waiting *w, struct dr_err *err)
+{
+    buf_clear(&s->frame);
+    toc_encode(w->toc, name_of_pack, s, &w->raw);
+    DR_ASSERT(w->raw.len <= SEGMENT_RAW_MAX);
+    hash_bytes(w->raw.data, w->raw.len, w->place.id);
+    codec_pack(s->worker->codec, w->raw.data, w->raw.len, &s->frame);
+    w->place.raw = (uint32_t)w->raw.len;
+    w->frame = s->waiting_bytes;
+    w->frame_len = s->frame.len;
+    DR_TRY(spill_grow(&s->frames, s->o.state_dir, w->frame + w->frame_len, err));
+    memcpy(s->frames.data + w->frame, s->frame.data, w->frame_len);
+    s->waiting_bytes += w->frame_len;
+    return DR_OK;
+}
+
+static void tell_cache(struct stream *s, struct waiting *w)
+{
+    prev_writer_segment(s->o.cache, &w->raw, w->extras, w->entries);
+    toc_writer_free(w->toc);
+    free(w->extras);
+    buf_fini(&w->raw);
+    w->toc = NULL;
+    w->extras = NULL;
+}
+
+enum dr_rc ring_wait_segment(struct stream *s, struct waiting *w, struct dr_err *err)
+{
+    enum dr_rc rc = w->toc != NULL ? encode(s, w, err) : DR_OK;
+    if (rc != DR_OK) {
+        waiting_fini(w);
+        return rc;
+    }
+    tell_cache(s, w);
+    if (w->frame_len == 0 && s->waiting_count == 0) { /* it stays where it is */
+        lists_add_segment(s->lists, &w->place, w->entries, w->first);
+        waiting_fini(w);
+        return DR_OK;
+    }
+    if (s->waiting_count == s->waiting_cap) {
+        s->waiting_cap = s->waiting_cap == 0 ? 16 : s->waiting_cap * 2;
+        s->waiting = dr_realloc(s->waiting, s->waiting_cap, sizeof *s->waiting);
+    }
+    s->waiting[s->waiting_count++] = *w;
+    bool full = s->waiting_bytes > WAITING_MAX || s->waiting_count >= WAITING_SEGMENTS;
+    return full ? packs_flush(s->o.packs, err) : DR_OK;
+}
+
 void ring_before_seal(void *arg)
 {
     struct stream *s = arg;
-    DR_CLEANUP(buf_fini) struct buf frame = { 0 };
     for (size_t i = 0; i < s->waiting_count; i++) {
         struct waiting *w = &s->waiting[i];
-        if (w->toc != NULL) {
-            toc_encode(w->toc, name_of_pack, s, &w->raw);
-            DR_ASSERT(w->raw.len <= SEGMENT_RAW_MAX);
-            buf_clear(&frame);
-            codec_pack(s->worker->codec, w->raw.data, w->raw.len, &frame);
+        if (w->frame_len > 0) {
             struct packs_frame f = { .kind = FRAME_SEGMENT,
-                                     .raw_len = w->raw.len,
-                                     .frame = frame.data,
-                                     .frame_len = frame.len };
-            hash_bytes(w->raw.data, w->raw.len, f.id);
+                                     .raw_len = w->place.raw,
+                                     .frame = s->frames.data + w->frame,
+                                     .frame_len = w->frame_len };
+            memcpy(f.id, w->place.id, DIGEST_SIZE);
             packs_add_here(s->o.packs, &f, &w->place);
         }
-        emit(s, w);
+        lists_add_segment(s->lists, &w->place, w->entries, w->first);
+        waiting_fini(w);
     }
     s->waiting_count = s->waiting_bytes = 0;
 }

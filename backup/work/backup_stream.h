@@ -28,6 +28,7 @@ struct prev_writer;
 struct stream_options {
     uint64_t seed;             /* of the repository: steers the cuts */
     struct packs *packs;       /* borrowed; its before_seal() is set */
+    const char *state_dir;     /* borrowed: its spool holds what grows with the source */
     int root;                  /* open root of the source, borrowed; -1 for stream_add_stdin() */
     unsigned threads;          /* 0: none */
     int64_t start_ns;          /* of the run, wall clock: what changed since is racy */
