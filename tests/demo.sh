@@ -60,11 +60,16 @@ kept_run_is_reported() {
     report=$("$DRCTL" -c "$kept/dr.yaml" report --run R-1) && [[ $report == *RECOVERED* ]]
 }
 
+pruned_before_the_loss() {
+    jq -e '.expired > 0 and ([.freed[].packs] | add) > 0' "$kept/outside/prune.json" >/dev/null
+}
+
 demo plain
 fact a_lost_region_is_replaced show_if_not ended_well
 fact the_journal_says_in_the_probes_words_why_the_first_standby_was_not_taken \
     journal_says 'any(.type == "standby" and .body.region == "eu-west-1" and (.body.ready | not)
         and (.body.why | contains("2 of 6 disks are being replaced")))'
+fact snapshots_were_forgotten_and_their_packs_freed_before_the_loss show_if_not pruned_before_the_loss
 fact the_second_standby_was_taken journal_says 'any(.body.outputs.region? == "ap-southeast-1")'
 fact keep_leaves_the_users_log test -s "$kept/outside/load.jsonl"
 fact keep_leaves_the_surviving_buckets test -d "$kept/regions/eu-west-1/bucket/packs"
@@ -72,6 +77,8 @@ fact the_lost_bucket_stays_lost test ! -e "$kept/regions/us-east-1/bucket"
 fact the_kept_run_can_be_reported kept_run_is_reported
 fact nothing_is_left_running nothing_left
 
+# From here on fewer backups before the loss: what differs lies behind it.
+export DEMO_INCREMENTALS=2
 demo eu DEMO_EU=ready
 fact a_ready_first_standby_is_taken show_if_not ended_well
 fact the_first_standby_is_the_target journal_says 'any(.body.outputs.region? == "eu-west-1")'

@@ -4,7 +4,9 @@
     app.py create DATA                   a new tree: 2,000 files, one large file, the first sentinel
     app.py run DATA --region R ...       write round after round, until somebody stops it
 
-A round changes some files and a part of the large one, stores a manifest (every path with its
+A round changes some files and a part of the large one. Below extra/ it does what else happens to files: one
+is created, one renamed, one gets a second name (a hard link), one is removed, and one becomes a directory or
+a file again. Then it stores a manifest (every path with its
 SHA-256, in the form of sha256sum) in --manifests, a directory OUTSIDE all regions, and replaces the
 sentinel last. So whoever holds a sentinel knows which manifest the whole tree must equal:
 
@@ -87,6 +89,46 @@ class Tree:
             f.write(self.rng.randbytes(PART))
         self.digests["large.bin"] = digest_of(self.path("large.bin"))
 
+    def forget(self, name):
+        if self.digests.pop(name, None) is not None:
+            os.unlink(self.path(name))
+
+    def take_name(self, old, new, verb):
+        """Rename or link; a tree that never had the old name has nothing to do."""
+        if old in self.digests:
+            verb(self.path(old), self.path(new))
+            self.digests[new] = self.digests[old]
+
+    def move_about(self):
+        """extra/: new-N is created, moved-N was new-(N-1), link-N is the same file as moved-N."""
+        os.makedirs(self.path("extra"), exist_ok=True)
+        now, before, old = ["extra/%%s-%04d.txt" % (self.seq - n) for n in (0, 1, 4)]
+        content = small_content(self.rng, self.seq, self.seq)
+        replace(self.path(now % "new"), content)
+        self.digests[now % "new"] = hashlib.sha256(content).hexdigest()
+        self.take_name(before % "new", before % "moved", os.rename)
+        self.digests.pop(before % "new", None)
+        self.take_name(before % "moved", before % "link", os.link)
+        self.forget(old % "moved")
+        if self.seq % 8 == 0:
+            self.forget(old % "link")
+        self.change_shape()
+
+    def change_shape(self):
+        """extra/shape: a file in odd rounds, a directory with a file in even ones."""
+        is_file, within = "extra/shape", "extra/shape/inside.txt"
+        for name in (is_file, within):
+            self.forget(name)
+        if os.path.isdir(self.path(is_file)):
+            os.rmdir(self.path(is_file))
+        name = is_file
+        if self.seq % 2 == 0:
+            os.mkdir(self.path(is_file))
+            name = within
+        content = b"shape of round %d\n" % self.seq
+        replace(self.path(name), content)
+        self.digests[name] = hashlib.sha256(content).hexdigest()
+
     def manifest(self):
         return "".join("%s  %s\n" % (d, n) for n, d in sorted(self.digests.items())).encode()
 
@@ -120,7 +162,7 @@ class Tree:
                 short = os.path.relpath(full, self.root)
                 if name.endswith(".new"):
                     os.unlink(full)  # a round that its writer did not live to finish
-                elif short.startswith("files/") or short == "large.bin":
+                elif short.startswith(("files/", "extra/")) or short == "large.bin":
                     self.digests[short] = digest_of(full)
         with open(self.path("sentinel"), encoding="ascii") as f:
             sentinel = f.readline().split()
@@ -136,6 +178,7 @@ class Tree:
             self.write_small(number)
         if self.seq % 4 == 0:
             self.write_large_part()
+        self.move_about()
         self.seal()
 
 

@@ -9,6 +9,7 @@
                                  sentinel, read through the front door, says; result in judge.json
     check.py times WORLD REPORT  drctl's recovery time and data loss against the users' own log
     check.py goes-on WORLD       the new region answers with newer rounds than were restored
+    check.py pruned RESULT       what "drctl prune --json" deleted; 1 when that is nothing
     check.py blame JOURNAL       which part a run broke at, and drctl's own words: "PART: WORDS"
 
 WORLD is the demo's directory, with the settings in world.env. Exit code 0: so it is; 1: it is not,
@@ -223,6 +224,17 @@ def check_goes_on(world):
     print("%s answers with seq %d; seq %d was restored" % (address, now["seq"], judged["seq"]))
 
 
+def check_pruned(path):
+    with open(path, encoding="utf-8") as f:
+        told = json.load(f)
+    packs = sum(b["packs"] for b in told["freed"])
+    size = sum(b["bytes"] for b in told["freed"])
+    if told["expired"] == 0 or packs == 0:
+        wrong("%d snapshots expired, %d packs freed", told["expired"], packs)
+    print("%d snapshots forgotten and pruned away: %d packs, %.1f MiB freed in %d buckets"
+          % (told["expired"], packs, size / 2**20, len(told["freed"])))
+
+
 def check_blame(journal):
     failed, standbys, uses, last = None, [], {}, ""
     with open(journal, encoding="utf-8") as f:
@@ -259,6 +271,8 @@ def main():
     try:
         if verb == "tree":
             check_tree(first)
+        elif verb == "pruned":
+            check_pruned(first)
         elif verb == "blame":
             check_blame(first)
         else:

@@ -9,6 +9,7 @@
 #
 #     KEEP=DIR          keep journals, buckets, logs and the users' log there
 #     BREAK=fence|restore|lb|dns|verify|standby   break this part of the world (never of drctl) on purpose
+#     DEMO_INCREMENTALS=N   so many incrementals are taken before the loss, by default 10; with fewer, no prune
 #     DEMO_EU=ready     the first standby is ready (else its own preflight probe says that it is not)
 #     DEMO_KILL=STEP    drctl gets SIGKILL as soon as that step has begun, and another one goes on
 #
@@ -24,6 +25,7 @@ BACKUPD=$(dirname "$DRCTL")/backupd
 BREAK=${BREAK:-}
 KEEP=${KEEP:-}
 DEMO_KILL=${DEMO_KILL:-}
+DEMO_INCREMENTALS=${DEMO_INCREMENTALS:-10}
 PROBE_MS=150
 HOME_REGION=us-east-1
 PLAN=demo_region_failure
@@ -189,19 +191,37 @@ start_world() {
     must "the users' first answers" until_true 20 "a good answer" judge answers "$WORLD" 10
 }
 
-# Full backups while the application writes: under its own lock, so that each is of one moment.
+# One backup while the application writes: its hooks hold the writer between two rounds, so that each is of
+# one moment.
+back_up() { # KIND
+    sleep 0.3 # a round or two of changes
+    must "a backup of kind $1" drctl -q backup --source app --kind "$1"
+}
+
+# Half of the incrementals, a full that gathers what they left in small packs; all but the newest of each kind
+# are forgotten and pruned away; the other half. The last one is what will be restored.
+forget_and_prune() {
+    local pruned
+    back_up full
+    must "drctl forget" drctl -q --yes forget --source app --keep-last 1
+    drctl -q --yes prune --json >"$WORLD/outside/prune.json" || failed "drctl prune"
+    pruned=$(judge pruned "$WORLD/outside/prune.json") || failed "the prune freed nothing"
+    say "another full; $pruned"
+}
+
 protect() {
-    local n
+    local n half=$((DEMO_INCREMENTALS / 2))
     must "drctl init" drctl -q init
     must "the writer" site $HOME_REGION start
     must "the prober" start ops/backupd "$BACKUPD" -c "$WORLD/dr.yaml"
-    for n in 1 2; do
-        sleep 1
-        must "backup $n" flock "$WORLD/regions/$HOME_REGION/app.lock" "$DRCTL" -c "$WORLD/dr.yaml" -q \
-            backup --source app --kind full
-    done
+    back_up full
+    for n in $(seq "$half"); do back_up incremental; done
+    say "a full backup and $half incrementals, while files are changed, created, renamed, linked and removed"
+    [ "$half" -lt 5 ] || forget_and_prune
+    for n in $(seq $((DEMO_INCREMENTALS - half))); do back_up incremental; done
+    say "$n more incrementals"
     must "drctl verify --data" drctl -q verify --data
-    sleep 1
+    sleep 0.5
 }
 
 lose_region() {
@@ -276,7 +296,7 @@ break_early
 start_world
 say "three regions, two edges, a name server; the users have their answers from us-east-1"
 protect
-say "two full backups were taken while the application wrote, and verified; now us-east-1 is lost"
+say "every byte of every copy was read and is right; now us-east-1 is lost"
 lose_region
 sleep 0.5
 fail_over

@@ -1,6 +1,6 @@
 #!/bin/bash
 # site.sh WORLD REGION VERB: what the operators of a region installed there. drctl calls it from the
-# plan (ready, activate, active, deactivate) and as the service manager of the writer (start, stop,
+# plan (ready, activate, active, deactivate), around backups (freeze, thaw) and as the service manager of the writer (start, stop,
 # status). A region is a directory below WORLD/regions; WORLD/world.env holds the demo's settings.
 set -u
 world=$1 region=$2 verb=$3
@@ -64,7 +64,29 @@ stop() {
     return 0
 }
 
+# Hooks of the source: hold the application between two rounds, by its own lock, while it is read. The
+# holder ends by itself, should the backup die before it could be told to.
+freeze() {
+    thaw
+    setsid flock "$site/app.lock" sh -c "echo \$\$ >'$site/frozen.new' && mv '$site/frozen.new' '$site/frozen' &&
+        exec sleep 60" </dev/null >/dev/null 2>&1 &
+    for _ in $(seq 400); do
+        [ ! -s "$site/frozen" ] || return 0
+        sleep 0.02
+    done
+    echo "site: the application of $region gave no lock" >&2
+    return 1
+}
+
+thaw() {
+    [ -s "$site/frozen" ] || return 0
+    kill "$(cat "$site/frozen")" 2>/dev/null
+    rm -f "$site/frozen"
+}
+
 case $verb in
+freeze) freeze ;;
+thaw) thaw ;;
 start) start ;;
 stop) stop ;;
 hold) hold ;;
