@@ -78,7 +78,7 @@ fact the_kept_run_can_be_reported kept_run_is_reported
 fact nothing_is_left_running nothing_left
 
 # From here on fewer backups before the loss: what differs lies behind it.
-export DEMO_INCREMENTALS=2
+export DEMO_INCREMENTALS=4
 demo eu DEMO_EU=ready
 fact a_ready_first_standby_is_taken show_if_not ended_well
 fact the_first_standby_is_the_target journal_says 'any(.body.outputs.region? == "eu-west-1")'

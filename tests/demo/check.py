@@ -10,6 +10,7 @@
     check.py times WORLD REPORT  drctl's recovery time and data loss against the users' own log
     check.py goes-on WORLD       the new region answers with newer rounds than were restored
     check.py pruned RESULT       what "drctl prune --json" deleted; 1 when that is nothing
+    check.py kind RESULT         of the newest that "drctl snapshots --json" lists
     check.py blame JOURNAL       which part a run broke at, and drctl's own words: "PART: WORDS"
 
 WORLD is the demo's directory, with the settings in world.env. Exit code 0: so it is; 1: it is not,
@@ -273,6 +274,9 @@ def main():
             check_tree(first)
         elif verb == "pruned":
             check_pruned(first)
+        elif verb == "kind":
+            with open(first, encoding="utf-8") as f:
+                print(json.load(f)[-1]["kind"])
         elif verb == "blame":
             check_blame(first)
         else:

@@ -9,7 +9,7 @@
 #
 #     KEEP=DIR          keep journals, buckets, logs and the users' log there
 #     BREAK=fence|restore|lb|dns|verify|standby   break this part of the world (never of drctl) on purpose
-#     DEMO_INCREMENTALS=N   so many incrementals are taken before the loss, by default 10; with fewer, no prune
+#     DEMO_INCREMENTALS=N   so many (even, from 4) are taken before the loss, by default 10; with fewer, no prune
 #     DEMO_EU=ready     the first standby is ready (else its own preflight probe says that it is not)
 #     DEMO_KILL=STEP    drctl gets SIGKILL as soon as that step has begun, and another one goes on
 #
@@ -198,28 +198,45 @@ back_up() { # KIND
     must "a backup of kind $1" drctl -q backup --source app --kind "$1"
 }
 
-# Half of the incrementals, a full that gathers what they left in small packs; all but the newest of each kind
-# are forgotten and pruned away; the other half. The last one is what will be restored.
+# One incremental catches a core dump that somebody removes again: what only a forgotten snapshot holds.
+catch_a_dump() {
+    local dump=$WORLD/regions/$HOME_REGION/current/core.4711
+    head -c 8000000 /dev/urandom >"$dump"
+    back_up incremental
+    rm -f "$dump"
+}
+
+# Half of the incrementals; a full, which gathers what they left in packs that are mostly dead, and one more; all
+# but the newest of each kind are forgotten and pruned away; the other half. The last one is what will be restored.
 forget_and_prune() {
     local pruned
     back_up full
+    back_up incremental
     must "drctl forget" drctl -q --yes forget --source app --keep-last 1
     drctl -q --yes prune --json >"$WORLD/outside/prune.json" || failed "drctl prune"
     pruned=$(judge pruned "$WORLD/outside/prune.json") || failed "the prune freed nothing"
-    say "another full; $pruned"
+    say "another full, another incremental; $pruned"
 }
 
 protect() {
-    local n half=$((DEMO_INCREMENTALS / 2))
+    local n kind half=$((DEMO_INCREMENTALS / 2)) rest=$((DEMO_INCREMENTALS / 2))
     must "drctl init" drctl -q init
     must "the writer" site $HOME_REGION start
     must "the prober" start ops/backupd "$BACKUPD" -c "$WORLD/dr.yaml"
     back_up full
-    for n in $(seq "$half"); do back_up incremental; done
+    for n in $(seq $((half - 2))); do back_up incremental; done
+    catch_a_dump
+    back_up incremental
     say "a full backup and $half incrementals, while files are changed, created, renamed, linked and removed"
-    [ "$half" -lt 5 ] || forget_and_prune
-    for n in $(seq $((DEMO_INCREMENTALS - half))); do back_up incremental; done
-    say "$n more incrementals"
+    if [ "$half" -ge 5 ]; then
+        forget_and_prune
+        rest=$((rest - 1))
+    fi
+    for n in $(seq "$rest"); do back_up incremental; done
+    drctl -q snapshots --source app --json >"$WORLD/outside/snapshots.json" || failed "drctl snapshots"
+    kind=$(judge kind "$WORLD/outside/snapshots.json")
+    [ "$kind" = incremental ] || failed "what will be restored is of kind '$kind'"
+    say "$n more incrementals; the newest of them is what there will be to restore"
     must "drctl verify --data" drctl -q verify --data
     sleep 0.5
 }
