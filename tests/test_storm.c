@@ -27,7 +27,15 @@
 #include "tests/support/site.h"
 #include "tests/support/stopstore.h"
 
-enum { CHILD_OK, CHILD_BUSY, CHILD_OTHER, SOURCES = 2, SHARED_FILES = 4, FILE_SIZE = 300000 };
+enum {
+    CHILD_OK,
+    CHILD_BUSY,
+    CHILD_OTHER,
+    CHILD_WRONG,
+    SOURCES = 2,
+    SHARED_FILES = 4,
+    FILE_SIZE = 300000
+};
 
 static struct site site;
 static struct config_source sources[SOURCES];
@@ -272,6 +280,8 @@ static void start(struct task *t)
     repo_close(r);
     if (rc != DR_OK && rc != DR_E_BUSY)
         (void)fprintf(stderr, "  %d: %s\n", (int)t->job, err.msg);
+    if (t->job == JOB_PRUNE && rc == DR_E_REFUSED)
+        _exit(CHILD_WRONG); /* no bucket is away, and none went back */
     _exit(rc == DR_OK ? CHILD_OK : rc == DR_E_BUSY ? CHILD_BUSY : CHILD_OTHER);
 }
 
@@ -511,16 +521,18 @@ static void blow(unsigned round)
     struct task tasks[TASKS_MAX];
     bool asleep[TASKS_MAX] = { false };
     size_t count = 2 + roll(TASKS_MAX - 1);
-    int exit;
+    int exits[TASKS_MAX];
     for (size_t i = 0; i < count; i++) {
         tasks[i] = any_task();
         start(&tasks[i]);
     }
     for (size_t i = 0; i < count; i++)
-        asleep[i] = wait_stop(&tasks[i], &exit);
-    for (size_t i = 0; i < count; i++)
+        asleep[i] = wait_stop(&tasks[i], &exits[i]);
+    for (size_t i = 0; i < count; i++) {
         if (asleep[i])
-            (void)wake(&tasks[i]); /* however it ends */
+            exits[i] = wake(&tasks[i]); /* killed, or however it ends, but for this: */
+        assert_int_not_equal(exits[i], CHILD_WRONG);
+    }
     DR_FREE char *when = dr_strf("round %u", round);
     assert_visible_are_whole(round % 4 == 0, when);
     if (round % 3 == 0)

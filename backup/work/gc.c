@@ -131,22 +131,37 @@ static bool is_readmitted(const struct gathering *g, size_t bucket)
     return name != NULL && strcmp(name, repo_bucket(g->repo, bucket)->config->name) == 0;
 }
 
-/* Which bucket lacks what it must have had? */
+/* How many lists does the bucket lack that it must have had? It was listed before others were, so what
+ * its listing lacks is looked for once more: a list that names it as seen came later than it did. */
+static enum dr_rc count_lost(const struct gathering *g, size_t bucket, size_t *ret,
+                             struct dr_err *err)
+{
+    *ret = 0;
+    for (size_t i = 0; i < g->all.seen.count; i++) {
+        char name[NAMES_MAX];
+        uint64_t size;
+        snprintf(name, sizeof(name), NAMES_GC "%.150s", g->all.seen.items[i]);
+        if (!text_list_has_sorted(&g->all.names, name) || has(g, bucket, name))
+            continue;
+        enum dr_rc rc = store_head(repo_bucket(g->repo, bucket)->store, name, &size, err);
+        if (rc != DR_OK && rc != DR_E_NOTFOUND)
+            return rc;
+        *ret += rc == DR_E_NOTFOUND;
+    }
+    return DR_OK;
+}
+
 static enum dr_rc check_seen(const struct gathering *g, struct dr_err *err)
 {
     for (size_t b = 0; b < repo_bucket_count(g->repo); b++) {
-        size_t lacks = 0;
-        for (size_t i = 0; i < g->all.seen.count; i++) {
-            char name[NAMES_MAX];
-            snprintf(name, sizeof(name), NAMES_GC "%.150s", g->all.seen.items[i]);
-            lacks += text_list_has_sorted(&g->all.names, name) && !has(g, b, name);
-        }
-        if (lacks == 0 || is_readmitted(g, b))
-            continue;
         const char *bucket = repo_bucket(g->repo, b)->config->name;
+        size_t lost = 0;
+        DR_TRY(count_lost(g, b, &lost, err));
+        if (lost == 0 || is_readmitted(g, b))
+            continue;
         dr_fail(err, DR_E_REFUSED,
-                "bucket '%s' came back older than the others: it lacks %zu gc lists that it had",
-                bucket, lacks);
+                "bucket '%s' came back older than the others: it lacks %zu gc list%s that it had",
+                bucket, lost, lost == 1 ? "" : "s");
         return dr_hint(err,
                        "Nothing is pruned until 'drctl prune --readmit %.60s' has copied them "
                        "into it.",
