@@ -477,6 +477,20 @@ static void growing_process_is_alive(void **state)
     assert_false(dead);
 }
 
+/* Each attempt's pending goes when the next one's stands, also when that fails its check too. */
+static void second_attempt_that_fails_leaves_one_pending(void **state)
+{
+    (void)state;
+    after_put = condemn_0;
+    begin_inline();
+    assert_int_equal(put_pack(0), DR_OK);
+    assert_int_equal(commit("s1", 0, 1), DR_E_BUSY);
+    assert_int_equal(commit("s2", 0, 1), DR_E_BUSY);
+    assert_false(has(0, NAMES_PENDING, "s1"));
+    assert_true(has(0, NAMES_PENDING, "s2"));
+    must_find(must_find(traces[0].data, "put pending/s2;"), "remove pending/s1;");
+}
+
 static void pending_of_an_attempt_that_was_given_up_is_removed(void **state)
 {
     (void)state;
@@ -598,6 +612,7 @@ static void gc_list_that_is_merged_away_is_read_in_its_union(void **state)
     assert_int_equal(put_pack(0), DR_OK);
     assert_int_equal(commit("s1", 0, 1), DR_E_BUSY);
     assert_int_equal(w.avoid.count, 1);
+    assert_true(has(0, NAMES_PENDING, "s1")); /* us told so itself, and did not drop out */
 }
 
 /* -- packs that are not everywhere --------------------------------------------------------- */
@@ -1064,6 +1079,7 @@ int main(void)
         FRESH(condemned_pack_is_named_and_the_next_attempt_goes_without),
         FRESH(pending_names_packs_and_process),
         cmocka_unit_test(growing_process_is_alive),
+        FRESH(second_attempt_that_fails_leaves_one_pending),
         FRESH(pending_of_an_attempt_that_was_given_up_is_removed),
         FRESH(condemned_packs_are_told_before_the_run),
         FRESH(bucket_that_alone_condemns_is_filled_from_another_home),
