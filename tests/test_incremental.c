@@ -363,7 +363,7 @@ static void restore_by_strangers(struct world *w, unsigned round)
         "python3 reader.py restore %s/us %s %s/by-reader >%s/log || { cat %s/log; exit 1; }; "
         "awk '/^## .*Restoring by hand/ { here = 1 } here && /^```sh$/ { inside = 1; next } "
         "inside && /^```$/ { exit } inside' ../backup/FORMAT.md >%s/recipe.sh; mkdir %s/by-tar; "
-        "BUCKET=%s/us SNAPSHOT=%s TARGET=%s/by-tar bash -o pipefail %s/recipe.sh >%s/log 2>&1 && "
+        "BUCKET=%s/us SNAPSHOT=%s TARGET=%s/by-tar bash %s/recipe.sh >%s/log 2>&1 && "
         "! [ -s %s/log ] || { cat %s/log; exit 1; }",
         w->dir, w->result.id, w->dir, w->dir, w->dir, w->result.id, w->dir, w->dir, w->dir, w->dir,
         w->dir, w->dir, w->result.id, w->dir, w->dir, w->dir, w->dir, w->dir);

@@ -80,6 +80,7 @@ static json_t *make_body(const struct snapshot *s)
     put_count(body, "bytes", s->bytes);
     put_count(body, "stored", s->stored);
     put_count(body, "warnings", s->warnings);
+    put_count(body, "directories", s->directories);
     put_list(body, "toc", &s->toc);
     put_list(body, "recipe", &s->recipe);
     put_list(body, "removed", &s->removed);
@@ -192,7 +193,9 @@ static enum dr_rc read_counts(const json_t *body, struct snapshot *s, struct dr_
     uint64_t *const counts[] = { &s->entries, &s->files, &s->bytes, &s->stored, &s->warnings };
     for (size_t i = 0; i < DR_ARRAY_LEN(keys); i++)
         DR_TRY(read_count(body, keys[i], counts[i], err));
-    return DR_OK;
+    if (json_object_get(body, "directories") == NULL) /* for shells only */
+        return DR_OK;
+    return read_count(body, "directories", &s->directories, err);
 }
 
 static enum dr_rc read_texts(const json_t *body, struct snapshot *s, struct dr_err *err)

@@ -22,6 +22,7 @@ struct snapshot {
     uint8_t nonce[NONCE_SIZE];
     uint64_t entries, files, bytes, stored, warnings;
     struct list toc, recipe, removed, packs;
+    uint64_t directories;       /* lines at the end of the recipe: the pieces of directories */
     struct text_list tags;      /* words of whoever asked for it; mostly none */
     json_t *owners;             /* {"groups":{"0":"root"},"users":{...}} */
     char writer[KEYS_TEXT_MAX]; /* the key that signed */

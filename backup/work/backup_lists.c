@@ -211,6 +211,7 @@ enum dr_rc lists_finish(struct lists *l, struct snapshot *ret, struct dr_err *er
         prev_writer_line(l->cache, ret->toc.lines.items[i]);
     run_lines(l, &l->data, &ret->recipe.lines);
     run_lines(l, &l->directories, &ret->recipe.lines);
+    ret->directories = l->directories.count;
     DR_TRY(settle(l, &ret->toc, err));
     DR_TRY(settle(l, &ret->recipe, err));
     for (size_t i = 0; i < l->removed_count; i++)
