@@ -329,6 +329,23 @@ static void assert_verify_names(const char *name, int bucket, enum site_damage h
     copy_object(name, 1 - bucket, bucket);
 }
 
+/* Two snapshots of an unchanged tree: the second costs its own small object in each bucket. */
+static void verify_reads_a_piece_once_however_many_snapshots_share_it(void **state)
+{
+    (void)state;
+    struct verify_result one = verify(true);
+    struct dr_err err = { 0 };
+    DR_CLEANUP(backup_result_fini) struct backup_result again = { 0 };
+    DR_CLEANUP(repo_close_ptr) struct repo *r = site_open(&site);
+    struct backup_wish wish = { .source = &site.config->sources[0], .kind = "incremental" };
+    assert_int_equal(backup_run(r, &wish, &site.hooks, &again, &err), DR_OK);
+    assert_int_equal(again.stored, 0);
+    struct verify_result two = verify(true);
+    assert_int_equal(two.lost + two.damaged + two.missing, 0);
+    assert_true(two.bytes > one.bytes);
+    assert_true(two.bytes - one.bytes < one.bytes / 8);
+}
+
 static void verify_names_each_damaged_object_in_each_bucket(void **state)
 {
     (void)state;
@@ -423,6 +440,7 @@ int main(void)
         FRESH(neighbouring_pieces_are_read_with_one_call),
         FRESH(empty_bucket_among_full_ones_is_no_obstacle),
         FRESH(verify_of_whole_buckets_finds_nothing_and_proves),
+        FRESH(verify_reads_a_piece_once_however_many_snapshots_share_it),
         FRESH(verify_names_each_damaged_object_in_each_bucket),
         FRESH(verify_finds_a_recipe_that_is_not_the_table_of_contents),
         FRESH(verify_tells_what_is_lost),

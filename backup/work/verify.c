@@ -3,11 +3,14 @@
  * apart. Of each bucket: has it each object, whole by its own name's digest? Of each snapshot: do
  * all pieces unpack to their digests, and is the recipe, the way without drctl, the same stream?
  * The first finds what repair has to copy, the second proves a restore; only it marks a snapshot
- * as proved.
+ * as proved. A piece that several snapshots share is read once: what was right stays right for
+ * the rest of this run.
  */
 #include <string.h>
 
 #include "backup/format/pack.h"
+#include "backup/format/wire.h"
+#include "backup/work/chunk_table.h"
 #include "backup/work/reader.h"
 #include "dr/base/clock.h"
 #include "dr/base/mem.h"
@@ -19,7 +22,8 @@ struct verify {
     const struct work_hooks *hooks;
     bool data;
     struct verify_result result;
-    struct text_list packs; /* names of the packs all snapshots need, sorted */
+    struct text_list packs;    /* names of the packs all snapshots need, sorted */
+    struct chunk_table *right; /* pieces that were read, by place and digest */
     struct hash *hash;
     struct buf part;
     struct work_progress progress;
@@ -29,6 +33,7 @@ struct verify {
 static void verify_fini(struct verify *v)
 {
     text_list_fini(&v->packs);
+    chunk_table_free(v->right);
     hash_free(v->hash);
     buf_fini(&v->part);
 }
@@ -194,6 +199,38 @@ static enum dr_rc get_list_frame(void *arg, const struct list_frame *frame, stru
     return DR_OK;
 }
 
+/* Place and digest of a piece in one digest. */
+static void name_piece(const struct fetch_piece *p, uint8_t ret[DIGEST_SIZE])
+{
+    DR_CLEANUP(buf_fini) struct buf key = { 0 };
+    buf_add(&key, p->pack, DIGEST_SIZE);
+    buf_add(&key, p->id, DIGEST_SIZE);
+    wire_add_varint(&key, p->offset);
+    wire_add_varint(&key, p->stored);
+    wire_add_varint(&key, p->raw);
+    hash_bytes(key.data, key.len, ret);
+}
+
+static bool is_right(const struct verify *v, const struct fetch_piece *p)
+{
+    uint8_t key[DIGEST_SIZE];
+    struct chunk_place place;
+    name_piece(p, key);
+    return chunk_table_find(v->right, key, &place);
+}
+
+static enum dr_rc read_piece(struct verify *v, struct fetch *f, const struct fetch_piece *p,
+                             struct dr_err *err)
+{
+    const struct buf *bytes = NULL;
+    uint8_t key[DIGEST_SIZE];
+    DR_TRY(fetch_get(f, p, &bytes, err));
+    name_piece(p, key);
+    v->result.bytes += p->stored;
+    DR_TRY(chunk_table_add(v->right, key, &(struct chunk_place){ .offset = 0 }, err));
+    return tell_progress(v, err);
+}
+
 /* All pieces of a segment, directories or the others; read when data is asked for. */
 static enum dr_rc verify_pieces(struct verify *v, struct reader *reader, size_t segment,
                                 bool directories, struct recipe *recipe, struct dr_err *err)
@@ -210,17 +247,13 @@ static enum dr_rc verify_pieces(struct verify *v, struct reader *reader, size_t 
         places[planned] = reader_place(s, (uint32_t)i);
         plan[planned] = &places[planned];
         DR_TRY(follow(recipe, &places[planned], err));
-        planned++;
+        if (v->data && !is_right(v, &places[planned]))
+            planned++;
     }
     fetch_plan(reader_fetch(reader), plan, planned);
     enum dr_rc rc = DR_OK;
-    for (size_t i = 0; i < planned && v->data && rc == DR_OK; i++) {
-        const struct buf *bytes = NULL;
-        rc = fetch_get(reader_fetch(reader), plan[i], &bytes, err);
-        v->result.bytes += plan[i]->stored;
-        if (rc == DR_OK)
-            rc = tell_progress(v, err);
-    }
+    for (size_t i = 0; i < planned && rc == DR_OK; i++)
+        rc = read_piece(v, reader_fetch(reader), plan[i], err);
     fetch_plan(reader_fetch(reader), NULL, 0);
     return rc;
 }
@@ -310,6 +343,7 @@ enum dr_rc verify_run(struct repo *r, const char *source, bool data, const struc
 {
     DR_CLEANUP(verify_fini) struct verify v = { .repo = r, .hooks = hooks, .data = data };
     v.hash = hash_new();
+    v.right = chunk_table_new(repo_config(r)->state_dir);
     v.progress.doing = "verifying";
     DR_CLEANUP(snapshot_list_fini) struct snapshot_list list = { 0 };
     DR_TRY(repo_snapshots(r, source, &list, err));
