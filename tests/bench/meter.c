@@ -50,16 +50,20 @@ static _Noreturn void stop(const char *what)
 
 /* -- looking at a process ---------------------------------------------------------------------------- */
 
-/* A small file of /proc as text; empty when it is gone. */
-static void slurp(const char *path, char *text, size_t size)
+/* A small file of /proc as text, and closed; empty when it is gone. */
+static void slurp_fd(int fd, char *text, size_t size)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t got = fd >= 0 ? read(fd, text, size - 1) : 0;
 
     text[got > 0 ? got : 0] = '\0';
     if (fd >= 0) {
         (void)close(fd); /* read only */
     }
+}
+
+static void slurp(const char *path, char *text, size_t size)
+{
+    slurp_fd(open(path, O_RDONLY | O_CLOEXEC), text, size);
 }
 
 /* The number behind KEY in a text of lines "KEY: NUMBER"; 0 when it is not there. */
@@ -147,10 +151,37 @@ static unsigned long long watch(pid_t pid)
     return most;
 }
 
+/* Start COMMAND, held before its exec until /proc/PID/io is open (of a process that has ended, only root
+ * may open it), then let go. */
+static pid_t start(char **command, int *ret_io)
+{
+    char path[64], go;
+    int gate[2];
+    pid_t pid;
+
+    if (pipe2(gate, O_CLOEXEC) != 0 || (pid = fork()) < 0) {
+        stop("fork");
+    }
+    if (pid == 0) {
+        (void)close(gate[1]); /* read returns 0 when the other end is closed, too */
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* who measures no more leaves nothing running */
+        if (read(gate[0], &go, 1) == 0) {
+            (void)execvp(command[0], command);
+        }
+        stop(command[0]);
+    }
+    (void)snprintf(path, sizeof path, "/proc/%d/io", pid);
+    *ret_io = open(path, O_RDONLY | O_CLOEXEC);
+    (void)close(gate[0]);
+    (void)close(gate[1]); /* go */
+    return pid;
+}
+
 static int run(const char *out_path, char **command)
 {
     FILE *out = fopen(out_path, "we");
-    char path[64], io[1024];
+    char io[1024];
+    int io_fd;
     unsigned long long anon;
     struct timespec from;
     struct rusage use;
@@ -162,18 +193,10 @@ static int run(const char *out_path, char **command)
         stop(out_path);
     }
     (void)clock_gettime(CLOCK_MONOTONIC, &from);
-    pid = fork();
-    if (pid == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* who measures no more leaves nothing running */
-        (void)execvp(command[0], command);
-        stop(command[0]);
-    } else if (pid < 0) {
-        stop("fork");
-    }
+    pid = start(command, &io_fd);
     anon = watch(pid);
     wall = seconds_since(&from);
-    (void)snprintf(path, sizeof path, "/proc/%d/io", pid);
-    slurp(path, io, sizeof io);
+    slurp_fd(io_fd, io, sizeof io);
     if (wait4(pid, &status, 0, &use) != pid) {
         stop("wait4");
     }
