@@ -20,7 +20,7 @@
 #include "tests/support/site.h"
 #include "tests/support/tree.h"
 
-enum { SNAPSHOTS = 8, MANY = 40000 };
+enum { SNAPSHOTS = 8, MANY = 8000 };
 
 static struct site site;
 static struct snapshot_info taken[SNAPSHOTS];
