@@ -21,7 +21,9 @@
 #include "backup/work/backup_lists.h"
 #include "backup/work/prev_extra.h"
 
-enum draft_part { DRAFT_BUNDLE, DRAFT_LARGE, DRAFT_LINKS, DRAFT_PARTS };
+/* KEPT: large files that stay. Their rows are added at once, those of files that are read as their chunks
+ * are done: in one place they would mix, and the rows of a file are a run. */
+enum draft_part { DRAFT_BUNDLE, DRAFT_KEPT, DRAFT_LARGE, DRAFT_LINKS, DRAFT_PARTS };
 
 /* Places of rows, ascending as in the stream. */
 #define DRAFT_OVERLAYS    UINT32_C(0xfffffffe)

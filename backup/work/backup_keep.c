@@ -157,7 +157,7 @@ static void keep_large(struct stream *s, const struct prev_segment *p, uint32_t 
     for (uint32_t i = 0; i < r->nhead + r->nchunk; i++) {
         struct draft_row row = { .at = place_of(s, p, r->piece + i, 0),
                                  .kind = p->toc.pieces[r->piece + i].kind,
-                                 .place = draft_place(range, DRAFT_LARGE) };
+                                 .place = draft_place(range, DRAFT_KEPT) };
         draft_add_row(g, &row);
         s->range_rows++;
         s->segment_rows++;
