@@ -107,6 +107,15 @@ static const char *end_of_view(const struct merge *m, struct buf *out)
     return out->data;
 }
 
+static enum dr_rc merge_view(struct merge *m, const struct prev_segment *s,
+                             const struct removed_scope *scope, struct dr_err *err)
+{
+    DR_TRY(stream_check(m->o->stream, m->o->prev, s, &m->parts, err));
+    DR_TRY(count(m, err));
+    removed_pass(&m->removed, &m->parts, scope);
+    return stream_renew(m->o->stream, s, &m->parts, true, err);
+}
+
 static enum dr_rc merge_flood(struct merge *m, const struct prev_segment *s, const char *end,
                               struct dr_err *err)
 {
@@ -114,17 +123,14 @@ static enum dr_rc merge_flood(struct merge *m, const struct prev_segment *s, con
     struct removed_scope scope = { .first = s->records[0].path, .keep_from = last_path(s) };
     if (!m->joined)
         DR_TRY(stream_end_segment(m->o->stream, err));
-    for (bool more = true;;) {
-        scope.end = more ? end_of_view(m, &view) : end;
-        DR_TRY(stream_check(m->o->stream, m->o->prev, s, &m->parts, err));
-        DR_TRY(count(m, err));
-        removed_pass(&m->removed, &m->parts, &scope);
-        DR_TRY(stream_renew(m->o->stream, s, &m->parts, true, err));
-        if (!more)
-            break;
+    m->joined = false;
+    for (bool more = true; more;) {
+        scope.end = end_of_view(m, &view);
+        DR_TRY(merge_view(m, s, &scope, err));
         DR_TRY(parts_fill(&m->parts, s, end, &more, err));
     }
-    m->joined = false;
+    scope.end = end;
+    DR_TRY(merge_view(m, s, &scope, err));
     return stream_end_segment(m->o->stream, err);
 }
 

@@ -130,27 +130,42 @@ static int compare(const struct toc_record *r, const struct scan_entry *e)
     return path_compare(r->path, e->path);
 }
 
+/* The next entry of the scan, unless it is here already. */
+static enum dr_rc ask(struct parts *p, struct dr_err *err)
+{
+    if (!p->asked)
+        DR_TRY(scan_next(p->o.scan, &p->next, err));
+    p->asked = true;
+    return DR_OK;
+}
+
+/* The part that comes next in path order; *ret_end when neither side has one before end. */
+static enum dr_rc add_next(struct parts *p, const struct prev_segment *s, const char *end,
+                           bool *ret_end, struct dr_err *err)
+{
+    bool old = p->old < s->count, now = p->next != NULL;
+    int order = old && now ? compare(&s->records[p->old], p->next) : old ? -1 : 1;
+    *ret_end = !old && (!now || (end != NULL && path_compare(p->next->path, end) >= 0));
+    if (*ret_end)
+        return DR_OK;
+    if (order < 0) {
+        add_gone(p, s);
+        return DR_OK;
+    }
+    return order == 0 ? add_both(p, s, err) : add_new(p, err);
+}
+
 enum dr_rc parts_fill(struct parts *p, const struct prev_segment *s, const char *end,
                       bool *ret_more, struct dr_err *err)
 {
+    bool at_end = false;
     p->count = p->live = 0;
     buf_clear(&p->names);
-    for (;;) {
-        *ret_more = p->count >= PARTS_MAX || p->names.len >= PARTS_NAMES_MAX;
-        if (*ret_more)
-            break;
-        if (!p->asked)
-            DR_TRY(scan_next(p->o.scan, &p->next, err));
-        p->asked = true;
-        bool old = p->old < s->count;
-        bool now = p->next != NULL;
-        int order = old && now ? compare(&s->records[p->old], p->next) : old ? -1 : 1;
-        if (!old && (!now || (end != NULL && path_compare(p->next->path, end) >= 0)))
-            break;
-        if (order < 0)
-            add_gone(p, s);
-        else
-            DR_TRY(order == 0 ? add_both(p, s, err) : add_new(p, err));
+    *ret_more = false;
+    while (!at_end && !*ret_more) {
+        DR_TRY(ask(p, err));
+        DR_TRY(add_next(p, s, end, &at_end, err));
+        *ret_more = !at_end && (p->count >= PARTS_MAX || p->names.len >= PARTS_NAMES_MAX);
     }
     set_names(p);
     return DR_OK;

@@ -132,15 +132,19 @@ static enum dr_rc read_block(struct wire *w, uint64_t end, struct block *b,
     return list_parse_frame(line.data, true, frame, err);
 }
 
-static enum dr_rc read_trailer(struct prev *p, struct wire *w, uint64_t end, struct dr_err *err)
+static enum dr_rc read_identity(const struct prev_identity *id, struct wire *w, struct dr_err *err)
 {
-    const struct prev_identity *id = p->o.identity;
-    uint64_t count;
     DR_TRY(expect_text(w, id->repository, err));
     DR_TRY(expect_text(w, id->snapshot, err));
     DR_TRY(expect_number(w, id->excludes, err));
     DR_TRY(expect_number(w, id->root_dev, err));
-    DR_TRY(expect_number(w, id->root_ino, err));
+    return expect_number(w, id->root_ino, err);
+}
+
+static enum dr_rc read_trailer(struct prev *p, struct wire *w, uint64_t end, struct dr_err *err)
+{
+    uint64_t count;
+    DR_TRY(read_identity(p->o.identity, w, err));
     DR_TRY(wire_varint(w, LIST_LINES_MAX, &count, err));
     if (count > wire_left(w))
         return wire_bad(w, err, "more segments than bytes for them");
