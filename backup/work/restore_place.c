@@ -318,7 +318,8 @@ enum dr_rc place_dir(struct place *p, const char *path, struct dr_err *err)
     if (!there)
         return fail_path(p, path, errno, "cannot make directory", err);
     /* An earlier attempt may have closed it already. */
-    if ((st.st_mode & 0700) != 0700 && sys.fchmodat(p->last.fd, name, 0700, 0) < 0)
+    bool shut = (st.st_mode & 0700) != 0700 && !(p->open && p->is_root);
+    if (shut && sys.fchmodat(p->last.fd, name, 0700, 0) < 0)
         return fail_path(p, path, errno, "cannot open up directory", err);
     return DR_OK;
 }

@@ -42,59 +42,76 @@ static void fix_checksum(char *block)
 
 struct maker {
     const struct forge *forge;
-    struct buf bundle, links, dirs; /* raw pieces */
+    struct buf bundle, overlay, links, dirs; /* raw pieces */
     struct toc_writer *toc;
     struct pack pack;
     struct codec *codec;
     uint64_t files, bytes;
 };
 
-static struct buf *piece_of(struct maker *m, char type)
+enum { AT_BUNDLE, AT_OVERLAY, AT_LINKS, AT_DIRS, PIECES };
+
+static uint32_t index_of(const struct forge_entry *e)
 {
-    return type == '5' ? &m->dirs : type == '1' ? &m->links : &m->bundle;
+    if (e->old != NULL)
+        return AT_OVERLAY;
+    return e->type == '5' ? AT_DIRS : e->type == '1' ? AT_LINKS : AT_BUNDLE;
 }
 
-static uint32_t index_of(char type)
+static struct buf *piece_of(struct maker *m, uint32_t index)
 {
-    return type == '5' ? 2 : type == '1' ? 1 : 0;
+    struct buf *const pieces[PIECES] = { &m->bundle, &m->overlay, &m->links, &m->dirs };
+    return pieces[index];
+}
+
+static void write_entry(struct maker *m, const struct forge_entry *e, const struct head *h,
+                        struct buf *out)
+{
+    size_t at = out->len;
+    head_write(out, h);
+    patch_bytes(m->forge->patch, out->data + at, out->len - at);
+    fix_checksum(out->data + out->len - BLOCK_SIZE);
+    if (h->data > 0) {
+        buf_add(out, e->data, h->data);
+        head_pad(out);
+    }
 }
 
 static void add_entry(struct maker *m, const struct forge_entry *e)
 {
-    struct buf *out = piece_of(m, e->type);
+    struct buf *out = piece_of(m, index_of(e));
     uint64_t size = e->data != NULL ? strlen(e->data) : 0;
-    const struct head h = { .type = e->type,
-                            .path = e->path,
-                            .link = e->link,
-                            .mode = e->mode != 0 ? e->mode : 0755,
-                            .uid = geteuid(),
-                            .gid = getegid(),
-                            .mtime_s = 1000000000,
-                            .major = 1,
-                            .minor = 3,
-                            .size = size,
-                            .data = size };
-    struct toc_record rec = { .path = e->path,
-                              .link = e->link,
-                              .path_len = strlen(e->path),
-                              .type = e->type,
-                              .mode = h.mode,
-                              .uid = h.uid,
-                              .gid = h.gid,
-                              .mtime_s = h.mtime_s,
-                              .major = 1,
-                              .minor = 3,
-                              .piece = index_of(e->type),
-                              .offset = out->len,
-                              .size = size };
-    size_t at = out->len;
-    head_write(out, &h);
-    patch_bytes(m->forge->patch, out->data + at, out->len - at);
-    fix_checksum(out->data + out->len - BLOCK_SIZE);
-    if (size > 0) {
-        buf_add(out, e->data, size);
-        head_pad(out);
+    struct head h = { .type = e->type,
+                      .path = e->path,
+                      .link = e->link,
+                      .mode = e->mode != 0 ? e->mode : 0755,
+                      .uid = geteuid(),
+                      .gid = getegid(),
+                      .mtime_s = 1000000000,
+                      .major = 1,
+                      .minor = 3,
+                      .size = size,
+                      .data = size };
+    if (e->old != NULL) {
+        const struct forge_entry older = { .data = e->old };
+        h.size = h.data = strlen(e->old);
+        write_entry(m, &older, &h, &m->bundle);
+        h.size = h.data = size;
     }
+    const struct toc_record rec = { .path = e->path,
+                                    .link = e->link,
+                                    .path_len = strlen(e->path),
+                                    .type = e->type,
+                                    .mode = h.mode,
+                                    .uid = h.uid,
+                                    .gid = h.gid,
+                                    .mtime_s = h.mtime_s,
+                                    .major = 1,
+                                    .minor = 3,
+                                    .piece = index_of(e),
+                                    .offset = out->len,
+                                    .size = size };
+    write_entry(m, e, &h, out);
     m->files += e->type == '0';
     m->bytes += size;
     toc_add_record(m->toc, &rec);
@@ -134,19 +151,19 @@ static struct toc_piece make_pack(struct maker *m)
         add_entry(m, &m->forge->entries[i]);
 
     /* An empty piece is none: a block of an entry nobody points at stands in for it. */
-    struct buf *pieces[] = { &m->bundle, &m->links, &m->dirs };
-    const enum frame_kind kinds[] = { FRAME_BUNDLE, FRAME_LINKS, FRAME_DIRECTORIES };
+    const enum frame_kind kinds[] = { FRAME_BUNDLE, FRAME_OVERLAY, FRAME_LINKS, FRAME_DIRECTORIES };
     m->toc = toc_writer_new();
-    for (int i = 0; i < 3; i++) {
-        if (pieces[i]->len == 0)
-            head_write(pieces[i], &(struct head){ .type = '5', .path = "" });
-        struct toc_piece p = put_frame(m, pieces[i], kinds[i]);
+    for (uint32_t i = 0; i < PIECES; i++) {
+        struct buf *raw = piece_of(m, i);
+        if (raw->len == 0)
+            head_write(raw, &(struct head){ .type = '5', .path = "" });
+        struct toc_piece p = put_frame(m, raw, kinds[i]);
         toc_add_piece(m->toc, &p);
     }
     toc_writer_free(draft);
     toc_add_range(m->toc, 1);
     /* The records again, now behind the real table; the pieces' bytes are made already. */
-    m->bundle.len = m->links.len = m->dirs.len = 0;
+    m->bundle.len = m->overlay.len = m->links.len = m->dirs.len = 0;
     m->files = m->bytes = 0;
     add_entry(m, &root);
     for (size_t i = 0; i < m->forge->count; i++)
@@ -277,6 +294,7 @@ void forge_snapshot(const struct site *s, const struct forge *f, char id[SNAPSHO
     codec_free(m.codec);
     pack_fini(&m.pack);
     buf_fini(&m.bundle);
+    buf_fini(&m.overlay);
     buf_fini(&m.links);
     buf_fini(&m.dirs);
 }

@@ -20,6 +20,8 @@ struct forge_entry {
     const char *link; /* types '1' and '2' */
     const char *data; /* type '0' */
     uint32_t mode;    /* 0: 0755 */
+    const char *old;  /* type '0': an older copy with this content lies in the bundle, and the one
+                         above in an overlay; or NULL */
 };
 
 struct forge_patch { /* every 'from' in heads and records becomes 'to': len bytes each */
