@@ -5,7 +5,7 @@
  * cache is lost or of another time now and then, and a full one comes in between. Some rounds are also read
  * by tests/reader.py and by the shell recipe of FORMAT.md with GNU tar, which see dead copies too.
  *
- * DRCTL_ROUNDS=N multiplies the rounds, DRCTL_SEED=N begins with that seed. Runs under TSan, too.
+ * DRCTL_ROUNDS=N multiplies the rounds, DRCTL_SEED=N begins with that seed.
  */
 #include <errno.h>
 #include <fcntl.h>
