@@ -8,6 +8,7 @@
 #include <string.h>
 #include <xxhash.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "dr/base/hash.h"
 #include "dr/base/mem.h"
@@ -26,6 +27,14 @@ struct codec {
     char scratch[2 * SAMPLE_SIZE];
 };
 
+/* Compressing into room enough fails for one reason only. */
+static void check(size_t rc)
+{
+    if (ZSTD_isError(rc) && ZSTD_getErrorCode(rc) == ZSTD_error_memory_allocation)
+        dr_out_of_memory();
+    DR_ASSERT(!ZSTD_isError(rc));
+}
+
 static void set(size_t rc)
 {
     DR_ASSERT(!ZSTD_isError(rc));
@@ -38,7 +47,8 @@ struct codec *codec_new(int level)
     c->probe = ZSTD_createCCtx();
     c->open = ZSTD_createDCtx();
     c->hash = hash_new();
-    DR_ASSERT(c->pack != NULL && c->probe != NULL && c->open != NULL);
+    if (c->pack == NULL || c->probe == NULL || c->open == NULL)
+        dr_out_of_memory();
     set(ZSTD_CCtx_setParameter(c->pack, ZSTD_c_compressionLevel, level));
     set(ZSTD_CCtx_setParameter(c->pack, ZSTD_c_checksumFlag, 1));
     set(ZSTD_CCtx_setParameter(c->pack, ZSTD_c_contentSizeFlag, 1));
@@ -70,7 +80,7 @@ static bool is_dense(struct codec *c, const char *raw, size_t len)
     for (size_t i = 0; i < DR_ARRAY_LEN(places); i++) {
         size_t n =
             ZSTD_compress2(c->probe, c->scratch, sizeof c->scratch, raw + places[i], SAMPLE_SIZE);
-        DR_ASSERT(!ZSTD_isError(n));
+        check(n);
         total += n;
     }
     return total > DR_ARRAY_LEN(places) * SAMPLE_SIZE * 97 / 100;
@@ -112,7 +122,7 @@ void codec_pack(struct codec *c, const void *raw, size_t len, struct buf *out)
     size_t bound = ZSTD_compressBound(len);
     char *p = buf_reserve(out, bound);
     size_t n = ZSTD_compress2(c->pack, p, bound, raw, len);
-    DR_ASSERT(!ZSTD_isError(n));
+    check(n);
     out->len += n;
 }
 

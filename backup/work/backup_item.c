@@ -7,7 +7,13 @@
 
 #include "dr/base/mem.h"
 
-enum { START = 64 };
+enum {
+    START = 64,
+    SETTLED_ENTRIES = 2048, /* of a bundle of small files */
+    SETTLED_STRINGS = 128 << 10,
+    SETTLED_FRAMES = 1 << 20,
+    SETTLED_DIGESTS = 64 << 10,
+};
 
 static size_t keep_text(struct item *it, const char *text, size_t len)
 {
@@ -53,6 +59,26 @@ void item_warn(struct item *it, const char *path, const char *what)
 {
     buf_add(&it->warnings, path, strlen(path) + 1);
     buf_add(&it->warnings, what, strlen(what) + 1);
+}
+
+static void touch(struct buf *b, size_t size)
+{
+    if (b->len < size)
+        memset(buf_reserve(b, size - b->len), 0, size - b->len);
+}
+
+void item_settle(struct item *it)
+{
+    if (it->entry_cap < SETTLED_ENTRIES) {
+        it->entries = dr_realloc(it->entries, SETTLED_ENTRIES, sizeof *it->entries);
+        it->entry_cap = SETTLED_ENTRIES;
+        memset(it->entries + it->entry_count, 0,
+               (SETTLED_ENTRIES - it->entry_count) * sizeof *it->entries);
+    }
+    touch(&it->strings, SETTLED_STRINGS);
+    touch(&it->frames, SETTLED_FRAMES);
+    touch(&it->digests, SETTLED_DIGESTS);
+    it->settled = true;
 }
 
 void item_map_free(struct item_map *map)

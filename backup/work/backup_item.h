@@ -81,6 +81,7 @@ struct item {
     void *arg;
     void (*drop_arg)(void *arg); /* or NULL: called when the item is recycled */
     struct item *next;           /* while it is free */
+    bool settled;                /* its memory has the size for good */
 };
 
 /* Append an entry to be read. path and link_to (NULL: none) are copied. */
@@ -104,6 +105,9 @@ size_t item_add_text(struct item *it, const char *text);
 
 /* The next piece; its frame begins at the end of frames. */
 struct item_piece *item_add_piece(struct item *it);
+
+/* Bring its buffers to the size that the largest usual item needs. The addresses of all change. */
+void item_settle(struct item *it);
 
 void item_clear_result(struct item *it); /* as before work() */
 void item_clear(struct item *it);        /* for use again */

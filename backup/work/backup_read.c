@@ -16,6 +16,11 @@
 #include "dr/base/mem.h"
 #include "dr/base/sys.h"
 
+enum {
+    SETTLE_AFTER = 4, /* items that a worker has read */
+    RAW_SIZE = PIECE_SIZE + LARGE_SIZE,
+};
+
 const char worker_replaced[] = "was replaced while it was read";
 
 struct worker *worker_new(const struct worker_options *o)
@@ -284,9 +289,22 @@ void worker_end_piece(struct worker *w, struct item *it)
     w->digests = it->digests.len;
 }
 
+/*
+ * A run that goes on takes its memory now, at once: then it needs as much after the hundredth item as
+ * after the millionth, and pages are touched for the first time once only. A short run does without.
+ */
+static void settle(struct worker *w, struct item *it)
+{
+    if (w->items < SETTLE_AFTER && ++w->items == SETTLE_AFTER)
+        memset(buf_reserve(&w->raw, RAW_SIZE), 0, RAW_SIZE);
+    if (w->items == SETTLE_AFTER && !it->settled)
+        item_settle(it);
+}
+
 void worker_read(struct worker *w, struct item *it)
 {
     buf_clear(&w->raw);
+    settle(w, it);
     w->digests = 0;
     for (uint32_t i = 0; i < it->entry_count; i++) {
         if (w->raw.len == 0)

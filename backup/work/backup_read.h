@@ -35,6 +35,7 @@ struct worker {
     struct buf raw; /* of the piece at hand */
     size_t digests; /* of the piece at hand: where they begin in the item's */
     uint32_t first; /* entry of the piece at hand */
+    unsigned items; /* read so far, up to a few */
 };
 
 struct worker *worker_new(const struct worker_options *o) DR_MUST_USE;

@@ -100,7 +100,9 @@ enum dr_rc stream_end_segment(struct stream *s, struct dr_err *err)
 
 uint32_t stream_record(struct stream *s, const struct stream_entry *e)
 {
-    char type = e->link_to != NULL ? '1' : entry_type(e->entry->st.mode);
+    char type = '1';
+    if (e->link_to == NULL)
+        type = entry_type(e->entry->st.mode);
     struct toc_record r = {
         .path = e->entry->path, .path_len = e->entry->path_len, .type = type, .link = e->link_to
     };

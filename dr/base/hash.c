@@ -19,7 +19,8 @@ struct hash *hash_new(void)
 {
     struct hash *h = dr_alloc(1, sizeof(*h));
     h->ctx = EVP_MD_CTX_new();
-    DR_ASSERT(h->ctx != NULL);
+    if (h->ctx == NULL)
+        dr_out_of_memory();
     hash_start(h);
     return h;
 }

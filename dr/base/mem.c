@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-_Noreturn static void out_of_memory(void)
+_Noreturn void dr_out_of_memory(void)
 {
     static const char line[] =
         "drctl: out of memory; what was journalled stands, run the command again\n";
@@ -25,7 +25,7 @@ void *dr_alloc(size_t count, size_t size)
     DR_ASSERT(count > 0 && size > 0);
     void *p = calloc(count, size);
     if (p == NULL)
-        out_of_memory();
+        dr_out_of_memory();
     return p;
 }
 
@@ -34,7 +34,7 @@ void *dr_realloc(void *p, size_t count, size_t size)
     DR_ASSERT(count > 0 && size > 0);
     void *grown = reallocarray(p, count, size);
     if (grown == NULL)
-        out_of_memory();
+        dr_out_of_memory();
     return grown;
 }
 
@@ -48,7 +48,7 @@ char *dr_memdup(const void *data, size_t len)
 {
     char *copy = malloc(len + 1);
     if (copy == NULL)
-        out_of_memory();
+        dr_out_of_memory();
     if (len > 0)
         memcpy(copy, data, len);
     copy[len] = '\0';
@@ -63,6 +63,6 @@ char *dr_strf(const char *fmt, ...)
     int len = vasprintf(&text, fmt, ap);
     va_end(ap);
     if (len < 0)
-        out_of_memory();
+        dr_out_of_memory();
     return text;
 }

@@ -12,6 +12,9 @@
 
 #include "dr/base/base.h"
 
+/* Memory ended somewhere else, in a library: the same line and end. */
+_Noreturn void dr_out_of_memory(void);
+
 /* Zeroed memory for count items of size bytes. The caller frees it with free(). */
 void *dr_alloc(size_t count, size_t size) DR_MUST_USE;
 
