@@ -258,20 +258,26 @@ static enum dr_rc count_all(struct job *j, struct dr_err *err)
     return DR_OK;
 }
 
+/* What is there, and may it be done? */
+static enum dr_rc find_and_check(struct job *j, struct dr_err *err)
+{
+    struct restore *r = &j->r;
+    DR_TRY(find_target(r->options->to, &j->t, &j->m, &j->lock, err));
+    j->resuming = j->t.exists && !j->t.empty;
+    j->delta = r->options->delta && j->resuming;
+    if (j->resuming && !j->delta && !is_ours(&j->m, r->snapshot->id, &j->asked))
+        return refuse_target(&j->t, &j->m, r->snapshot->id, err);
+    r->compare = j->delta;
+    r->filter.know_links = j->delta || r->options->verify;
+    DR_TRY(check(r, err));
+    return j->delta ? confirm(j, err) : DR_OK;
+}
+
 static enum dr_rc run(struct job *j, struct dr_err *err)
 {
     struct restore *r = &j->r;
     const char *id = r->snapshot->id;
-    DR_TRY(find_target(r->options->to, &j->t, &j->m, &j->lock, err));
-    j->resuming = j->t.exists && !j->t.empty;
-    j->delta = r->options->delta && j->resuming;
-    if (j->resuming && !j->delta && !is_ours(&j->m, id, &j->asked))
-        return refuse_target(&j->t, &j->m, id, err);
-    r->compare = r->filter.know_links = j->delta;
-    r->filter.know_links |= r->options->verify;
-    DR_TRY(check(r, err));
-    if (j->delta)
-        DR_TRY(confirm(j, err));
+    DR_TRY(find_and_check(j, err));
     if (r->options->dry_run)
         return count_all(j, err);
     DR_TRY(prepare_held(&j->t, &j->m, id, &j->asked, &j->lock, err));

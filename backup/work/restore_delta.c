@@ -31,8 +31,11 @@ static enum dr_rc add(struct delta *d, struct dr_err *err)
     return DR_OK;
 }
 
-static enum dr_rc pass_record(struct delta *d, const struct toc_record *rec, struct dr_err *err)
+static enum dr_rc pass_record(void *arg, const struct segment *s, const struct toc_record *rec,
+                              struct dr_err *err)
 {
+    (void)s; /* a record is enough */
+    struct delta *d = arg;
     while (d->here != NULL) {
         int order = path_compare(d->here->path, rec->path);
         if (order > 0)
@@ -63,12 +66,7 @@ enum dr_rc delta_surplus(struct reader *r, const char *dir, struct text_list *re
     DR_TRY(scan_new(&options, &scan, err));
     struct delta d = { .scan = scan, .surplus = ret };
     DR_TRY(scan_next(scan, &d.here, err));
-    for (size_t i = 0; i < reader_segment_count(r); i++) {
-        const struct segment *s = NULL;
-        DR_TRY(reader_segment(r, i, &s, err));
-        for (size_t k = 0; k < s->count; k++)
-            DR_TRY(pass_record(&d, &s->records[k], err));
-    }
+    DR_TRY(reader_each(r, NULL, pass_record, &d, err));
     while (d.here != NULL) {
         DR_TRY(add(&d, err));
         DR_TRY(scan_next(scan, &d.here, err));

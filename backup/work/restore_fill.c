@@ -110,6 +110,7 @@ void fill_free(struct fill *f)
 static enum dr_rc end_large(struct fill *f, struct restore_item *item, struct dr_err *err)
 {
     struct restore_large *l = item->large;
+    DR_ASSERT(l != NULL);
     DR_FREE struct place_xattr *xattrs = NULL;
     const struct place_entry p = restore_attributes(&l->entry, &l->head, &xattrs);
     bool kept = l->compare && (l->same_head || f->options.contents) && l->changed == 0;
@@ -382,6 +383,23 @@ static bool is_whole(struct fill *f, const struct job *job, size_t items)
     return place_is_whole(f->options.place, &p, job->rec->size, synced);
 }
 
+/* Items before 'before' are done, but for the last one, which also ends the file. */
+static enum dr_rc give_all_chunks(struct fill *f, const struct segment *s, struct restore_large *l,
+                                  size_t before, struct dr_err *err)
+{
+    const struct toc_record *rec = &l->entry.rec;
+    for (struct chunks c = { 0 }; next_chunks(s, rec, &c);) {
+        if (f->next >= before || c.from + c.count == rec->nchunk) {
+            DR_TRY(give_chunks(f, s, &c, l, err));
+            continue;
+        }
+        const struct restore_item kept = { .bytes = c.bytes };
+        f->next++;
+        DR_TRY(f->options.done(f->options.arg, &kept, err));
+    }
+    return DR_OK;
+}
+
 static enum dr_rc give_large(struct fill *f, const struct segment *s, const struct job *job,
                              struct dr_err *err)
 {
@@ -397,18 +415,7 @@ static enum dr_rc give_large(struct fill *f, const struct segment *s, const stru
     bool compared = f->options.compare && open_compared(f, l, &job->place);
     if (!compared && f->options.doing == RESTORE_WRITE)
         DR_TRY(open_large(f, l, &again, err));
-    size_t before = again ? f->options.journal->done : 0;
-    for (struct chunks c = { 0 }; next_chunks(s, job->rec, &c);) {
-        bool last = c.from + c.count == job->rec->nchunk;
-        if (f->next >= before || last) {
-            DR_TRY(give_chunks(f, s, &c, l, err)); /* the last one also ends the file */
-            continue;
-        }
-        const struct restore_item kept = { .bytes = c.bytes };
-        f->next++;
-        DR_TRY(f->options.done(f->options.arg, &kept, err));
-    }
-    return DR_OK;
+    return give_all_chunks(f, s, l, again ? f->options.journal->done : 0, err);
 }
 
 /* -- segments ------------------------------------------------------------------------------ */

@@ -637,7 +637,7 @@ static void make_room(struct restore_worker *w)
     if (w->plan_cap >= w->item->piece_count)
         return;
     w->plan_cap = w->item->piece_count;
-    w->plan = dr_realloc(w->plan, w->plan_cap, sizeof(w->plan[0]));
+    w->plan = dr_realloc(w->plan, w->plan_cap, sizeof(const void *));
     w->need = dr_realloc(w->need, w->plan_cap, sizeof(w->need[0]));
 }
 

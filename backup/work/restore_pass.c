@@ -153,6 +153,20 @@ static bool has_lost(const struct place_lost *l)
     return count > 0;
 }
 
+static enum dr_rc fill_segments(struct restore *r, struct fill *f, bool dirs, struct dr_err *err)
+{
+    size_t base = 0;
+    for (size_t i = 0; i < reader_segment_count(r->reader); i++) {
+        const struct segment *s = NULL;
+        DR_TRY(reader_segment(r->reader, i, &s, err));
+        if (dirs)
+            DR_TRY(make_dirs(r, s, base, err));
+        DR_TRY(fill_segment(f, s, base, err));
+        base += s->count;
+    }
+    return DR_OK;
+}
+
 static enum dr_rc fill_all(struct restore *r, struct dr_err *err)
 {
     unsigned threads =
@@ -180,15 +194,7 @@ static enum dr_rc fill_all(struct restore *r, struct dr_err *err)
     if (moves && writing)
         DR_TRY(make_all_dirs(r, err));
     DR_TRY(fill_new(&options, &f, err));
-    size_t base = 0;
-    for (size_t i = 0; i < reader_segment_count(r->reader); i++) {
-        const struct segment *s = NULL;
-        DR_TRY(reader_segment(r->reader, i, &s, err));
-        if (!moves && writing)
-            DR_TRY(make_dirs(r, s, base, err));
-        DR_TRY(fill_segment(f, s, base, err));
-        base += s->count;
-    }
+    DR_TRY(fill_segments(r, f, writing && !moves, err));
     return fill_finish(f, err);
 }
 

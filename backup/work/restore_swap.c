@@ -106,25 +106,15 @@ static enum dr_rc find_both(struct swap *s, const char *to, struct dr_err *err)
     return s->t.exists ? restore_target_lock(&s->t, &s->lock, err) : DR_OK;
 }
 
-static enum dr_rc run(struct swap *s, struct repo *r, const struct snapshot_info *snapshot,
-                      const struct restore_options *here, const struct work_hooks *hooks,
-                      struct restore_result *result, struct dr_err *err)
+/* Everything behind the restore. */
+static enum dr_rc put_in_place(const struct swap *s, const char *id, bool exchanged,
+                               struct restore_result *result, struct dr_err *err)
 {
-    bool exchanged = false, made = false;
-    DR_TRY(is_new(s, s->t.path, snapshot->id, &exchanged, err));
-    DR_TRY(is_new(s, s->beside.path, snapshot->id, &made, err));
-    if (!exchanged && !made) {
-        if (!s->beside.exists || s->beside.empty)
-            DR_TRY(check_room(s, snapshot, err));
-        DR_TRY(restore_run(r, snapshot, here, hooks, result, err));
-    }
-    if (here->dry_run)
-        return DR_OK;
+    const struct restore_asked all = { 0 };
     if (!exchanged)
         DR_TRY(exchange(s, err));
-    DR_TRY(
-        restore_mark_write(&s->t, MARK_FINISHED, snapshot->id, &(struct restore_asked){ 0 }, err));
-    DR_TRY(keep_old(s, snapshot->id, result->old, sizeof(result->old), err));
+    DR_TRY(restore_mark_write(&s->t, MARK_FINISHED, id, &all, err));
+    DR_TRY(keep_old(s, id, result->old, sizeof(result->old), err));
     return restore_mark_remove(&s->beside, err);
 }
 
@@ -141,7 +131,16 @@ enum dr_rc restore_swap(struct repo *r, const struct snapshot_info *snapshot,
         return restore_run(r, snapshot, &here, hooks, ret, err);
     here.to = s.beside.path;
     here.verify = !options->dry_run;
-    DR_TRY(run(&s, r, snapshot, &here, hooks, &result, err));
+    bool exchanged = false, made = false;
+    DR_TRY(is_new(&s, s.t.path, snapshot->id, &exchanged, err));
+    DR_TRY(is_new(&s, s.beside.path, snapshot->id, &made, err));
+    made = made || exchanged;
+    if (!made && (!s.beside.exists || s.beside.empty))
+        DR_TRY(check_room(&s, snapshot, err));
+    if (!made)
+        DR_TRY(restore_run(r, snapshot, &here, hooks, &result, err));
+    if (!options->dry_run)
+        DR_TRY(put_in_place(&s, snapshot->id, exchanged, &result, err));
     *ret = result;
     return DR_OK;
 }
