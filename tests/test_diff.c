@@ -90,7 +90,7 @@ static struct diff_totals diff(const struct snapshot_info *a, const struct snaps
     struct diff_totals totals = { 0 };
     DR_CLEANUP(buf_fini) struct buf told = { 0 };
     DR_CLEANUP(repo_close_ptr) struct repo *r = site_open(&site);
-    if (diff_run(r, &(struct diff_sides){ a, b }, &site.hooks, note, &told, &totals, &err) != DR_OK)
+    if (diff_run(r, &(struct diff_wish){ a, b, note, &told }, &site.hooks, &totals, &err) != DR_OK)
         fail_msg("%s", err.msg);
     assert_string_equal(told.data != NULL ? told.data : "", wanted);
     return totals;

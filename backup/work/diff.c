@@ -210,7 +210,8 @@ static enum dr_rc look_inside(struct diff *d, const struct toc_record *a,
     if (a->nhead > 0 && b->nhead > 0)
         same = same && memcmp(a->digest, b->digest, DIGEST_SIZE) == 0;
     else if (a->nhead == 0 && b->nhead == 0)
-        same = same && (ha.data == 0 || memcmp(da, db, (size_t)ha.data) == 0);
+        same = same &&
+               (ha.data == 0 || (da != NULL && db != NULL && memcmp(da, db, (size_t)ha.data) == 0));
     else
         same = false; /* other holes: the number of extents makes a file a large one */
     if (!same)
@@ -249,15 +250,23 @@ static uint64_t size_of(const struct toc_record *rec)
     return rec != NULL && rec->type == '0' ? rec->size : 0;
 }
 
+static char type_of(const struct toc_record *rec)
+{
+    if (rec == NULL)
+        return '\0';
+    return rec->type;
+}
+
 static void give(struct diff *d, enum diff_kind kind, const struct toc_record *a,
                  const struct toc_record *b, unsigned what)
 {
+    DR_ASSERT(a != NULL || b != NULL);
     const struct diff_change change = {
         .kind = kind,
         .path = b != NULL ? b->path : a->path,
         .what = what,
-        .type_before = a != NULL ? a->type : '\0',
-        .type_after = b != NULL ? b->type : '\0',
+        .type_before = type_of(a),
+        .type_after = type_of(b),
         .size_before = size_of(a),
         .size_after = size_of(b),
     };
@@ -328,14 +337,14 @@ static enum dr_rc step(struct diff *d, struct dr_err *err)
     return tell_progress(d, err);
 }
 
-enum dr_rc diff_run(struct repo *r, const struct diff_sides *sides, const struct work_hooks *hooks,
-                    diff_fn *fn, void *arg, struct diff_totals *ret, struct dr_err *err)
+enum dr_rc diff_run(struct repo *r, const struct diff_wish *wish, const struct work_hooks *hooks,
+                    struct diff_totals *ret, struct dr_err *err)
 {
-    DR_CLEANUP(diff_fini) struct diff d = { .hooks = hooks, .fn = fn, .arg = arg };
+    DR_CLEANUP(diff_fini) struct diff d = { .hooks = hooks, .fn = wish->fn, .arg = wish->arg };
     d.progress =
-        (struct work_progress){ .doing = "comparing", .entries_total = sides->after->entries };
-    DR_TRY(reader_open(r, sides->before, hooks, &d.before.reader, err));
-    DR_TRY(reader_open(r, sides->after, hooks, &d.after.reader, err));
+        (struct work_progress){ .doing = "comparing", .entries_total = wish->after->entries };
+    DR_TRY(reader_open(r, wish->before, hooks, &d.before.reader, err));
+    DR_TRY(reader_open(r, wish->after, hooks, &d.after.reader, err));
     d.totals.segments = reader_segment_count(d.after.reader);
     while (!at_end(&d.before) || !at_end(&d.after)) {
         if (!pass_shared(&d))

@@ -46,13 +46,13 @@ struct diff_totals {
 /* The change is borrowed for the call. */
 typedef void diff_fn(void *arg, const struct diff_change *change);
 
-struct diff_sides {
+struct diff_wish {
     const struct snapshot_info *before, *after;
+    diff_fn *fn; /* for each change, in path order */
+    void *arg;
 };
 
-/* fn for each change, in path order. */
-enum dr_rc diff_run(struct repo *r, const struct diff_sides *sides, const struct work_hooks *hooks,
-                    diff_fn *fn, void *arg, struct diff_totals *ret, struct dr_err *err)
-    DR_MUST_USE;
+enum dr_rc diff_run(struct repo *r, const struct diff_wish *wish, const struct work_hooks *hooks,
+                    struct diff_totals *ret, struct dr_err *err) DR_MUST_USE;
 
 #endif

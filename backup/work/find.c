@@ -106,7 +106,7 @@ static void put_in_order(struct finder *f)
         qsort(f->seen, f->seen_count, sizeof(f->seen[0]), by_id);
     f->seen_sorted = f->seen_count;
     if (f->sorted < f->ret->count)
-        qsort(f->ret->matches, f->ret->count, sizeof(f->ret->matches[0]), by_path_and_form);
+        qsort(f->ret->matches, f->ret->count, sizeof(void *), by_path_and_form);
     f->sorted = f->ret->count;
 }
 
@@ -123,13 +123,15 @@ static struct find_match *known(const struct finder *f, struct find_match *like)
     if (f->sorted == 0)
         return NULL;
     struct find_match **at =
-        bsearch(&like, f->ret->matches, f->sorted, sizeof(like), by_path_and_form);
+        bsearch(&like, f->ret->matches, f->sorted, sizeof(void *), by_path_and_form);
     return at != NULL ? *at : NULL;
 }
 
 static bool wanted(const struct finder *f, const struct toc_record *rec)
 {
-    char type = rec->type == '1' ? '0' : rec->type;
+    char type = rec->type, file = '0';
+    if (type == '1')
+        type = file;
     if (f->wish->type != '\0' && f->wish->type != type)
         return false;
     return rec->path_len > 0 && exclude_match(f->pattern, rec->path, rec->type == '5');
@@ -160,12 +162,12 @@ static enum dr_rc take(struct finder *f, struct seen *s, const struct toc_record
         *m = like;
         if (f->ret->count == f->cap) {
             f->cap = f->cap == 0 ? 64 : 2 * f->cap;
-            f->ret->matches = dr_realloc(f->ret->matches, f->cap, sizeof(f->ret->matches[0]));
+            f->ret->matches = dr_realloc(f->ret->matches, f->cap, sizeof(void *));
         }
         f->ret->matches[f->ret->count++] = m;
     }
     note(f, m);
-    s->matches = dr_realloc(s->matches, s->count + 1, sizeof(s->matches[0]));
+    s->matches = dr_realloc(s->matches, s->count + 1, sizeof(void *));
     s->matches[s->count++] = m;
     if (f->ret->count <= FIND_MATCHES_MAX)
         return DR_OK;
@@ -252,6 +254,6 @@ enum dr_rc find_run(struct repo *repo, const struct find_wish *wish, const struc
         DR_TRY(look_at_snapshot(&f, repo, err));
     }
     if (ret->count > 0)
-        qsort(ret->matches, ret->count, sizeof(ret->matches[0]), by_path_and_time);
+        qsort(ret->matches, ret->count, sizeof(void *), by_path_and_time);
     return DR_OK;
 }

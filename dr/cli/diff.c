@@ -113,17 +113,18 @@ static void sum_text(const struct diff_totals *t)
 }
 
 /* Two snapshots of different sources may be compared: a restored copy with its origin, for one. */
-static int compare(struct cli *cli, struct data *d, const struct diff_sides *sides)
+static int compare(struct cli *cli, struct data *d, const struct snapshot_info *before,
+                   const struct snapshot_info *after)
 {
     struct telling t = { .json = cli->json };
+    const struct diff_wish wish = { .before = before, .after = after, .fn = on_change, .arg = &t };
     struct diff_totals totals;
     struct dr_err err;
     struct progress p;
     if (cli->json)
-        printf("{\"after\":\"%s\",\"before\":\"%s\",\"changes\":[", sides->after->id,
-               sides->before->id);
+        printf("{\"after\":\"%s\",\"before\":\"%s\",\"changes\":[", after->id, before->id);
     progress_start(&p, cli, "diff");
-    enum dr_rc rc = diff_run(d->repo, sides, &p.hooks, on_change, &t, &totals, &err);
+    enum dr_rc rc = diff_run(d->repo, &wish, &p.hooks, &totals, &err);
     progress_end(&p);
     if (rc != DR_OK) {
         cli->json = false; /* what was begun on standard output cannot be an object any more */
@@ -147,7 +148,7 @@ static int find_both(struct cli *cli, struct data *d, const char *source)
         repo_find(d->repo, cli->argv[2], source, &after, &err) != DR_OK)
         exit = cli_fail(cli, &err);
     else
-        exit = compare(cli, d, &(struct diff_sides){ &before, &after });
+        exit = compare(cli, d, &before, &after);
     snapshot_info_fini(&before);
     snapshot_info_fini(&after);
     return exit;
