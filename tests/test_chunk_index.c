@@ -688,6 +688,23 @@ static void pack_with_little_life_is_found(void **state)
     uint8_t id[DIGEST_SIZE];
     assert_true(names_parse_pack(first.items[0], id));
     assert_true(pack_names_find(&avoid, id) != PACK_NAMES_NONE);
+
+    /* The next full one does without it, and the one after that writes nothing afresh. */
+    for (int i = 0; i < 2; i++) {
+        struct snapshot snap = { .epoch = 0 };
+        struct restore_result restored = { .files = 0 };
+        char hex[HASH_HEX_SIZE];
+        backup_result_fini(&result);
+        if (backup_run(repo, &wish, &s.hooks, &result, &err) != DR_OK ||
+            repo_load(repo, result.id, NULL, NULL, &snap, &err) != DR_OK)
+            fail_msg("%s", err.msg);
+        assert_false(text_list_has(&snap.packs.lines, hex_encode(id, DIGEST_SIZE, hex)));
+        assert_int_equal(result.stored > LARGE / 2 - 8192, i == 0);
+        snapshot_fini(&snap);
+        assert_int_equal(site_restore(&s, &restored, &err), DR_OK);
+        site_assert_restored(&s);
+        site_clear_target(&s);
+    }
     backup_result_fini(&result);
     snapshot_info_fini(&info);
     repo_close(repo);

@@ -11,6 +11,7 @@
 
 #include "backup/format/path.h"
 #include "backup/work/backup_buckets.h"
+#include "backup/work/backup_forward.h"
 #include "backup/work/backup_links.h"
 #include "backup/work/backup_merge.h"
 #include "backup/work/backup_parent.h"
@@ -425,6 +426,18 @@ static void give_up_parent(struct run *r, const struct dr_err *err)
     r->warned++;
 }
 
+/* A full one leaves packs behind that hold little. Economy: what fails here costs space alone, and if the
+ * snapshot before cannot be read, reading the source finds that out. */
+static void copy_forward(struct run *r)
+{
+    struct dr_err ignored = { 0 };
+    if (!r->has_parent || r->wish->dry_run || strcmp(r->result.kind, "full") != 0)
+        return;
+    enum dr_rc rc =
+        forward_find(r->repo, &r->parent, r->repository.pack_bytes, &r->avoid, &ignored);
+    (void)rc;
+}
+
 static enum dr_rc run_all(struct run *r, struct dr_err *err)
 {
     const struct backup_wish *wish = r->wish;
@@ -441,6 +454,7 @@ static enum dr_rc run_all(struct run *r, struct dr_err *err)
     if (!wish->dry_run)
         DR_TRY(chunk_index_get(r->repo, keys_public(r->keys), &r->index, err));
     DR_TRY(find_parent(r, err));
+    copy_forward(r);
     if (r->keys != NULL)
         warn_if_distrusted(r, repo_config(r->repo), keys_public(r->keys));
     r->warned = r->result.warnings;
