@@ -164,17 +164,3 @@ enum dr_rc merge_run(const struct merge_options *o, struct merge_counts *ret, st
     removed_fini(&m.removed);
     return rc;
 }
-
-enum dr_rc merge_each_row(struct prev *prev,
-                          void (*fn)(void *arg, const uint8_t pack[DIGEST_SIZE],
-                                     const struct toc_piece *row),
-                          void *arg, struct dr_err *err)
-{
-    for (size_t i = 0; i < prev_count(prev); i++) {
-        const struct prev_segment *s = NULL;
-        DR_TRY(prev_segment(prev, i, &s, err));
-        for (size_t k = 0; k < s->toc.piece_count; k++)
-            fn(arg, s->toc.packs[s->toc.pieces[k].pack], &s->toc.pieces[k]);
-    }
-    return DR_OK;
-}

@@ -37,11 +37,4 @@ struct merge_counts { /* of entries, against the snapshot before */
 enum dr_rc merge_run(const struct merge_options *o, struct merge_counts *ret, struct dr_err *err)
     DR_MUST_USE;
 
-/* How many bytes of each old pack the snapshot before still needs: so that a full one can leave
- * those that hold little. fn is called for each row of each segment. */
-enum dr_rc merge_each_row(struct prev *prev,
-                          void (*fn)(void *arg, const uint8_t pack[DIGEST_SIZE],
-                                     const struct toc_piece *row),
-                          void *arg, struct dr_err *err) DR_MUST_USE;
-
 #endif

@@ -134,7 +134,9 @@ static void count_dead(struct making *m)
     }
 }
 
-/* A link that is no longer what it was, or an entry with several names that is written. */
+/* A link that is no longer what it was, or an entry with several names that is written. Symbolic links count:
+ * GNU tar makes them last, from placeholders that it knows by inode, so of two copies of one path it
+ * may take the older; with its bundle cut afresh there is one copy only. */
 static bool touches_links(const struct making *m, const struct part *part)
 {
     const struct toc_record *r = record_of(m, part);
@@ -147,7 +149,7 @@ static bool touches_links(const struct making *m, const struct part *part)
     if (!part_lives(part))
         return false;
     char type = part_type(part);
-    return type == '1' || (type != '5' && part->now.st.nlink > 1);
+    return type == '1' || type == '2' || (type != '5' && part->now.st.nlink > 1);
 }
 
 static void judge_ranges(struct making *m, struct merge_range *ranges)
