@@ -125,6 +125,10 @@ static bool tell_progress(struct run *r)
                                .entries = r->entries_seen };
     if (r->hooks == NULL || r->hooks->progress == NULL)
         return true;
+    if (r->has_parent) /* an estimate; of an incremental most bytes are not read */
+        p.entries_total = r->parent.entries;
+    if (r->has_parent && strcmp(r->result.kind, "full") == 0)
+        p.bytes_total = r->parent.bytes;
     r->progress_ns = clock_boot_ns();
     return r->hooks->progress(r->hooks->arg, &p);
 }
