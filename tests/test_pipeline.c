@@ -196,7 +196,7 @@ static void write_all(struct world *w, unsigned threads, struct snapshot *ret)
                                 .warning = no_warning };
     struct stream *s = NULL;
     assert_int_equal(stream_new(&o, &s, &w->err), DR_OK);
-    struct stream_entry e;
+    struct stream_entry e = { .stored = false };
     for (;;) {
         assert_int_equal(scan_next(scan, &e.entry, &w->err), DR_OK);
         if (e.entry == NULL)
@@ -528,6 +528,27 @@ static void links_to_a_name_that_vanished_are_left_out_too(void **state)
     }
 }
 
+/* The snapshot before has both names: a link that stays must not lead to a name that went. The run
+ * begins again, from a new scan. */
+static void a_stored_name_of_several_that_vanished_begins_the_run_again(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = { 10, 400 << 10 };
+    for (size_t i = 0; i < DR_ARRAY_LEN(sizes); i++) {
+        struct world w;
+        world_init(&w);
+        put_large(&w, "victim", sizes[i]);
+        put(&w, "other", "other");
+        DR_FREE char *first = dr_strf("%s/victim", w.source), *second = dr_strf("%s/w", w.source);
+        assert_int_equal(link(first, second), 0);
+        must_backup(&w);
+        backup_while(&w, vanish, -1, 0);
+        assert_int_equal(w.result.entries, 3);
+        expect_restored_equal(&w);
+        world_fini(&w);
+    }
+}
+
 static int move_directory_openat(int dir, const char *path, int flags, mode_t mode)
 {
     if (strcmp(path, "inner") == 0 && !victim.fired) {
@@ -824,6 +845,7 @@ int main(void)
         cmocka_unit_test(a_large_file_that_became_small_is_stored_as_a_small_one),
         cmocka_unit_test(what_cannot_be_read_becomes_zeros_and_the_rest_is_kept),
         cmocka_unit_test(links_to_a_name_that_vanished_are_left_out_too),
+        cmocka_unit_test(a_stored_name_of_several_that_vanished_begins_the_run_again),
         cmocka_unit_test(a_directory_that_is_moved_away_leaves_a_whole_snapshot),
         cmocka_unit_test(two_backups_of_one_source_at_once_both_stand),
         cmocka_unit_test(a_clock_set_back_an_hour_costs_no_snapshot),

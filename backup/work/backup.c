@@ -471,7 +471,8 @@ static enum dr_rc run_all(struct run *r, struct dr_err *err)
     enum dr_rc rc = attempt(r, err);
     for (int i = 1; i < BUCKETS_ATTEMPTS && rc == DR_E_BUSY; i++)
         rc = attempt(r, err);
-    if (r->has_parent && (rc == DR_E_CORRUPT || rc == DR_E_NOTFOUND)) {
+    bool lost = rc == DR_E_BUSY && r->stream != NULL && stream_totals(r->stream)->lost_names > 0;
+    if (r->has_parent && (rc == DR_E_CORRUPT || rc == DR_E_NOTFOUND || lost)) {
         give_up_parent(r, err);
         rc = attempt(r, err);
     }

@@ -156,7 +156,7 @@ enum dr_rc ring_warn(struct stream *s, const char *path, const char *what, struc
 
 /* An entry went away: links to it must not be stored. */
 enum dr_rc ring_note_dropped(struct stream *s, const char *path, const struct scan_stat *st,
-                             struct dr_err *err) DR_MUST_USE;
+                             bool stored, struct dr_err *err) DR_MUST_USE;
 
 /* In a done(): this segment comes next. Takes over what w owns. */
 enum dr_rc ring_wait_segment(struct stream *s, struct waiting *w, struct dr_err *err) DR_MUST_USE;

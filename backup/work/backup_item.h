@@ -46,6 +46,7 @@ struct item_entry {
     size_t text;             /* offset in strings: of a symbolic link; or 0 */
     struct prev_extra extra;
     enum item_drop drop;
+    bool stored; /* stream_entry */
 };
 
 struct item_piece { /* a piece made by work(), compressed unless it is known already */

@@ -199,7 +199,7 @@ enum dr_rc stream_renew(struct stream *s, const struct prev_segment *p, const st
 {
     for (size_t i = 0; i < parts->count; i++) {
         const struct part *part = &parts->items[i];
-        struct stream_entry e = { &part->now, part->link_to };
+        struct stream_entry e = { &part->now, part->link_to, part->old != PART_NEW };
         if (!part_lives(part))
             continue;
         if (stay && is_large(p, part))
@@ -286,7 +286,7 @@ static bool stays(const struct going *g, const struct part *part)
 
 static enum dr_rc go_on(struct going *g, const struct part *part, struct dr_err *err)
 {
-    struct stream_entry e = { &part->now, part->link_to };
+    struct stream_entry e = { &part->now, part->link_to, part->old != PART_NEW };
     bool recut = g->plan->recut[part->range];
     bool directory = merge_type(part->now.st.mode) == '5';
     if (!part_lives(part))

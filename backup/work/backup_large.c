@@ -224,7 +224,7 @@ static enum dr_rc drop_large(struct stream *s, const struct stream_entry *e, uin
 {
     s->segment->records[record].dropped = true;
     DR_TRY(ring_warn(s, e->entry->path, why, err));
-    return ring_note_dropped(s, e->entry->path, &e->entry->st, err);
+    return ring_note_dropped(s, e->entry->path, &e->entry->st, e->stored, err);
 }
 
 /* What reading found is small: what to read of it. */

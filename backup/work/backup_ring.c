@@ -198,12 +198,18 @@ static void skip_orphans(struct stream *s, struct item *it)
     it->work(s->worker, it);
 }
 
+/* Links read by this run are passed over with it (skip_orphans); of those that stay as they are in the
+ * snapshot before nobody knows here, so the whole attempt is made again, from a new scan. */
 enum dr_rc ring_note_dropped(struct stream *s, const char *path, const struct scan_stat *st,
-                             struct dr_err *err)
+                             bool stored, struct dr_err *err)
 {
     s->totals.dropped++;
     if (st->nlink < 2 || S_ISDIR(st->mode))
         return DR_OK;
+    if (stored) {
+        s->totals.lost_names++;
+        return dr_fail(err, DR_E_BUSY, "a file with several names went away while it was read");
+    }
     if (s->dropped.count == DROPPED_MAX)
         return dr_fail(err, DR_E_TRANSIENT,
                        "too many files with several names went away while they were read");
@@ -241,7 +247,7 @@ enum dr_rc ring_entries_done(struct stream *s, struct item *it, struct dr_err *e
             continue;
         }
         it->segment->records[e->record].dropped = true;
-        DR_TRY(ring_note_dropped(s, item_path(it, e), &e->st, err));
+        DR_TRY(ring_note_dropped(s, item_path(it, e), &e->st, e->stored, err));
     }
     s->totals.read += it->bytes;
     return DR_OK;

@@ -124,6 +124,7 @@ struct item_entry *stream_read(struct stream *s, const struct stream_where *wher
     DR_ASSERT(it->segment == s->segment && it->kind == where->kind);
     struct item_entry *entry = item_add_entry(it, e->entry, e->link_to);
     entry->record = record;
+    entry->stored = e->stored;
     return entry;
 }
 

@@ -42,12 +42,15 @@ struct stream_options {
 struct stream_entry {
     const struct scan_entry *entry;
     const char *link_to; /* first name of its inode: it becomes a hard link; or NULL */
+    bool stored;         /* the snapshot before has this path: links that stay may lead to it */
 };
 
 struct stream_totals {
     uint64_t entries, files, bytes; /* in the snapshot */
     uint64_t read;                  /* bytes of data that were read */
     uint64_t dropped;               /* entries that went away while they were read */
+    uint64_t
+        lost_names; /* of them, stored ones with several names: such a stream fails (DR_E_BUSY) */
 };
 
 /* Threads are started here. The caller frees *ret. */
