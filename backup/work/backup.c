@@ -43,7 +43,6 @@ struct run {
     struct buckets *buckets;
     struct chunk_index *index; /* of earlier runs */
     struct pack_names avoid;   /* condemned */
-    struct pack_names forward; /* of a full one: what lives in them is written afresh */
     uint64_t bytes_read, entries_seen;
     int64_t progress_ns; /* boot time of the last call */
     size_t warned;       /* warnings before the attempt */
@@ -96,7 +95,6 @@ static void run_fini(struct run *r)
     snapshot_info_fini(&r->parent);
     exclude_free(r->exclude);
     pack_names_fini(&r->avoid);
-    pack_names_fini(&r->forward);
     backup_result_fini(&r->result);
 }
 
@@ -378,8 +376,6 @@ static void start_attempt(struct run *r)
     r->packs = packs_new(&po);
     for (size_t i = 0; i < r->avoid.count; i++)
         packs_avoid(r->packs, pack_names_of(&r->avoid, (uint32_t)i));
-    for (size_t i = 0; i < r->forward.count; i++)
-        packs_avoid(r->packs, pack_names_of(&r->forward, (uint32_t)i));
     r->links = links_new(po.state_dir);
     r->owners = owners_new();
 }
@@ -417,8 +413,6 @@ static enum dr_rc find_parent(struct run *r, struct dr_err *err)
                      : strcmp(kind, "config") == 0      ? "config"
                      : strcmp(kind, "incremental") == 0 ? "incremental"
                                                         : "full";
-    if (r->has_parent && strcmp(r->result.kind, "full") == 0)
-        DR_TRY(forward_find(r->repo, &r->parent, r->repository.pack_bytes, &r->forward, err));
     memcpy(r->result.parent, r->parent.id, sizeof r->result.parent);
     return DR_OK;
 }
