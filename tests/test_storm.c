@@ -489,7 +489,7 @@ static void any_snapshot(char ret[SNAPSHOT_ID_MAX])
 
 static struct task any_task(void)
 {
-    static const char *const kinds[] = { "full", "full" };
+    static const char *const kinds[] = { "full", "incremental" };
     static const enum job jobs[] = { JOB_BACKUP, JOB_BACKUP, JOB_PRUNE, JOB_PRUNE, JOB_REPAIR };
     struct task t = { .job = jobs[roll(DR_ARRAY_LEN(jobs))] };
     t.source = (int)roll(SOURCES);
