@@ -19,7 +19,7 @@
 #include "backup/work/merge_rule.h"
 #include "backup/work/prev.h"
 
-enum { PARTS_MAX = 16384, PARTS_NAMES_MAX = 8 << 20, PART_NEW = UINT32_MAX };
+enum { PARTS_MAX = 16384, PARTS_NAMES_MAX = 8 << 20, PART_NEW = INT32_MAX };
 
 enum part_verdict {
     PART_SAME,      /* what is stored stays */
