@@ -105,7 +105,7 @@ static void be_the_hook(char *const argv[], char *const env[], int out)
     if (null > STDERR_FILENO)
         close(null);
     execvpe(argv[0], argv, env);
-    dprintf(STDERR_FILENO, "cannot start '%s': %s\n", argv[0], strerror(errno));
+    dprintf(STDERR_FILENO, "cannot start '%s': %s\n", argv[0], strerrordesc_np(errno));
     _exit(NOT_STARTED);
 }
 
