@@ -23,8 +23,6 @@
 
 enum { TICK_MS = 100, WORDS_MAX = 300, NOT_STARTED = 127 };
 
-extern char **environ;
-
 struct around { /* one backup and what is known of it so far */
     const struct backup_wish *wish;
     const struct work_hooks *hooks;
@@ -95,7 +93,7 @@ static void be_the_hook(char *const argv[], char *const env[], int out)
     sigemptyset(&none);
     for (size_t i = 0; i < DR_ARRAY_LEN(reset); i++)
         signal(reset[i], SIG_DFL);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)pthread_sigmask(SIG_SETMASK, &none, NULL); /* fails only when misused */
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     int null = open("/dev/null", O_RDONLY);
