@@ -150,6 +150,10 @@ if [ $mounted -eq 1 ]; then
     run drctl restore latest --to b/back
     fact "the other one restores" diff -r b/src b/back
 fi
+# Anew: what a bucket holds by now would need no bytes.
+fresh
+head -c 3000000 /dev/urandom >b/src/larger
+give b/src
 limited() (
     ulimit -f 200
     drctl backup
