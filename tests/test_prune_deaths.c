@@ -414,7 +414,7 @@ static void fresh_mess(void)
         DR_CLEANUP(text_list_fini) struct text_list names = { 0 };
         DR_CLEANUP(store_close_ptr) struct store *s = NULL;
         DR_FREE char *url = dr_strf("file://%s.mess", prunes.site.bucket[b]);
-        assert_int_equal(store_open("mess", NULL, url, &s, &prunes.err), DR_OK);
+        assert_int_equal(store_open_url("mess", NULL, url, &s, &prunes.err), DR_OK);
         assert_int_equal(store_list(s, "", &names, &prunes.err), DR_OK);
         assert_int_equal(fs_remove_tree(prunes.site.bucket[b], &prunes.err), DR_OK);
         for (size_t i = 0; i < names.count; i++) {

@@ -46,7 +46,7 @@ static struct store *open_top(void)
     struct dr_err err = { 0 };
     struct store *s = NULL;
     DR_FREE char *url = dr_strf("file://%s", top);
-    assert_int_equal(store_open("eu", "eu-west-1", url, &s, &err), DR_OK);
+    assert_int_equal(store_open_url("eu", "eu-west-1", url, &s, &err), DR_OK);
     return s;
 }
 
@@ -107,11 +107,11 @@ static void missing_directory_is_told_with_a_hint(void **state)
     struct dr_err err = { 0 };
     struct store *s = NULL;
     DR_FREE char *url = dr_strf("file://%s/absent", top);
-    assert_int_equal(store_open("us", NULL, url, &s, &err), DR_E_NOTFOUND);
+    assert_int_equal(store_open_url("us", NULL, url, &s, &err), DR_E_NOTFOUND);
     assert_non_null(strstr(err.msg, "bucket 'us'"));
     assert_non_null(strstr(err.hint, "absent"));
-    assert_int_equal(store_open("us", NULL, "ftp://x/y", &s, &err), DR_E_CONFIG);
-    assert_int_equal(store_open("us", NULL, "file://x/y", &s, &err), DR_E_CONFIG);
+    assert_int_equal(store_open_url("us", NULL, "ftp://x/y", &s, &err), DR_E_CONFIG);
+    assert_int_equal(store_open_url("us", NULL, "file://x/y", &s, &err), DR_E_CONFIG);
     assert_non_null(strstr(err.hint, "three slashes"));
     assert_null(s);
 }

@@ -102,7 +102,7 @@ static void one_of_many_puts_of_a_name_wins(void **state)
     struct dr_err err = { 0 };
     DR_FREE char *url = dr_strf("file://%s", dir);
     DR_CLEANUP(store_close_ptr) struct store *store = NULL;
-    assert_int_equal(store_open("b", "us-east-1", url, &store, &err), DR_OK);
+    assert_int_equal(store_open_url("b", "us-east-1", url, &store, &err), DR_OK);
     struct job jobs[THREADS];
     run_all(jobs, put_all, store);
     int won = 0;

@@ -22,6 +22,7 @@
 #include "dr/base/sys.h"
 
 #define TEMP_PREFIX ".put-"
+#define SWAP_LOCK   ".swap-lock"
 enum { TEMP_NAME_SIZE = sizeof(TEMP_PREFIX) + 32, FOLDER_LEN_MAX = 200, TEMP_TRIES = 8 };
 
 struct dir {
@@ -186,6 +187,8 @@ static enum dr_rc sync_folders(const struct dir *d, const char *name, struct dr_
     }
 }
 
+typedef int move_fn(const struct dir *d, const char *temp, const char *name);
+
 /* File systems without RENAME_NOREPLACE know hard links, which never replace either. */
 static int move_in(const struct dir *d, const char *temp, const char *name)
 {
@@ -197,6 +200,12 @@ static int move_in(const struct dir *d, const char *temp, const char *name)
         return -1;
     (void)sys.unlinkat(d->fd, temp, 0); /* a second name of a good object: swept later */
     return 0;
+}
+
+/* For objects that change. */
+static int replace(const struct dir *d, const char *temp, const char *name)
+{
+    return sys.renameat2(d->fd, temp, d->fd, name, 0);
 }
 
 /* The bytes of an object, not faster than the bucket's pace. */
@@ -215,7 +224,7 @@ static enum dr_rc write_bytes(const struct dir *d, int fd, const char *name, con
 }
 
 static enum dr_rc write_and_move(const struct dir *d, const char *name, const void *data,
-                                 size_t len, struct dr_err *err)
+                                 size_t len, move_fn *move, struct dr_err *err)
 {
     char temp[TEMP_NAME_SIZE];
     DR_CLEANUP(dr_close_fd) int fd = make_temp(d, temp);
@@ -224,7 +233,7 @@ static enum dr_rc write_and_move(const struct dir *d, const char *name, const vo
     enum dr_rc rc = write_bytes(d, fd, name, data, len, err);
     if (rc == DR_OK && sys.fsync(fd) < 0)
         rc = fail_at(&d->base, name, errno, "cannot sync", err);
-    if (rc == DR_OK && move_in(d, temp, name) < 0)
+    if (rc == DR_OK && move(d, temp, name) < 0)
         rc = fail_at(&d->base, name, errno, "cannot put", err);
     if (rc != DR_OK)
         (void)sys.unlinkat(d->fd, temp, 0); /* the next writer sweeps it as well */
@@ -243,7 +252,7 @@ static enum dr_rc dir_put(struct store *s, const char *name, const void *data, s
         rc = fail_at(s, name, EEXIST, "cannot put", err);
     } else {
         DR_TRY(make_folders(d, name, err));
-        rc = write_and_move(d, name, data, len, err);
+        rc = write_and_move(d, name, data, len, move_in, err);
     }
     if (rc != DR_OK && rc != DR_E_EXISTS)
         return rc;
@@ -262,6 +271,62 @@ static enum dr_rc dir_remove(struct store *s, const char *name, struct dr_err *e
             return DR_OK;
         return fail_at(s, name, errno, "cannot remove", err);
     }
+    return sync_folders(d, name, err);
+}
+
+/* -- swap ---------------------------------------------------------------------------------- */
+
+/* All who swap in this bucket, one at a time; closing gives it back. The file stays: removing it
+ * would let two hold two files of one name. */
+static int lock_swaps(const struct dir *d)
+{
+    DR_CLEANUP(dr_close_fd)
+    int fd = sys.openat(d->fd, SWAP_LOCK, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
+    int rc = fd < 0 ? -1 : 0;
+    while (rc == 0 && (rc = flock(fd, LOCK_EX)) < 0 && errno == EINTR)
+        rc = 0;
+    return rc < 0 ? -1 : dr_take_fd(&fd);
+}
+
+static enum dr_rc dir_read_tagged(struct store *s, const char *name, struct buf *out,
+                                  char tag[STORE_TAG_MAX], struct dr_err *err)
+{
+    DR_CLEANUP(dr_close_fd) int fd = -1;
+    uint64_t size = 0;
+    enum dr_rc rc = open_object((const struct dir *)s, name, &fd, &size, err);
+    tag[0] = '\0';
+    if (rc == DR_E_NOTFOUND)
+        return DR_OK;
+    DR_TRY(rc);
+    if (size > STORE_SWAP_MAX)
+        return dr_fail(err, DR_E_CORRUPT, "bucket '%s': object '%s' is too large to change",
+                       s->name, name);
+    char *at = buf_reserve(out, (size_t)size);
+    if (fs_pread_all(fd, name, at, (size_t)size, 0, err) != DR_OK)
+        return dr_context(err, "bucket '%s'", s->name);
+    uint8_t digest[HASH_SIZE];
+    hash_bytes(at, (size_t)size, digest);
+    hex_encode(digest, sizeof(digest), tag);
+    out->len += (size_t)size;
+    out->data[out->len] = '\0';
+    return DR_OK;
+}
+
+static enum dr_rc dir_swap(struct store *s, const char *name, const char *seen_tag,
+                           const void *data, size_t len, struct dr_err *err)
+{
+    const struct dir *d = (const struct dir *)s;
+    DR_CLEANUP(buf_fini) struct buf now = { 0 };
+    char tag[STORE_TAG_MAX];
+    DR_CLEANUP(dr_close_fd) int lock = lock_swaps(d);
+    if (lock < 0)
+        return fail_at(s, name, errno, "cannot lock", err);
+    DR_TRY(dir_read_tagged(s, name, &now, tag, err));
+    if (strcmp(tag, seen_tag) != 0)
+        return dr_fail(err, DR_E_BUSY, "bucket '%s': object '%s' was changed by another", s->name,
+                       name);
+    DR_TRY(make_folders(d, name, err));
+    DR_TRY(write_and_move(d, name, data, len, replace, err));
     return sync_folders(d, name, err);
 }
 
@@ -344,9 +409,7 @@ static void dir_close(struct store *s)
 {
     struct dir *d = (struct dir *)s;
     dr_close_fd(&d->fd);
-    free(s->name);
-    free(s->region);
-    free(s->url);
+    store_fini(s);
     free(d);
 }
 
@@ -356,24 +419,23 @@ static const struct store_ops dir_ops = {
     .head = dir_head,
     .list = dir_list,
     .remove = dir_remove,
+    .read_tagged = dir_read_tagged,
+    .swap = dir_swap,
     .close = dir_close,
 };
 
-enum dr_rc dir_open(const char *name, const char *region, const char *path, struct store **ret,
-                    struct dr_err *err)
+enum dr_rc dir_open(const struct store_options *o, struct store **ret, struct dr_err *err)
 {
+    const char *path = o->url + strlen("file://");
     DR_CLEANUP(dr_close_fd) int fd = sys_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     if (fd < 0) {
-        dr_fail_sys(err, errno, "bucket '%s': cannot open directory '%s'", name, path);
+        dr_fail_sys(err, errno, "bucket '%s': cannot open directory '%s'", o->name, path);
         if (err->rc == DR_E_NOTFOUND)
             return dr_hint(err, "Create or mount the directory %s, or correct its url.", path);
         return err->rc;
     }
     struct dir *d = dr_alloc(1, sizeof(*d));
-    d->base.ops = &dir_ops;
-    d->base.name = dr_strdup(name);
-    d->base.region = dr_strdup(region != NULL ? region : "");
-    d->base.url = dr_strf("file://%s", path);
+    store_init(&d->base, &dir_ops, o);
     d->fd = dr_take_fd(&fd);
     *ret = &d->base;
     return DR_OK;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backup/store/bucket.h"
 #include "backup/work/members.h"
 #include "dr/base/mem.h"
 
@@ -76,7 +77,7 @@ static enum dr_rc open_bucket(const struct config_bucket *c, struct repo *r, boo
 {
     DR_CLEANUP(store_close_ptr) struct store *s = NULL;
     struct repository found;
-    DR_TRY(store_open(c->name, c->region, c->url, &s, err));
+    DR_TRY(bucket_open(r->config, c, NULL, &s, err));
     enum dr_rc rc = read_repository(s, &found, err);
     if (rc == DR_E_NOTFOUND) {
         dr_fail(err, rc,
@@ -159,7 +160,7 @@ static enum dr_rc survey(struct founding *f, size_t at, struct dr_err *err)
     const struct config_bucket *c = &f->config->buckets[at];
     DR_CLEANUP(text_list_fini) struct text_list names = { 0 };
     struct repository found;
-    DR_TRY(store_open(c->name, c->region, c->url, &f->stores[at], err));
+    DR_TRY(bucket_open(f->config, c, NULL, &f->stores[at], err));
     struct store *s = f->stores[at];
     enum dr_rc rc = read_repository(s, &found, err);
     if (rc == DR_E_NOTFOUND) {

@@ -20,6 +20,7 @@
 
 #include "backup/format/names.h"
 #include "backup/format/sealed.h"
+#include "backup/store/bucket.h"
 #include "backup/work/repo.h"
 #include "dr/base/clock.h"
 #include "dr/base/hash.h"
@@ -237,7 +238,7 @@ static void check_bucket(struct doctor *doc, const struct config_bucket *b)
     DR_FREE char *what = dr_strf("bucket %s", b->name);
     DR_CLEANUP(store_close_ptr) struct store *store = NULL;
     struct dr_err err;
-    if (store_open(b->name, b->region, b->url, &store, &err) != DR_OK) {
+    if (bucket_open(doc->config, b, NULL, &store, &err) != DR_OK) {
         say(doc, ERROR, what, err.hint, "%s", cause(b, &err));
         return;
     }

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "backup/store/store.h"
+#include "backup/store/bucket.h"
 #include "dr/base/mem.h"
 
 enum { RECORDS_MAX = 1000000, NUMBER_DIGITS_MAX = 7 };
@@ -39,11 +39,6 @@ static void gather_fini(struct gather *g)
 static char *prefix_of(const char *run)
 {
     return dr_strf("runs/%c%s/", run[0] == 'R' ? 'r' : 'd', run + 1);
-}
-
-static enum dr_rc open_bucket(const struct config_bucket *b, struct store **ret, struct dr_err *err)
-{
-    return store_open(b->name, b->region != NULL ? b->region : "", b->url, ret, err);
 }
 
 /* "runs/r-1/000007-<hash>" below its prefix: number and hash. */
@@ -115,7 +110,7 @@ static void find_failed(struct gather *g)
         DR_CLEANUP(store_close_ptr) struct store *s = NULL;
         DR_CLEANUP(text_list_fini) struct text_list names = { 0 };
         struct dr_err ignored = { 0 };
-        if (open_bucket(&g->c->buckets[i], &s, &ignored) != DR_OK ||
+        if (bucket_open(g->c, &g->c->buckets[i], NULL, &s, &ignored) != DR_OK ||
             store_list(s, first, &names, &ignored) != DR_OK || names.count == 0)
             continue;
         const char *hash = names.items[0] + strlen(first);
@@ -151,7 +146,7 @@ static enum dr_rc take_bucket(struct gather *g, const struct config_bucket *b, s
     DR_FREE char *prefix = prefix_of(g->run);
     if (g->failed != NULL && b->region != NULL && strcmp(b->region, g->failed) == 0)
         return DR_OK;
-    if (open_bucket(b, &s, err) != DR_OK || store_list(s, prefix, &names, err) != DR_OK)
+    if (bucket_open(g->c, b, NULL, &s, err) != DR_OK || store_list(s, prefix, &names, err) != DR_OK)
         return without(g, b->name, err);
     if (names.count > 0)
         text_list_add(&g->from, b->name);
@@ -199,7 +194,7 @@ void gather_ids(const struct config *c, struct text_list *ret)
         DR_CLEANUP(store_close_ptr) struct store *s = NULL;
         DR_CLEANUP(text_list_fini) struct text_list names = { 0 };
         struct dr_err ignored = { 0 };
-        if (open_bucket(&c->buckets[i], &s, &ignored) != DR_OK ||
+        if (bucket_open(c, &c->buckets[i], NULL, &s, &ignored) != DR_OK ||
             store_list(s, "runs/r-", &names, &ignored) != DR_OK)
             continue;
         for (size_t k = 0; k < names.count; k++) {

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "backup/store/store.h"
+#include "backup/store/bucket.h"
 #include "dr/base/clock.h"
 #include "dr/base/mem.h"
 #include "dr/data/time.h"
@@ -155,8 +155,7 @@ static struct store *store_at(struct real_world *w, size_t i, struct dr_err *err
     const struct config_bucket *b = &w->o.config->buckets[i];
     if (w->failed != NULL && b->region != NULL && strcmp(b->region, w->failed) == 0)
         return NULL;
-    if (!w->tried[i] && store_open(b->name, b->region != NULL ? b->region : "", b->url,
-                                   &w->stores[i], err) != DR_OK)
+    if (!w->tried[i] && bucket_open(w->o.config, b, NULL, &w->stores[i], err) != DR_OK)
         w->stores[i] = NULL; /* told when no other bucket takes the record */
     w->tried[i] = w->stores[i] != NULL;
     return w->stores[i];

@@ -106,9 +106,7 @@ static void fault_close(struct store *s)
     struct faultstore *f = (struct faultstore *)s;
     store_close(f->inner);
     pthread_mutex_destroy(&f->lock);
-    free(s->name);
-    free(s->region);
-    free(s->url);
+    store_fini(s);
     free(f);
 }
 

@@ -237,7 +237,7 @@ static void put_everywhere(const struct site *s, const char *name, const struct 
         struct dr_err err = { 0 };
         DR_FREE char *url = dr_strf("file://%s", s->bucket[i]);
         DR_CLEANUP(store_close_ptr) struct store *store = NULL;
-        assert_int_equal(store_open(site_bucket_names[i], NULL, url, &store, &err), DR_OK);
+        assert_int_equal(store_open_url(site_bucket_names[i], NULL, url, &store, &err), DR_OK);
         assert_int_equal(store_put(store, name, bytes->data, bytes->len, &err), DR_OK);
     }
 }

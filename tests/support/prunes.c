@@ -89,7 +89,7 @@ struct store *prunes_open_bucket(int bucket)
 {
     DR_FREE char *url = dr_strf("file://%s", prunes.site.bucket[bucket]);
     struct store *s = NULL;
-    assert_int_equal(store_open(site_bucket_names[bucket], NULL, url, &s, &prunes.err), DR_OK);
+    assert_int_equal(store_open_url(site_bucket_names[bucket], NULL, url, &s, &prunes.err), DR_OK);
     return s;
 }
 

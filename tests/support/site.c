@@ -336,6 +336,6 @@ void site_objects(const struct site *s, int bucket, const char *prefix, struct t
     struct dr_err err = { 0 };
     DR_FREE char *url = dr_strf("file://%s", s->bucket[bucket]);
     DR_CLEANUP(store_close_ptr) struct store *store = NULL;
-    assert_int_equal(store_open(site_bucket_names[bucket], NULL, url, &store, &err), DR_OK);
+    assert_int_equal(store_open_url(site_bucket_names[bucket], NULL, url, &store, &err), DR_OK);
     assert_int_equal(store_list(store, prefix, ret, &err), DR_OK);
 }

@@ -73,14 +73,18 @@ static enum dr_rc spy_remove(struct store *s, const char *name, struct dr_err *e
 static void spy_close(struct store *s)
 {
     store_close(((struct spy *)s)->inner);
-    free(s->name);
-    free(s->region);
-    free(s->url);
+    store_fini(s);
     free(s);
 }
 
-static const struct store_ops spy_ops = { spy_get,  spy_put,    spy_head,
-                                          spy_list, spy_remove, spy_close };
+static const struct store_ops spy_ops = {
+    .get = spy_get,
+    .put = spy_put,
+    .head = spy_head,
+    .list = spy_list,
+    .remove = spy_remove,
+    .close = spy_close,
+};
 
 /* -- the buckets --------------------------------------------------------------------------- */
 

@@ -88,9 +88,7 @@ static enum dr_rc stop_remove(struct store *s, const char *name, struct dr_err *
 static void stop_close(struct store *s)
 {
     store_close(inner_of(s));
-    free(s->name);
-    free(s->region);
-    free(s->url);
+    store_fini(s);
     free(s);
 }
 
