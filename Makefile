@@ -92,6 +92,11 @@ $(O)/test_%: $(O)/tests/test_%.o $(call obj,$(SUPPORT)) $(O)/libdr.a
 	$(say) LINK $@
 	$(Q)$(CC) $(ALL_C) $^ $(LDFLAGS) $(LIBS) -larchive -lcmocka -o $@
 
+# Real S3 regions for shell tests and the demo.
+$(O)/testserver: $(call obj,tests/tools/testserver.c $(SUPPORT)) $(O)/libdr.a
+	$(say) LINK $@
+	$(Q)$(CC) $(ALL_C) $^ $(LDFLAGS) $(LIBS) -larchive -lcmocka -o $@
+
 # The benchmark's own programs: the maker of its data, and the meter.
 BENCH := $(O)/bench_gen $(O)/bench_meter
 
@@ -101,7 +106,7 @@ $(BENCH):
 	$(say) LINK $@
 	$(Q)$(CC) $(ALL_C) $^ $(LDFLAGS) -o $@
 
-units: $(UNITS) $(BENCH)
+units: $(UNITS) $(BENCH) $(O)/testserver
 
 # -- for people --------------------------------------------------------------------------------
 

@@ -1,0 +1,107 @@
+/*
+ * testserver radosgw DIR COUNT: real S3 regions for shell tests and the demo.
+ *
+ * It starts COUNT regions (tests/support/radosgw.h) in DIR/r1, DIR/r2 ..., then takes one command a
+ * line from its standard input and answers each with one line, "ok" or "failed":
+ *
+ *     env                          first the lines to source: S3_1_HTTP='http://127.0.0.1:PORT', S3_1_HTTPS,
+ *                                  S3_1_VIRTUAL, S3_1_CA; S3_OWNER_KEY, S3_OWNER_SECRET, S3_SOURCE_..., S3_GUARD_...
+ *     bucket N NAME plain|versioned|locked
+ *     kill N                       SIGKILL to the front of region N; its objects stay
+ *     again N                      the same front on the same ports
+ *
+ * The first line it says is "ok" when all are up. At the end of its input it stops them and ends, so that
+ * nothing stays behind a shell that dies.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dr/base/text.h"
+#include "tests/support/radosgw.h"
+
+enum { REGIONS_MAX = 8 };
+
+static struct radosgw regions[REGIONS_MAX];
+static unsigned long count;
+
+static bool say(bool good)
+{
+    puts(good ? "ok" : "failed");
+    (void)fflush(stdout); /* who reads it notices */
+    return good;
+}
+
+static bool tell_env(void)
+{
+    const struct radosgw_user *const users[] = { &radosgw_owner, &radosgw_source, &radosgw_guard };
+    static const char *const words[] = { "OWNER", "SOURCE", "GUARD" };
+    for (unsigned long i = 0; i < count; i++) {
+        const struct radosgw *r = &regions[i];
+        printf("S3_%lu_HTTP='%s'\nS3_%lu_HTTPS='%s'\nS3_%lu_VIRTUAL='%s'\nS3_%lu_CA='%s'\n", i + 1,
+               r->http, i + 1, r->https, i + 1, r->virtual_http, i + 1, r->ca);
+    }
+    for (size_t i = 0; i < DR_ARRAY_LEN(users); i++)
+        printf("S3_%s_KEY='%s'\nS3_%s_SECRET='%s'\n", words[i], users[i]->access_key, words[i],
+               users[i]->secret_key);
+    return true;
+}
+
+static bool make_bucket(struct radosgw *r, const char *name, const char *kind)
+{
+    static const char *const kinds[] = { "plain", "versioned", "locked" };
+    for (size_t i = 0; i < DR_ARRAY_LEN(kinds); i++) {
+        if (strcmp(kind, kinds[i]) == 0)
+            return radosgw_make_bucket(r, name, (enum radosgw_bucket)i);
+    }
+    return false;
+}
+
+static bool obey(char *line)
+{
+    char *rest = NULL;
+    const char *verb = strtok_r(line, " \n", &rest);
+    const char *number = strtok_r(NULL, " \n", &rest);
+    if (verb == NULL)
+        return false;
+    if (strcmp(verb, "env") == 0)
+        return tell_env();
+    unsigned long n = number != NULL ? strtoul(number, NULL, 10) : 0;
+    if (n < 1 || n > count)
+        return false;
+    struct radosgw *r = &regions[n - 1];
+    if (strcmp(verb, "bucket") == 0) {
+        const char *name = strtok_r(NULL, " \n", &rest);
+        const char *kind = strtok_r(NULL, " \n", &rest);
+        return name != NULL && kind != NULL && make_bucket(r, name, kind);
+    }
+    if (strcmp(verb, "kill") == 0) {
+        radosgw_kill(r);
+        return true;
+    }
+    return strcmp(verb, "again") == 0 && radosgw_again(r);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 4 || strcmp(argv[1], "radosgw") != 0) {
+        fputs("usage: testserver radosgw DIR COUNT\n", stderr);
+        return 2;
+    }
+    unsigned long wanted = strtoul(argv[3], NULL, 10);
+    bool up = wanted >= 1 && wanted <= REGIONS_MAX;
+    while (up && count < wanted) {
+        char name[16];
+        snprintf(name, sizeof(name), "r%lu", count + 1);
+        up = radosgw_start(&regions[count], argv[2], name);
+        count += up;
+    }
+    char line[512];
+    if (say(up)) {
+        while (fgets(line, sizeof(line), stdin) != NULL)
+            say(obey(line));
+    }
+    for (unsigned long i = 0; i < count; i++)
+        radosgw_stop(&regions[i]);
+    return up ? 0 : 1;
+}
