@@ -10,6 +10,7 @@
 
 #include "dr/base/mem.h"
 #include "dr/config/load.h"
+#include "dr/config/s3_url.h"
 
 /* ---- words that must be defined --------------------------------------------------------------- */
 
@@ -124,38 +125,6 @@ static void check_refs(struct reader *r, struct yaml_node *root, const struct lo
 
 /* ---- buckets ----------------------------------------------------------------------------------- */
 
-static const char *const schemes[] = { "file", "s3", "exec" };
-
-bool config_check_url(struct reader *r, struct yaml_node *node)
-{
-    const char *url = node->text;
-    size_t len = strcspn(url, ":");
-    DR_FREE char *scheme = dr_memdup(url, len);
-    bool known = false;
-    for (size_t i = 0; i < DR_ARRAY_LEN(schemes); i++)
-        known = known || (strcmp(schemes[i], scheme) == 0 && url[len] == ':');
-    if (!known) {
-        reader_error(r, node, "url", "'%s' is not the url of a bucket", url);
-        if (url[0] == '/')
-            diag_hint(r->d, "write \"file://%s\"", url);
-        else if (url[len] != ':' || !reader_hint_near(r, scheme, schemes, DR_ARRAY_LEN(schemes)))
-            diag_hint(r->d, "write \"file:///DIRECTORY\"");
-        return false;
-    }
-    if (strcmp(scheme, "file") != 0) {
-        reader_error(r, node, "not-available", "%s: buckets are not available in this version",
-                     scheme);
-        diag_hint(r->d, "a directory is: \"file:///DIRECTORY\"");
-        return false;
-    }
-    if (!text_starts(url, "file:///") || strlen(url) < sizeof("file:///")) {
-        reader_error(r, node, "url", "'%s' does not name a directory from the root", url);
-        diag_hint(r->d, "write \"file:///DIRECTORY\", with three slashes");
-        return false;
-    }
-    return true;
-}
-
 /* Is 'inner' the directory 'outer' or below it? */
 static bool lies_in(const char *inner, const char *outer)
 {
@@ -165,23 +134,42 @@ static bool lies_in(const char *inner, const char *outer)
     return strncmp(inner, outer, len) == 0 && (inner[len] == '/' || inner[len] == '\0');
 }
 
+/* Would what is put into one be seen in the other? */
+static bool is_one_place(const char *a, const char *b)
+{
+    struct s3_url x, y;
+    struct dr_err ignored = { 0 };
+    if (strcmp(a, b) == 0)
+        return true;
+    if (s3_url_parse(a, &x, &ignored) != DR_OK)
+        return false;
+    bool one = false;
+    if (s3_url_parse(b, &y, &ignored) == DR_OK) {
+        one = s3_url_overlap(&x, &y);
+        s3_url_fini(&y);
+    }
+    s3_url_fini(&x);
+    return one;
+}
+
 static void check_bucket(struct reader *r, struct yaml_node *list, size_t index,
                          const struct loaded *l)
 {
     const struct config *c = &l->config;
     const struct config_bucket *b = &c->buckets[index];
     struct yaml_node *url = reader_value(list->items[index], "url");
-    if (url == NULL || b->url == NULL || !text_starts(b->url, "file://"))
+    if (url == NULL || b->url == NULL)
         return;
     for (size_t i = 0; i < index; i++)
-        if (c->buckets[i].url != NULL && strcmp(c->buckets[i].url, b->url) == 0) {
+        if (c->buckets[i].url != NULL && is_one_place(c->buckets[i].url, b->url)) {
             reader_error(r, url, "same-bucket", "bucket '%s' is the same place as '%s'",
                          b->name != NULL ? b->name : "", c->buckets[i].name);
             diag_hint(r->d, "two copies in one place are one copy");
             return;
         }
     for (size_t i = 0; i < c->source_count; i++)
-        if (c->sources[i].path != NULL && lies_in(b->url + 7, c->sources[i].path)) {
+        if (c->sources[i].path != NULL && text_starts(b->url, "file://") &&
+            lies_in(b->url + strlen("file://"), c->sources[i].path)) {
             reader_error(r, url, "bucket-in-source", "bucket '%s' lies inside of source '%s'",
                          b->name != NULL ? b->name : "",
                          c->sources[i].name != NULL ? c->sources[i].name : "");
@@ -251,7 +239,11 @@ static void bucket_from(struct reader *r, struct yaml_node *node, struct loaded 
     const char *region = region_in(l, text);
     const char *guess = c->primary_region != NULL ? c->primary_region : "local";
     char *name = bucket_name(c, region != NULL ? region : text);
-    bool usable = text_starts(url, "file:///") && url[8] != '\0';
+    struct s3_url s3 = { 0 };
+    struct dr_err ignored = { 0 };
+    bool usable = (text_starts(url, "file:///") && url[8] != '\0') ||
+                  s3_url_parse(url, &s3, &ignored) == DR_OK;
+    s3_url_fini(&s3);
     reader_warning(
         r, node, "no-buckets", "storage location '%s' becomes bucket '%s' in region %s%s", text,
         name, region != NULL ? region : guess, usable ? "" : ", which this version cannot open");
@@ -259,7 +251,10 @@ static void bucket_from(struct reader *r, struct yaml_node *node, struct loaded 
               usable ? url : "file:///DIRECTORY", region != NULL ? region : guess);
     c->buckets = dr_realloc(c->buckets, c->bucket_count + 1, sizeof(*c->buckets));
     c->buckets[c->bucket_count++] = (struct config_bucket){
-        name, url, dr_strdup(region != NULL ? region : guess), { node->line, node->col }
+        .name = name,
+        .url = url,
+        .region = dr_strdup(region != NULL ? region : guess),
+        .at = { node->line, node->col },
     };
 }
 

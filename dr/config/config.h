@@ -18,7 +18,7 @@
  *
  *     health[].interval, .timeout also have defaults in disaster_recovery.monitoring.health_checks
  *
- * A key that this version reads but does not use (notify, credentials ...) is checked like all
+ * A key that this version reads but does not use (notify ...) is checked like all
  * others and told as a warning, so that nobody relies on what does not happen. What would be
  * dangerous to ignore (another lease driver, a bucket that cannot be opened) is an error.
  *
@@ -85,11 +85,30 @@ struct config_source {
     struct config_place at;
 };
 
+/* Where the keys of a bucket come from. kind NULL: not said, the first of the places that AWS's own
+ * tools look at. Names of secrets, never their values. */
+struct config_credentials {
+    char *kind;                                    /* "keys" "profile" "environment" "container"
+                                                      "instance", or NULL */
+    char *profile;                                 /* of kind profile */
+    char *access_key, *secret_key, *session_token; /* of kind keys; the token may be NULL */
+};
+
+struct config_lock { /* what is put cannot be removed for so long, by nobody */
+    int64_t ms;      /* 0: no lock */
+    char *mode;      /* "compliance" (default) or "governance"; NULL: no lock */
+};
+
 /* A place for snapshots. All snapshots go to all buckets. */
 struct config_bucket {
     char *name;   /* unique */
-    char *url;    /* file:///DIRECTORY; of a storage location alone: as written there */
+    char *url;    /* file:///DIRECTORY, s3://BUCKET (s3_url.h), exec:///PROGRAM; of a storage
+                     location alone: as written there */
     char *region; /* declared lost together with it */
+    struct config_credentials credentials;
+    struct config_credentials guard; /* of who may delete and extend locks; kind NULL: as above */
+    char *ca;                        /* file of trusted certificates, or NULL: the system's */
+    struct config_lock lock;
     struct config_place at;
 };
 

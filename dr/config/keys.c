@@ -421,34 +421,6 @@ static const struct config_block source = {
     .finish = finish_source,
 };
 
-static void finish_bucket(struct reader *r, struct yaml_node *map, void *out)
-{
-    struct yaml_node *url = reader_value(map, "url");
-    if (((struct config_bucket *)out)->url != NULL && url != NULL)
-        (void)config_check_url(r, url); /* told there */
-}
-
-static const struct config_key bucket_keys[] = {
-    { "name", KEY_NAME, .required = true, AT(config_bucket, name) },
-    { "url", KEY_TEXT, .required = true, AT(config_bucket, url) },
-    { "region", KEY_REGION, .required = true, AT(config_bucket, region) },
-    { "credentials", KEY_SECRET, .to = KEY_NOWHERE,
-      .later = "are not used in this version: a directory is opened as the user who runs drctl" },
-    { "ca", KEY_PATH, .to = KEY_NOWHERE,
-      .later = "is not used in this version: a directory has no certificate" },
-    { "lock", KEY_DURATION, .to = KEY_NOWHERE,
-      .later = "has no effect in this version: a directory cannot lock its objects" },
-    { .name = NULL },
-};
-static const struct config_block bucket = {
-    "a bucket",
-    bucket_keys,
-    sizeof(struct config_bucket),
-    offsetof(struct config_bucket, at),
-    .name_to = offsetof(struct config_bucket, name),
-    .finish = finish_bucket,
-};
-
 static void read_from(struct reader *r, struct yaml_node *key, struct yaml_node *value, void *out)
 {
     (void)out;
@@ -733,7 +705,8 @@ static const struct config_key file_keys[] = {
     { "disaster_recovery", KEY_BLOCK, .to = KEY_NOWHERE, .block = &disaster },
     { "sites", KEY_ROWS, ROWS(config.sites, config.site_count), .block = &site },
     { "sources", KEY_ROWS, ROWS(config.sources, config.source_count), .block = &source },
-    { "buckets", KEY_ROWS, ROWS(config.buckets, config.bucket_count), .block = &bucket },
+    { "buckets", KEY_ROWS, ROWS(config.buckets, config.bucket_count),
+      .block = &config_bucket_block },
     { "health", KEY_ROWS, ROWS(config.probes, config.probe_count), .block = &probe },
     { "coordination", KEY_BLOCK, .to = KEY_NOWHERE, .block = &coordination },
     { "notify", KEY_OWN, .to = KEY_NOWHERE, .read = read_notify,
