@@ -1,5 +1,5 @@
 /*
- * Repair, one snapshot and one bucket at a time: set union, no look at the source.
+ * Repair: one snapshot and one bucket at a time for prune, and the order of a whole run.
  */
 #include "backup/work/repair.h"
 
@@ -7,7 +7,12 @@
 
 #include "backup/work/fetch.h"
 #include "backup/work/gc.h"
+#include "backup/work/repair_work.h"
+#include "backup/work/suspects.h"
+#include "dr/base/clock.h"
 #include "dr/base/mem.h"
+
+enum { PUT_TRIES = 3, PROGRESS_MS = 100 };
 
 /* Whole and right, or not at all. */
 static enum dr_rc get_pack(struct store *s, const char *name, const uint8_t id[DIGEST_SIZE],
@@ -124,5 +129,150 @@ enum dr_rc repair_snapshot(struct repo *r, const char *id, size_t from, size_t t
             return rc;
     }
     *ret = result;
+    return DR_OK;
+}
+
+/* -- a whole run --------------------------------------------------------------------------- */
+
+void repair_report_fini(struct repair_report *r)
+{
+    for (size_t i = 0; i < r->damage_count; i++) {
+        free(r->damage[i].object);
+        free(r->damage[i].why);
+        text_list_fini(&r->damage[i].files);
+    }
+    free(r->damage);
+    free(r->buckets);
+    *r = (struct repair_report){ 0 };
+}
+
+static void repair_fini(struct repair *r)
+{
+    for (size_t i = 0; i < r->count && r->holds != NULL; i++)
+        holding_fini(&r->holds[i]);
+    free(r->holds);
+    free(r->ends);
+    text_list_fini(&r->expired);
+    text_list_fini(&r->suspects);
+    text_list_fini(&r->looked);
+    snapshot_list_fini(&r->list);
+    pack_names_fini(&r->needed);
+    pack_names_fini(&r->lost);
+    repair_report_fini(&r->report);
+}
+
+void repair_warn(const struct repair *r, const char *line)
+{
+    if (r->hooks != NULL && r->hooks->warning != NULL)
+        r->hooks->warning(r->hooks->arg, line);
+}
+
+enum dr_rc repair_tell(struct repair *r, struct dr_err *err)
+{
+    int64_t now = clock_boot_ms();
+    if (r->hooks == NULL || r->hooks->progress == NULL || now - r->told_ms < PROGRESS_MS)
+        return DR_OK;
+    r->told_ms = now;
+    if (!r->hooks->progress(r->hooks->arg, &r->progress))
+        return dr_fail(err, DR_E_CANCELLED, "the repair was stopped; the next one goes on");
+    return DR_OK;
+}
+
+bool repair_writes(const struct repair *r, size_t i)
+{
+    return r->holds[i].writes && !r->report.buckets[i].failed;
+}
+
+void repair_drop(struct repair *r, size_t i, const struct dr_err *why)
+{
+    struct repair_bucket *b = &r->report.buckets[i];
+    if (!b->failed)
+        b->why = *why;
+    b->failed = true;
+    r->incomplete = true;
+}
+
+static bool may_repeat(enum dr_rc rc)
+{
+    return rc == DR_E_TRANSIENT || rc == DR_E_TIMEOUT || rc == DR_E_UNKNOWN || rc == DR_E_BUSY;
+}
+
+enum dr_rc repair_put(struct store *s, const char *name, const void *data, size_t len,
+                      bool *ret_new, struct dr_err *err)
+{
+    enum dr_rc rc = DR_E_UNKNOWN;
+    bool sent = false; /* an earlier try may have landed: then it exists by our doing */
+    for (int i = 0; i < PUT_TRIES && may_repeat(rc); i++) {
+        sent = i > 0;
+        rc = store_put(s, name, data, len, err);
+    }
+    if (ret_new != NULL)
+        *ret_new = rc == DR_OK || (rc == DR_E_EXISTS && sent);
+    return rc == DR_E_EXISTS ? DR_OK : rc;
+}
+
+void repair_suspect(struct repair *r, size_t i, const char *name)
+{
+    DR_FREE char *line = suspects_line(r->report.buckets[i].name, name);
+    text_list_add(&r->suspects, line);
+}
+
+static enum dr_rc check_bucket(struct repair *r, const char *name, struct dr_err *err)
+{
+    for (size_t i = 0; name != NULL && i < r->count; i++) {
+        const struct repo_bucket *b = repo_bucket(r->repo, i);
+        if (strcmp(b->config->name, name) != 0)
+            continue;
+        if (b->store != NULL)
+            return DR_OK;
+        *err = b->error;
+        return b->dark ? dr_fail(err, DR_E_REFUSED, "bucket '%s' is in a dark region", name)
+                       : err->rc;
+    }
+    if (name == NULL)
+        return DR_OK;
+    return dr_fail(err, DR_E_USAGE, "no bucket '%s' in the configuration", name);
+}
+
+static enum dr_rc begin(struct repair *r, struct dr_err *err)
+{
+    const struct repair_wish *w = r->wish;
+    if (r->count > REPAIR_BUCKETS_MAX)
+        return dr_fail(err, DR_E_CONFIG, "more than %d buckets", REPAIR_BUCKETS_MAX);
+    r->holds = dr_alloc(r->count + 1, sizeof(r->holds[0]));
+    r->report.buckets = dr_alloc(r->count + 1, sizeof(r->report.buckets[0]));
+    r->report.bucket_count = r->count;
+    for (size_t i = 0; i < r->count; i++) {
+        const struct repo_bucket *b = repo_bucket(r->repo, i);
+        const char *name = b->config->name;
+        r->report.buckets[i].name = name;
+        r->holds[i].store = b->store;
+        r->holds[i].reads = w->from == NULL || strcmp(w->from, name) == 0;
+        r->holds[i].writes = w->to == NULL || strcmp(w->to, name) == 0;
+        if (b->store == NULL && !b->dark)
+            repair_drop(r, i, &b->error);
+    }
+    DR_TRY(check_bucket(r, w->from, err));
+    return check_bucket(r, w->to, err);
+}
+
+enum dr_rc repair_run(struct repo *repo, const struct repair_wish *wish,
+                      const struct work_hooks *hooks, struct repair_report *ret, struct dr_err *err)
+{
+    DR_CLEANUP(repair_fini)
+    struct repair r = {
+        .repo = repo, .wish = wish, .hooks = hooks, .count = repo_bucket_count(repo)
+    };
+    r.progress.doing = "repairing";
+    DR_TRY(begin(&r, err));
+    r.incomplete = false; /* a bucket that is closed lacks nothing that we would put */
+    DR_TRY(repair_even_lists(&r, err));
+    DR_TRY(repair_look(&r, err));
+    DR_TRY(repair_copy(&r, err));
+    DR_TRY(repair_heal(&r, err));
+    if (!wish->dry_run)
+        suspects_drop(repo_config(repo)->state_dir, &r.looked);
+    *ret = r.report;
+    r.report = (struct repair_report){ 0 };
     return DR_OK;
 }
