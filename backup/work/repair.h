@@ -43,11 +43,12 @@ enum dr_rc repair_snapshot(struct repo *r, const char *id, size_t from, size_t t
 enum { REPAIR_BUCKETS_MAX = 64, REPAIR_FILES_MAX = 20 };
 
 struct repair_wish { /* zero: everything everywhere, in the caller's thread */
-    const char *from, *to; /* names of open buckets: only out of this one, only into that one; or NULL */
-    const char *snapshot;  /* the id of one, or NULL: all */
-    bool data;             /* read every pack first: all damage is found */
-    bool dry_run;          /* nothing is written; the result says what would be */
-    unsigned threads;      /* copies at once; 0: none beside the caller, all calls in one order */
+    const char *from,
+        *to; /* names of open buckets: only out of this one, only into that one; or NULL */
+    const char *snapshot; /* the id of one, or NULL: all */
+    bool data;            /* read every pack first: all damage is found */
+    bool dry_run;         /* nothing is written; the result says what would be */
+    unsigned threads;     /* copies at once; 0: none beside the caller, all calls in one order */
 };
 
 struct repair_bucket {
@@ -64,11 +65,12 @@ struct repair_bucket {
 
 struct repair_damage { /* one object that is not right in one bucket */
     const char *bucket;
-    char *object;           /* owned */
-    bool healed;            /* or, in a dry run, could be */
-    struct text_list files; /* "SNAPSHOT: path" of what lies in the damaged bytes, the first of them ... */
-    size_t more;            /* ... and how many else */
-    char *why;              /* of one that stays; owned, or NULL */
+    char *object; /* owned */
+    bool healed;  /* or, in a dry run, could be */
+    struct text_list
+        files;   /* "SNAPSHOT: path" of what lies in the damaged bytes, the first of them ... */
+    size_t more; /* ... and how many else */
+    char *why;   /* of one that stays; owned, or NULL */
 };
 
 struct repair_report {
@@ -85,7 +87,7 @@ void repair_report_fini(struct repair_report *r);
 /* DR_E_NOTFOUND, DR_E_USAGE: no such bucket or snapshot. DR_E_CANCELLED by the hooks. What one bucket
  * refuses is in the report and no failure. */
 enum dr_rc repair_run(struct repo *r, const struct repair_wish *wish,
-                      const struct work_hooks *hooks, struct repair_report *ret,
-                      struct dr_err *err) DR_MUST_USE;
+                      const struct work_hooks *hooks, struct repair_report *ret, struct dr_err *err)
+    DR_MUST_USE;
 
 #endif

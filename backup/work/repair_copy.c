@@ -17,8 +17,9 @@ struct copy { /* one pack; the worker's until it is taken back */
     uint64_t from, to; /* masks */
     bool have;         /* a whole copy was found */
     uint64_t size;
-    uint64_t done, there, bad, failed; /* masks: put; was there meanwhile; damaged source; failed target */
-    struct dr_err why;                 /* of the first that failed, or why there is no copy */
+    uint64_t done, there, bad,
+        failed;        /* masks: put; was there meanwhile; damaged source; failed target */
+    struct dr_err why; /* of the first that failed, or why there is no copy */
 };
 
 /* -- in a worker --------------------------------------------------------------------------- */

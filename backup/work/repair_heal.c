@@ -52,7 +52,8 @@ static void add_file(struct repair_damage *d, const char *snapshot, const struct
         return;
     }
     buf_addf(&line, "%s: ", snapshot);
-    text_add_printable(&line, rec->path_len > 0 ? rec->path : ".", rec->path_len > 0 ? rec->path_len : 1);
+    text_add_printable(&line, rec->path_len > 0 ? rec->path : ".",
+                       rec->path_len > 0 ? rec->path_len : 1);
     text_list_add(&d->files, line.data);
 }
 
@@ -95,8 +96,7 @@ static void name_files(struct repair *r, const struct bytes *b, struct repair_da
         DR_CLEANUP(reader_close_ptr) struct reader *reader = NULL;
         struct work_hooks quiet = { 0 };
         struct dr_err why = { .rc = DR_OK };
-        if (info->state == SNAPSHOT_REFUSED ||
-            repair_packs_of(r, info, &packs, &why) != DR_OK ||
+        if (info->state == SNAPSHOT_REFUSED || repair_packs_of(r, info, &packs, &why) != DR_OK ||
             pack_names_find(&packs, b->id) == PACK_NAMES_NONE ||
             reader_open(r->repo, info, &quiet, &reader, &why) != DR_OK)
             continue;

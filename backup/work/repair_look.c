@@ -221,8 +221,8 @@ enum dr_rc repair_packs_of(struct repair *r, const struct snapshot_info *info,
     for (size_t i = 0; i < lines.count; i++) {
         uint8_t id[DIGEST_SIZE];
         if (!hex_decode(lines.items[i], strlen(lines.items[i]), id, DIGEST_SIZE))
-            return dr_fail(err, DR_E_CORRUPT, "snapshot '%s': a list of packs holds what is no pack",
-                           info->id);
+            return dr_fail(err, DR_E_CORRUPT,
+                           "snapshot '%s': a list of packs holds what is no pack", info->id);
         (void)pack_names_add(ret, id);
     }
     return DR_OK;

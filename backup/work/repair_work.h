@@ -19,10 +19,10 @@
 
 struct holding { /* what one bucket has */
     struct store *store;
-    bool open;                  /* it could be opened and listed */
-    bool reads, writes;         /* as the wish allows */
-    struct pack_names packs;    /* also those that were copied into it meanwhile */
-    uint64_t *sizes;            /* of them, by number; owned */
+    bool open;               /* it could be opened and listed */
+    bool reads, writes;      /* as the wish allows */
+    struct pack_names packs; /* also those that were copied into it meanwhile */
+    uint64_t *sizes;         /* of them, by number; owned */
     uint32_t size_cap;
     struct text_list snapshots; /* names of objects, sorted */
     struct text_list lists;     /* gc/ members/ pins/ proofs/, sorted */
@@ -34,14 +34,14 @@ struct repair {
     const struct work_hooks *hooks;
     struct holding *holds; /* owned; one for each bucket of the configuration */
     size_t count;
-    struct text_list expired;   /* ids in gc lists that stand in some buckets only */
-    struct snapshot_list list;  /* newest last */
-    struct pack_names needed;   /* packs of all, those of the newest first */
-    uint32_t *ends;             /* needed.count after each snapshot; owned, as list.items */
-    struct pack_names lost;     /* whole in no bucket */
-    struct text_list suspects;  /* "BUCKET NAME" */
-    struct text_list looked;    /* those that got their second look */
-    bool incomplete;            /* some pack could not be brought where it belongs */
+    struct text_list expired;  /* ids in gc lists that stand in some buckets only */
+    struct snapshot_list list; /* newest last */
+    struct pack_names needed;  /* packs of all, those of the newest first */
+    uint32_t *ends;            /* needed.count after each snapshot; owned, as list.items */
+    struct pack_names lost;    /* whole in no bucket */
+    struct text_list suspects; /* "BUCKET NAME" */
+    struct text_list looked;   /* those that got their second look */
+    bool incomplete;           /* some pack could not be brought where it belongs */
     struct repair_report report;
     struct work_progress progress;
     int64_t told_ms;

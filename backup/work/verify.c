@@ -12,6 +12,7 @@
 #include "backup/format/wire.h"
 #include "backup/work/chunk_table.h"
 #include "backup/work/reader.h"
+#include "backup/work/suspects.h"
 #include "dr/base/clock.h"
 #include "dr/base/mem.h"
 
@@ -23,6 +24,7 @@ struct verify {
     bool data;
     struct verify_result result;
     struct text_list packs;    /* names of the packs all snapshots need, sorted */
+    struct text_list suspects; /* damaged: for repair's second look */
     struct chunk_table *right; /* pieces that were read, by place and digest */
     struct hash *hash;
     struct buf part;
@@ -33,6 +35,7 @@ struct verify {
 static void verify_fini(struct verify *v)
 {
     text_list_fini(&v->packs);
+    text_list_fini(&v->suspects);
     chunk_table_free(v->right);
     hash_free(v->hash);
     buf_fini(&v->part);
@@ -141,6 +144,8 @@ static enum dr_rc look_everywhere(struct verify *v, const char *name, look_fn *l
             DR_FREE char *line = dr_strf("bucket '%s': object '%s' is missing", s->name, name);
             warn(v, line);
         } else {
+            DR_FREE char *suspect = suspects_line(s->name, name);
+            text_list_add(&v->suspects, suspect);
             v->result.damaged++;
             warn(v, why.msg);
         }
@@ -355,6 +360,7 @@ enum dr_rc verify_run(struct repo *r, const char *source, bool data, const struc
         if (i == 0 || strcmp(v.packs.items[i], v.packs.items[i - 1]) != 0)
             DR_TRY(look_everywhere(&v, v.packs.items[i], look_at_pack, err));
     }
+    suspects_add(repo_config(r)->state_dir, &v.suspects);
     *ret = v.result;
     return DR_OK;
 }

@@ -26,6 +26,7 @@ const struct cli_verb *const cli_verbs[] = {
     &verb_pin,
     &verb_plan,
     &verb_prune,
+    &verb_repair,
     &verb_report,
     &verb_restore,
     &verb_runs,

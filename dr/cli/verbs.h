@@ -28,6 +28,7 @@ extern const struct cli_verb verb_ls;
 extern const struct cli_verb verb_pin;
 extern const struct cli_verb verb_plan;
 extern const struct cli_verb verb_prune;
+extern const struct cli_verb verb_repair;
 extern const struct cli_verb verb_report;
 extern const struct cli_verb verb_restore;
 extern const struct cli_verb verb_runs;
