@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
@@ -30,7 +31,7 @@ struct rule {
 struct gate {
     struct rule *rules;
     size_t count;
-    unsigned refused;
+    atomic_uint refused; /* connects are made by several threads */
 };
 
 struct gate *gate_new(void)

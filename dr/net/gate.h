@@ -11,7 +11,7 @@
  *     gate_dark(g, "us-east-1", "127.0.0.1:8081");    that port only
  *     gate_dark(g, "us-east-1", "us.example.com");    that name, as it is written in a URL
  *
- * A NULL gate lets everything through. What cannot be enforced here are the connects of other
+ * A NULL gate lets everything through. Any thread may ask, once all that is dark has been said. What cannot be enforced here are the connects of other
  * programs: a command that a plan runs has its own sockets.
  */
 #ifndef DR_NET_GATE_H

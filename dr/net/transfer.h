@@ -42,7 +42,8 @@ struct transfer_options {
     int64_t lookup_ms;     /* for the name service, where addresses are remembered; 0: 3 s */
     /* How transfer_pause() waits, for tests; NULL: it really waits. */
     void (*pause)(int64_t ms);
-    /* Asked by waiting callers every now and then, by any thread; or NULL. */
+    /* Asked every now and then while callers wait, by the engine's thread or by any of theirs: true ends
+     * all calls under way. Or NULL. */
     bool (*cancelled)(void *arg);
     void *arg;
 };
