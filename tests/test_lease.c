@@ -131,8 +131,11 @@ static void a_holder_that_slept_past_hold_does_not_wake_into_its_lease(void **st
     (void)state;
     struct dr_err err = { 0 };
     DR_CLEANUP(lease_free_ptr) struct lease *a = acquire("a", "us");
-    now_ms += 20000;
+    now_ms += 20000 + 70;
     assert_int_equal(lease_renew(a, &err), DR_E_REFUSED);
+    assert_non_null(strstr(err.msg, "could not be renewed for 20070 ms, 70 ms too long"));
+    assert_non_null(strstr(err.msg, "nobody else"));
+    assert_int_equal(lease_renew(a, &err), DR_E_REFUSED); /* for good */
 }
 
 static void two_processes_of_one_name_are_two(void **state)

@@ -229,12 +229,21 @@ enum dr_rc lease_renew(struct lease *l, struct dr_err *err)
         char seen[LEASE_NONCE_MAX];
         int64_t before_ms = clock_boot_ms();
         DR_TRY(lease_file_read(l->place.path, l->key, &r, err));
-        if (!is_ours(l, &r) || lease_left_ms(l) <= 0) {
+        int64_t late_ms = -lease_left_ms(l);
+        if (!is_ours(l, &r)) {
             l->believed_ms = 0;
             return dr_fail(err, DR_E_REFUSED,
                            "lease '%s' is lost: %s has it (epoch %" PRId64 ", ours was %" PRId64
                            ")",
                            l->key, r.holder[0] != '\0' ? r.holder : "nobody", r.epoch, l->epoch);
+        }
+        if (late_ms >= 0) {
+            (void)dr_fail(err, DR_E_REFUSED,
+                          "lease '%s' is lost: it could not be renewed for %" PRId64 " ms, %" PRId64
+                          " ms too long; nobody else has taken it yet",
+                          l->key, late_ms + l->place.hold_ms, late_ms);
+            return dr_hint(err, "a disk or a host that stands still that long needs a longer "
+                                "'coordination.lease.hold' (and 'take')");
         }
         memcpy(seen, r.nonce, sizeof(seen));
         new_nonce(r.nonce);

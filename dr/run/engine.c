@@ -702,7 +702,9 @@ enum dr_rc engine_go(struct engine *e, struct dr_err *err)
         return err->rc;
     }
     if (e->lost)
-        return dr_fail(err, DR_E_REFUSED, "the lease of run %s is lost: another runner has it",
+        return dr_fail(err, DR_E_REFUSED,
+                       "the lease of run %s is lost: another runner has it, or it could not be "
+                       "renewed in time",
                        e->state.id);
     return DR_OK;
 }

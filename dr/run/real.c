@@ -13,6 +13,7 @@
 
 #include "backup/store/bucket.h"
 #include "dr/base/clock.h"
+#include "dr/base/log.h"
 #include "dr/base/mem.h"
 #include "dr/data/time.h"
 #include "dr/run/health.h"
@@ -289,6 +290,7 @@ static void renew(uv_timer_t *timer)
         return;
     if (err.rc != DR_E_REFUSED && lease_left_ms(w->o.lease) > 0)
         return; /* tried again with the next tick */
+    log_err(&err);
     w->lost = true;
     if (w->o.lost != NULL)
         w->o.lost(w->o.arg);
