@@ -677,7 +677,7 @@ class Large:
             need(len(raw) - len(part) < 512 and (len(raw) == len(part) or self.left == 1),
                  f"{r.path!r}: padding in the middle")
             self.todo -= len(part)
-            self.digest.update(part)
+            self.digest.update(row.id)
             sink.more(part)
         self.left -= 1
         if self.left == 0:

@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <xxhash.h>
 
 #include "backup/format/codec.h"
 #include "backup/format/cut.h"
@@ -588,6 +589,49 @@ static void chunks_follow_the_content_and_keep_their_bounds(void **state)
     buf_fini(&data);
 }
 
+/* The rule byte by byte, as the paper has it. */
+static size_t cut_simply(const uint8_t *data, size_t len, const uint64_t *gear)
+{
+    uint64_t h = 0;
+    size_t end = len < CUT_CHUNK_MAX ? len : CUT_CHUNK_MAX;
+    for (size_t i = CUT_CHUNK_MIN - 64; i < end; i++) {
+        h = (h << 1) + gear[data[i]];
+        unsigned bits = i < CUT_CHUNK_TARGET ? 21 : 18;
+        if (i >= CUT_CHUNK_MIN && h >> (64 - bits) == 0)
+            return i + 1;
+    }
+    return end;
+}
+
+static void chunks_end_where_the_rule_says_to_the_byte(void **state)
+{
+    (void)state;
+    struct buf data = { 0 };
+    uint64_t gear[256];
+    bool far = false, near = false;
+    for (unsigned i = 0; i < 256; i++) {
+        uint8_t byte = (uint8_t)i;
+        gear[i] = XXH64(&byte, 1, 0x6472636c);
+    }
+    make_random(&data, 64 << 20);
+    const uint8_t *bytes = (const uint8_t *)data.data;
+    for (size_t at = 0, len; at < data.len; at += len) {
+        size_t left = data.len - at;
+        left -=
+            left > CUT_CHUNK_TARGET + 8 ? at % 7 : 0; /* ends that are no multiple of anything */
+        len = cut_chunk(bytes + at, left);
+        if (left > CUT_CHUNK_MIN)
+            assert_int_equal(len, cut_simply(bytes + at, left, gear));
+        near = near || (len > CUT_CHUNK_MIN && len < CUT_CHUNK_TARGET);
+        far = far || (len > CUT_CHUNK_TARGET && len < CUT_CHUNK_MAX);
+    }
+    assert_true(near && far);
+    memset(data.data, 0, CUT_CHUNK_MAX + 5);
+    assert_int_equal(cut_chunk(bytes, CUT_CHUNK_MAX + 5),
+                     cut_simply(bytes, CUT_CHUNK_MAX + 5, gear));
+    buf_fini(&data);
+}
+
 static void bundles_are_cut_by_paths_near_their_target(void **state)
 {
     (void)state;
@@ -626,6 +670,7 @@ int main(void)
         cmocka_unit_test(lines_of_lists_come_back),
         cmocka_unit_test(lists_of_lists_are_followed),
         cmocka_unit_test(chunks_follow_the_content_and_keep_their_bounds),
+        cmocka_unit_test(chunks_end_where_the_rule_says_to_the_byte),
         cmocka_unit_test(bundles_are_cut_by_paths_near_their_target),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

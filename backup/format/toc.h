@@ -36,7 +36,7 @@ struct toc_record {
     uint64_t size;   /* type '0' */
     uint32_t nhead,
         nchunk; /* large file: pieces piece .. +nhead-1 are its head, the next nchunk its data */
-    uint8_t digest[DIGEST_SIZE]; /* of a large file's data */
+    uint8_t digest[DIGEST_SIZE]; /* of the ids of a large file's chunks */
 };
 
 /* -- reading ------------------------------------------------------------------------------- */

@@ -14,7 +14,7 @@
 #include "dr/base/mem.h"
 #include "dr/base/sys.h"
 
-enum { CHECK_ENTRIES = 128, CHECK_BYTES = 2 << 20, READ_SIZE = 1 << 20 };
+enum { CHECK_ENTRIES = 128, CHECK_BYTES = 2 << 20 };
 
 enum way { BY_DIGEST, BY_PIECE, BY_BYTES, BY_LARGE };
 
@@ -31,8 +31,11 @@ struct check {
     struct job *job;
     struct expected *items;
     size_t count, cap;
-    uint8_t (*ids)[DIGEST_SIZE]; /* of the piece, or of the pieces of a head */
-    size_t id_count;
+    uint8_t (
+        *ids)[DIGEST_SIZE]; /* of the piece, or of the heads of a large file, then of its chunks */
+    size_t head_count;
+    uint32_t *chunks; /* raw lengths of the chunks */
+    size_t chunk_count;
     struct buf bytes; /* of the piece */
 };
 
@@ -51,6 +54,7 @@ static void check_free(void *arg)
     struct check *c = arg;
     free(c->items);
     free(c->ids);
+    free(c->chunks);
     buf_fini(&c->bytes);
     free(c);
 }
@@ -103,10 +107,10 @@ static void compare_piece(struct worker *w, struct item *it)
 static bool head_is(const struct buf *raw, const struct check *c)
 {
     uint8_t id[DIGEST_SIZE];
-    for (size_t i = 0; i < c->id_count; i++) {
+    for (size_t i = 0; i < c->head_count; i++) {
         size_t at = i * HEAD_PIECE_SIZE;
         size_t left = at < raw->len ? raw->len - at : 0;
-        size_t len = i + 1 < c->id_count && left > HEAD_PIECE_SIZE ? HEAD_PIECE_SIZE : left;
+        size_t len = i + 1 < c->head_count && left > HEAD_PIECE_SIZE ? HEAD_PIECE_SIZE : left;
         hash_bytes(raw->data + at, len, id);
         if (len == 0 || memcmp(id, c->ids[i], DIGEST_SIZE) != 0)
             return false;
@@ -114,21 +118,35 @@ static bool head_is(const struct buf *raw, const struct check *c)
     return true;
 }
 
-static bool data_is(struct worker *w, struct item *it, struct data *d, const uint8_t *digest)
+/* The next chunk of the file, of which so many data are left: the last one ends with padding. */
+static bool chunk_is(struct worker *w, struct data *d, uint64_t left, size_t raw, const uint8_t *id)
 {
     uint8_t have[DIGEST_SIZE];
+    size_t len = left < raw ? (size_t)left : raw;
     buf_clear(&w->raw);
-    char *block = buf_reserve(&w->raw, READ_SIZE);
-    hash_start(w->hash);
-    for (uint64_t left = d->head->data; left > 0;) {
-        size_t len = left < READ_SIZE ? (size_t)left : READ_SIZE;
-        data_read(d, block, len);
-        hash_add(w->hash, block, len);
-        left -= len;
+    char *bytes = buf_reserve(&w->raw, raw);
+    data_read(d, bytes, len);
+    memset(bytes + len, 0, raw - len);
+    hash_bytes(bytes, raw, have);
+    return d->missing == 0 && memcmp(have, id, DIGEST_SIZE) == 0;
+}
+
+/* Chunk by chunk, as it is cut in the snapshot before: the first that differs ends it. */
+static bool data_is(struct worker *w, struct item *it, struct data *d)
+{
+    const struct check *c = it->arg;
+    uint64_t at = 0, end = d->head->data, total = 0;
+    bool same = true;
+    for (size_t i = 0; i < c->chunk_count; i++)
+        total += c->chunks[i];
+    if (total != head_padded(end))
+        return false;
+    for (size_t i = 0; i < c->chunk_count && same; i++) {
+        same = at < end && chunk_is(w, d, end - at, c->chunks[i], c->ids[c->head_count + i]);
+        at += c->chunks[i];
     }
-    hash_end(w->hash, have);
-    it->bytes += d->head->data - d->missing;
-    return d->missing == 0 && memcmp(have, digest, DIGEST_SIZE) == 0;
+    it->bytes += at < end ? at : end;
+    return same;
 }
 
 static bool stat_is(int fd, const struct scan_stat *expected)
@@ -153,7 +171,7 @@ static void compare_large(struct worker *w, struct item *it)
     buf_clear(&w->raw);
     head_write(&w->raw, &w->entry.head);
     struct data d = { .fd = fd, .head = &w->entry.head };
-    if (!head_is(&w->raw, c) || !data_is(w, it, &d, c->items[0].digest) || !stat_is(fd, &e->st))
+    if (!head_is(&w->raw, c) || !data_is(w, it, &d) || !stat_is(fd, &e->st))
         return;
     worker_set_extra(w, &e->st, &e->extra);
     c->items[0].same = true;
@@ -224,7 +242,7 @@ static void add_entry(struct job *j, struct item *it, uint32_t index)
     *x = (struct expected){
         .part = index, .head = extra->head, .offset = r->offset, .is_file = r->type == '0'
     };
-    memcpy(x->digest, r->nhead > 0 ? r->digest : extra->digest, DIGEST_SIZE);
+    memcpy(x->digest, extra->digest, DIGEST_SIZE); /* not of a large one */
     item_add_entry(it, &part->now, part->link_to);
 }
 
@@ -253,10 +271,16 @@ static enum dr_rc check_large(struct job *j, uint32_t index, struct dr_err *err)
     struct check *c = check_of(j, BY_LARGE, &it);
     const struct toc_record *r = &j->s->records[j->parts->items[index].old];
     add_entry(j, it, index);
-    c->id_count = r->nhead;
-    c->ids = dr_alloc(r->nhead, DIGEST_SIZE);
-    for (size_t i = 0; i < r->nhead; i++)
-        memcpy(c->ids[i], j->s->toc.pieces[r->piece + i].id, DIGEST_SIZE);
+    c->head_count = r->nhead;
+    c->chunk_count = r->nchunk;
+    c->ids = dr_alloc((size_t)r->nhead + r->nchunk, DIGEST_SIZE);
+    c->chunks = dr_alloc((size_t)r->nchunk + 1, sizeof *c->chunks);
+    for (size_t i = 0; i < (size_t)r->nhead + r->nchunk; i++) {
+        const struct toc_piece *row = &j->s->toc.pieces[r->piece + i];
+        memcpy(c->ids[i], row->id, DIGEST_SIZE);
+        if (i >= r->nhead)
+            c->chunks[i - r->nhead] = (uint32_t)row->raw;
+    }
     return give(j, it, err);
 }
 

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "dr/base/hash.h"
 #include "dr/base/mem.h"
 
 enum { START = 64, NO_ROW = -1 };
@@ -134,15 +135,22 @@ static int by_first(const void *a, const void *b)
     return x->first < y->first ? -1 : x->first > y->first;
 }
 
-/* Rows in stream order go to the writer and the lists; the new number of each. */
-static uint32_t *write_rows(const struct draft *g, struct toc_writer *w, struct lists *lists)
+/* Rows in stream order. */
+static struct sorted *sort_rows(const struct draft *g)
 {
-    uint32_t *number = dr_alloc(g->row_count + 1, sizeof *number);
     struct sorted *order = dr_alloc(g->row_count + 1, sizeof *order);
     for (size_t i = 0; i < g->row_count; i++)
         order[i] = (struct sorted){ g->rows[i].place, (uint32_t)i };
     if (g->row_count > 1)
         qsort(order, g->row_count, sizeof *order, by_place);
+    return order;
+}
+
+/* They go to the writer and the lists; the new number of each. */
+static uint32_t *write_rows(const struct draft *g, const struct sorted *order, struct toc_writer *w,
+                            struct lists *lists)
+{
+    uint32_t *number = dr_alloc(g->row_count + 1, sizeof *number);
     for (size_t i = 0; i < g->row_count; i++) {
         const struct draft_row *row = &g->rows[order[i].row];
         struct toc_piece piece = { .kind = row->kind,
@@ -155,8 +163,22 @@ static uint32_t *write_rows(const struct draft *g, struct toc_writer *w, struct 
         lists_add_run(lists, &row->at, row->kind == FRAME_DIRECTORIES);
         number[order[i].row] = toc_add_piece(w, &piece);
     }
-    free(order);
     return number;
+}
+
+/* The digest of a large file: of the ids of its chunks. Its data were read for these once already. */
+static void digest_large(const struct draft *g, const struct sorted *order, struct hash *hash,
+                         struct toc_record *r)
+{
+    size_t first = (size_t)r->piece + r->nhead;
+    DR_ASSERT(first + r->nchunk <= g->row_count);
+    hash_start(hash);
+    for (size_t i = first; i < first + r->nchunk; i++) {
+        const struct draft_row *row = &g->rows[order[i].row];
+        DR_ASSERT(row->kind == FRAME_CHUNK);
+        hash_add(hash, row->at.id, DIGEST_SIZE);
+    }
+    hash_end(hash, r->digest);
 }
 
 /* The last of the ranges that begin at or before record i, from range at on; its successor. */
@@ -174,7 +196,9 @@ struct toc_writer *draft_close(struct draft *g, struct lists *lists)
         return NULL;
     }
     struct toc_writer *w = toc_writer_new();
-    uint32_t *number = write_rows(g, w, lists);
+    struct sorted *order = sort_rows(g);
+    uint32_t *number = write_rows(g, order, w, lists);
+    DR_CLEANUP(hash_free_ptr) struct hash *hash = hash_new();
     if (g->range_count > 1)
         qsort(g->ranges, g->range_count, sizeof *g->ranges, by_first);
     size_t range = 0;
@@ -189,8 +213,11 @@ struct toc_writer *draft_close(struct draft *g, struct lists *lists)
         struct toc_record r = *draft_record(g, i);
         DR_ASSERT(r.piece < g->row_count);
         r.piece = number[r.piece];
+        if (r.nhead > 0)
+            digest_large(g, order, hash, &r);
         toc_add_record(w, &r);
     }
     free(number);
+    free(order);
     return w;
 }

@@ -25,8 +25,7 @@ struct large { /* one file on its way */
     struct window *window;
     size_t from, have; /* in the window: not yet cut */
     uint64_t total;    /* cut so far */
-    struct hash *hash;
-    int error; /* errno of standard input */
+    int error;         /* errno of standard input */
 };
 
 /* -- items --------------------------------------------------------------------------------- */
@@ -122,7 +121,6 @@ static enum dr_rc give_chunk(struct large *l, size_t len, bool last, struct dr_e
 {
     uint8_t *data = l->window->data + l->from;
     struct item *it = bytes_item(l, FRAME_CHUNK, l->place);
-    hash_add(l->hash, data, len);
     l->total += len;
     it->data = data;
     it->data_len = len;
@@ -206,12 +204,9 @@ static enum dr_rc add_large(struct large *l, const struct stream_entry *e, struc
     struct draft_record *r = &l->segment->records[l->record];
     r->record = record_of(h, &r->record);
     DR_TRY(give_heads(l, l->place, h, err));
-    hash_start(l->hash);
     enum dr_rc rc = give_chunks(l, h->data == 0, err);
     release(l);
     DR_TRY(rc);
-    r = &l->segment->records[l->record];
-    hash_end(l->hash, r->record.digest);
     s->totals.entries++;
     s->totals.files++;
     s->totals.bytes += h->size;
@@ -269,8 +264,7 @@ enum dr_rc stream_large(struct stream *s, uint32_t place, const struct stream_en
                        .place = place,
                        .record = record,
                        .fill = fill_from_file,
-                       .data = { .fd = fd, .head = h },
-                       .hash = s->reader->hash };
+                       .data = { .fd = fd, .head = h } };
     return add_large(&l, e, err);
 }
 
@@ -339,7 +333,6 @@ static enum dr_rc give_small(struct large *l, struct head *h, struct dr_err *err
 static enum dr_rc give_unknown(struct large *l, struct head *h, struct dr_err *err)
 {
     bool end = false;
-    hash_start(l->hash);
     DR_TRY(refill(l, &end, err));
     if (end && l->have < LARGE_SIZE) {
         DR_TRY(give_small(l, h, err));
@@ -347,7 +340,6 @@ static enum dr_rc give_unknown(struct large *l, struct head *h, struct dr_err *e
         DR_TRY(give_chunks(l, end, err));
         h->size = h->data = l->total;
         DR_TRY(give_heads(l, draft_place(l->s->range, DRAFT_BUNDLE), h, err));
-        hash_end(l->hash, l->segment->records[l->record].record.digest);
     }
     if (l->error != 0)
         return dr_fail_sys(err, l->error, "cannot read standard input");
@@ -367,8 +359,7 @@ enum dr_rc stream_add_stdin(struct stream *s, const char *name, struct dr_err *e
                        .segment = g,
                        .place = draft_place(s->range, DRAFT_LARGE),
                        .record = made_record(g, &root),
-                       .fill = fill_from_stdin,
-                       .hash = s->reader->hash };
+                       .fill = fill_from_stdin };
     head_write(&bytes, &root);
     DR_TRY(give_copy(&l, FRAME_DIRECTORIES, DRAFT_DIRECTORIES, &bytes, err));
     l.record = made_record(g, &file);
