@@ -23,6 +23,7 @@
 #include "dr/base/clock.h"
 #include "dr/base/mem.h"
 #include "dr/base/text.h"
+#include "tests/support/s3ask.h"
 #include "tests/support/servers.h"
 
 enum { WAIT_MS = 60000, STARTS = 3, ARGS_MAX = 16 };
@@ -165,49 +166,15 @@ static void tell(const struct radosgw *r)
 
 /* -- requests ------------------------------------------------------------------------------ */
 
-static size_t keep(char *bytes, size_t size, size_t count, void *arg)
-{
-    if (arg != NULL)
-        buf_add(arg, bytes, size * count);
-    return size * count;
-}
-
 int radosgw_request(const struct radosgw *r, const struct radosgw_user *user, const char *what,
                     const char *header, const char *body, struct buf *reply)
 {
-    const char *path = strchr(what, ' ') + 1;
-    char method[16];
-    snprintf(method, sizeof(method), "%.*s", (int)(path - 1 - what), what);
-    DR_FREE char *url = dr_strf("%s%s", r->http, path);
-    CURL *c = curl_easy_init();
-    DR_ASSERT(c != NULL);
-    struct curl_slist *headers = curl_slist_append(NULL, "x-amz-content-sha256: UNSIGNED-PAYLOAD");
-    if (header != NULL)
-        headers = curl_slist_append(headers, header);
-    curl_easy_setopt(c, CURLOPT_URL, url);
-    curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, method);
-    if (body != NULL || strcmp(method, "PUT") == 0 || strcmp(method, "POST") == 0) {
-        curl_easy_setopt(c, CURLOPT_POSTFIELDS, body != NULL ? body : "");
-        curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, body != NULL ? (long)strlen(body) : 0L);
-        headers = curl_slist_append(headers, "Content-Type: application/octet-stream");
-    }
-    curl_easy_setopt(c, CURLOPT_NOBODY, strcmp(method, "HEAD") == 0 ? 1L : 0L);
-    curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(c, CURLOPT_AWS_SIGV4, "aws:amz:us-east-1:s3");
-    curl_easy_setopt(c, CURLOPT_USERNAME, user->access_key);
-    curl_easy_setopt(c, CURLOPT_PASSWORD, user->secret_key);
-    curl_easy_setopt(c, CURLOPT_PATH_AS_IS, 1L);
-    curl_easy_setopt(c, CURLOPT_NOPROXY, "*");
-    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, 30000L);
-    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, keep);
-    curl_easy_setopt(c, CURLOPT_WRITEDATA, reply);
-    long status = -1;
-    if (curl_easy_perform(c) == CURLE_OK)
-        curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
-    curl_slist_free_all(headers);
-    curl_easy_cleanup(c);
-    return (int)status;
+    const struct s3ask ask = { .endpoint = r->http,
+                               .access_key = user->access_key,
+                               .secret_key = user->secret_key,
+                               .header = header,
+                               .body = body };
+    return s3ask(&ask, what, reply);
 }
 
 static bool ask(const struct radosgw *r, const char *what, const char *header, const char *body)

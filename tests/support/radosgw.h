@@ -67,12 +67,7 @@ enum radosgw_bucket {
 bool radosgw_make_bucket(const struct radosgw *r, const char *bucket, enum radosgw_bucket kind)
     DR_MUST_USE;
 
-/*
- * One signed request past all drivers: its status, or -1 when there was no answer.
- *
- * what: method, blank, path from the bucket on, query sorted and encoded, as "GET /backups?list-type=2".
- * header: one more, or NULL. The reply's body is appended to reply, which may be NULL.
- */
+/* One signed request past all drivers, as s3ask.h says. header, body and reply may be NULL. */
 int radosgw_request(const struct radosgw *r, const struct radosgw_user *user, const char *what,
                     const char *header, const char *body, struct buf *reply);
 
