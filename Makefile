@@ -43,7 +43,7 @@ THREADED := $(patsubst tests/%.c,$(O)/%,$(shell grep -l 'Runs under TSan' $(UNIT
 SCRIPTS  := $(sort $(wildcard tests/*.sh))
 SOURCES  := $(sort $(wildcard dr/*.[ch] dr/*/*.[ch] backup/*/*.[ch] plugins/*.[ch] tests/*.[ch] \
               tests/*/*.[ch]))
-SHELLS   := $(sort $(wildcard tests/*.sh tests/*/*.sh) .ci/run)
+SHELLS   := $(sort $(wildcard tests/*.sh tests/*/*.sh backup/*/*.sh) .ci/run)
 MANS     := $(wildcard *.[1-8])
 DEPS     := bash tests/tools/deps.sh
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "backup/store/dir.h"
+#include "backup/store/exec.h"
 #include "dr/base/mem.h"
 
 enum { NAME_LEN_MAX = 200 };
@@ -46,6 +47,7 @@ static const struct driver {
     enum dr_rc (*open)(const struct store_options *o, struct store **ret, struct dr_err *err);
 } drivers[] = {
     { "file:///", dir_open },
+    { "exec:///", exec_open },
 };
 
 enum dr_rc store_open(const struct store_options *o, struct store **ret, struct dr_err *err)
