@@ -416,6 +416,8 @@ enum dr_rc transfer_do(struct transfer *t, const struct transfer_request *q,
                        struct transfer_reply *ret, struct dr_err *err)
 {
     DR_ASSERT(ret->status == 0 && ret->body.len == 0 && ret->headers.count == 0);
+    if (t->o.cancelled != NULL && t->o.cancelled(t->o.arg))
+        return dr_fail(err, DR_E_CANCELLED, "cancelled");
     struct call c;
     enum dr_rc rc = call_init(&c, &t->setting, q, ret, err);
     struct net_addr numeric;

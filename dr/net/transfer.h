@@ -78,7 +78,8 @@ struct transfer_pace {
 struct transfer_request {
     const char *method;         /* NULL: GET */
     const char *url;            /* http:// or https://, sent as it is written */
-    const char *const *headers; /* "name: value", ends with NULL; or NULL */
+    const char *const *headers; /* "name: value", ends with NULL; or NULL. PUT and POST without a
+                                   content-type get application/octet-stream */
     const void *body;           /* of PUT and POST */
     size_t body_len;
     void *out; /* the body of a 2xx goes here: at most out_len bytes, more is DR_E_CORRUPT ... */
