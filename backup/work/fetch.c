@@ -3,6 +3,10 @@
  * once with a whole window; then each bucket once more with this piece alone, since a pack that
  * is cut short or flipped in one place is still good in others, and two buckets that are damaged
  * in different places make one that is whole.
+ *
+ * Where buckets are behind a network, the order is that of hedge.h, and one that takes longer than it mostly
+ * does is raced by the next. Directories are asked one after another, in the order of the
+ * configuration.
  */
 #include "backup/work/fetch.h"
 
@@ -11,19 +15,25 @@
 
 #include "backup/format/codec.h"
 #include "backup/format/names.h"
+#include "backup/work/fetch_race.h"
+#include "dr/base/clock.h"
 #include "dr/base/mem.h"
 
 enum { TOLD_MAX = 1000 };
 
 struct source_bucket {
     struct store *store;
+    size_t number;                  /* of the repository */
     bool preferred;                 /* it lists the snapshot: what it lacks is worth a word */
     bool failed;                    /* below is set */
     uint8_t failed_pack[HASH_SIZE]; /* the pack that was wrong here last */
 };
 
 struct fetch {
+    struct repo *repo;
     const struct work_hooks *hooks;
+    struct hedge *hedge; /* of the repository */
+    struct race *race;   /* owned; NULL when all buckets are directories, or there is but one */
     struct codec *codec;
     struct source_bucket *from; /* open buckets, the best first; owned */
     size_t from_count;
@@ -45,21 +55,40 @@ struct fetch {
 struct fetch *fetch_new(struct repo *r, const struct work_hooks *hooks)
 {
     struct fetch *f = dr_alloc(1, sizeof(*f));
+    size_t count = repo_bucket_count(r);
+    bool far = false;
+    f->repo = r;
     f->hooks = hooks;
+    f->hedge = repo_hedge(r);
     f->codec = codec_new(CODEC_LEVEL);
-    f->from = dr_alloc(repo_bucket_count(r) + 1, sizeof(f->from[0]));
-    for (size_t i = 0; i < repo_bucket_count(r); i++) {
-        struct store *s = repo_bucket(r, i)->store;
-        if (s != NULL)
-            f->from[f->from_count++] = (struct source_bucket){ .store = s, .preferred = true };
+    f->from = dr_alloc(count + 1, sizeof(f->from[0]));
+    DR_CLEANUP(dr_free_ptr) struct store **stores = dr_alloc(count + 1, sizeof(void *));
+    for (size_t i = 0; i < count; i++) {
+        struct store *s = stores[i] = repo_bucket(r, i)->store;
+        if (s == NULL)
+            continue;
+        far |= store_parallel(s) > 1;
+        f->from[f->from_count++] =
+            (struct source_bucket){ .store = s, .number = i, .preferred = true };
     }
+    if (far && f->from_count > 1)
+        f->race = race_new(f->hedge, stores, count);
     return f;
+}
+
+static void free_race(void *arg)
+{
+    race_free(arg);
 }
 
 void fetch_free(struct fetch *f)
 {
     if (f == NULL)
         return;
+    if (f->race != NULL && !race_is_idle(f->race)) /* a call that hangs must not hold up the end */
+        repo_at_close(f->repo, free_race, f->race);
+    else
+        race_free(f->race);
     codec_free(f->codec);
     text_list_fini(&f->told);
     buf_fini(&f->window.bytes);
@@ -179,6 +208,13 @@ static uint64_t run_length(const struct fetch *f, const struct fetch_piece *p)
     return end - p->offset;
 }
 
+static void set_window(struct fetch *f, const struct fetch_piece *p, uint64_t len)
+{
+    f->window.bytes.len = (size_t)len;
+    f->window.offset = p->offset;
+    memcpy(f->window.pack, p->pack, HASH_SIZE);
+}
+
 static enum dr_rc get_window(struct fetch *f, const struct source_bucket *b,
                              const struct fetch_piece *p, struct dr_err *err)
 {
@@ -188,9 +224,7 @@ static enum dr_rc get_window(struct fetch *f, const struct source_bucket *b,
     char *at = buf_reserve(&f->window.bytes, (size_t)len);
     f->bytes += len;
     DR_TRY(store_get(b->store, names_pack(p->pack, name), p->offset, (size_t)len, at, err));
-    f->window.bytes.len = (size_t)len;
-    f->window.offset = p->offset;
-    memcpy(f->window.pack, p->pack, HASH_SIZE);
+    set_window(f, p, len);
     return unpack(f, p, at, b->store->name, err);
 }
 
@@ -210,7 +244,72 @@ static bool was_bad(const struct source_bucket *b, const struct fetch_piece *p)
     return b->failed && same_pack(b->failed_pack, p->pack);
 }
 
-static enum dr_rc get_anywhere(struct fetch *f, const struct fetch_piece *p, struct dr_err *err)
+/* -- races --------------------------------------------------------------------------------- */
+
+struct entrant { /* what a race is about */
+    struct fetch *fetch;
+    const struct fetch_piece *piece;
+};
+
+static struct source_bucket *by_number(struct fetch *f, size_t number)
+{
+    for (size_t i = 0; i < f->from_count; i++)
+        if (f->from[i].number == number)
+            return &f->from[i];
+    DR_ASSERT(false);
+    return NULL;
+}
+
+static enum dr_rc race_right(void *arg, size_t bucket, const void *bytes, struct dr_err *err)
+{
+    struct entrant *e = arg;
+    return unpack(e->fetch, e->piece, bytes, by_number(e->fetch, bucket)->store->name, err);
+}
+
+static void race_failed(void *arg, size_t bucket, const struct dr_err *why)
+{
+    struct entrant *e = arg;
+    tell(e->fetch, by_number(e->fetch, bucket), e->piece->pack, why);
+}
+
+/* Buckets that list the snapshot first; of these, and of the others, those that answer soonest. */
+static size_t order_of(struct fetch *f, const struct fetch_piece *p, uint64_t len, size_t *ret)
+{
+    size_t count = 0, front = 0;
+    int64_t now = clock_boot_ms();
+    for (int preferred = 1; preferred >= 0; preferred--) {
+        for (size_t i = 0; i < f->from_count; i++)
+            if (f->from[i].preferred == (preferred == 1) && !was_bad(&f->from[i], p))
+                ret[count++] = f->from[i].number;
+        hedge_order(f->hedge, len, now, ret + front, count - front);
+        front = count;
+    }
+    return count;
+}
+
+static bool race_window(struct fetch *f, const struct fetch_piece *p)
+{
+    struct entrant e = { f, p };
+    char name[NAMES_MAX];
+    uint64_t len = run_length(f, p);
+    DR_FREE size_t *order = dr_alloc(f->from_count + 1, sizeof(*order));
+    const struct race_ask ask = { .name = names_pack(p->pack, name),
+                                  .offset = p->offset,
+                                  .len = (size_t)len,
+                                  .order = order,
+                                  .count = order_of(f, p, len, order),
+                                  .right = race_right,
+                                  .failed = race_failed,
+                                  .arg = &e };
+    if (!race_get(f->race, &ask, &f->window.bytes, &f->bytes)) {
+        buf_clear(&f->window.bytes);
+        return false;
+    }
+    set_window(f, p, len);
+    return true;
+}
+
+static bool try_each(struct fetch *f, const struct fetch_piece *p)
 {
     struct dr_err why = { 0 };
     for (size_t i = 0; i < f->from_count; i++) {
@@ -218,10 +317,18 @@ static enum dr_rc get_anywhere(struct fetch *f, const struct fetch_piece *p, str
         if (was_bad(b, p))
             continue;
         if (get_window(f, b, p, &why) == DR_OK)
-            return DR_OK;
+            return true;
         buf_clear(&f->window.bytes);
         tell(f, b, p->pack, &why);
     }
+    return false;
+}
+
+static enum dr_rc get_anywhere(struct fetch *f, const struct fetch_piece *p, struct dr_err *err)
+{
+    struct dr_err why = { 0 };
+    if (f->race != NULL ? race_window(f, p) : try_each(f, p))
+        return DR_OK;
     char name[NAMES_MAX];
     DR_CLEANUP(buf_fini) struct buf all = { 0 };
     for (size_t i = 0; i < f->from_count; i++) {

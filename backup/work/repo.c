@@ -4,18 +4,29 @@
  */
 #include "backup/work/repo.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "backup/store/bucket.h"
+#include "backup/work/hedge.h"
 #include "backup/work/members.h"
 #include "dr/base/mem.h"
+
+struct leaving { /* what must end before the stores are closed */
+    void (*fn)(void *arg);
+    void *arg;
+    struct leaving *next;
+};
 
 struct repo {
     const struct config *config;
     struct repo_bucket *buckets; /* owned; one for each of the configuration */
     struct repository repository;
     char own_key[KEYS_TEXT_MAX]; /* public; empty: none yet */
+    struct hedge *hedge;         /* owned */
+    pthread_mutex_t lock;        /* guards what is below */
+    struct leaving *leaving;
 };
 
 static bool is_dark(const struct repo_options *o, const char *region)
@@ -48,10 +59,32 @@ const struct repository *repo_repository(const struct repo *r)
     return &r->repository;
 }
 
+struct hedge *repo_hedge(struct repo *r)
+{
+    return r->hedge;
+}
+
+void repo_at_close(struct repo *r, void (*fn)(void *arg), void *arg)
+{
+    struct leaving *l = dr_alloc(1, sizeof(*l));
+    pthread_mutex_lock(&r->lock);
+    *l = (struct leaving){ fn, arg, r->leaving };
+    r->leaving = l;
+    pthread_mutex_unlock(&r->lock);
+}
+
 void repo_close(struct repo *r)
 {
     if (r == NULL)
         return;
+    while (r->leaving != NULL) {
+        struct leaving *l = r->leaving;
+        r->leaving = l->next;
+        l->fn(l->arg);
+        free(l);
+    }
+    pthread_mutex_destroy(&r->lock);
+    hedge_free(r->hedge);
     for (size_t i = 0; i < r->config->bucket_count; i++)
         store_close(r->buckets[i].store);
     free(r->buckets);
@@ -103,12 +136,17 @@ enum dr_rc repo_open(const struct config *c, const struct repo_options *options,
     DR_CLEANUP(repo_close_ptr) struct repo *r = dr_alloc(1, sizeof(*r));
     r->config = c;
     r->buckets = dr_alloc(c->bucket_count + 1, sizeof(r->buckets[0]));
+    DR_ASSERT(pthread_mutex_init(&r->lock, NULL) == 0);
+    r->hedge = hedge_new(c->bucket_count);
     size_t open = 0, dark = 0;
     const struct dr_err *why = NULL;
     for (size_t i = 0; i < c->bucket_count; i++) {
         struct repo_bucket *b = &r->buckets[i];
         b->config = &c->buckets[i];
         b->dark = is_dark(options, b->config->region);
+        if (options->near != NULL && b->config->region != NULL &&
+            strcmp(options->near, b->config->region) == 0)
+            hedge_set_near(r->hedge, i);
         if (b->dark)
             dark++;
         else if (open_bucket(b->config, r, open == 0, &b->store, &b->error) == DR_OK)

@@ -16,11 +16,13 @@
 #include "backup/store/store.h"
 #include "dr/config/config.h"
 
+struct hedge;
 struct repo;
 
 struct repo_options {
     const char *const *dark; /* regions that must not be touched; borrowed */
     size_t dark_count;
+    const char *near; /* the region where we are: its buckets are read first; or NULL */
 };
 
 /* What one bucket of the configuration looks like from here. Borrowed from the repo. */
@@ -44,6 +46,12 @@ DR_DEFINE_CLEANUP(struct repo, repo_close)
 size_t repo_bucket_count(const struct repo *r);
 struct repo_bucket *repo_bucket(struct repo *r, size_t index);
 const struct config *repo_config(const struct repo *r);
+
+/* What is known of its buckets, by index: how fast they answer, and which are dead. Borrowed. */
+struct hedge *repo_hedge(struct repo *r);
+
+/* Call fn(arg) when the repo is closed, before its stores are: for what still uses one of them. */
+void repo_at_close(struct repo *r, void (*fn)(void *arg), void *arg);
 
 /* The repository object, the same in all open buckets. Borrowed. */
 const struct repository *repo_repository(const struct repo *r);

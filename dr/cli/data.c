@@ -4,6 +4,7 @@
 #include "dr/cli/data.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "dr/base/log.h"
 #include "dr/base/mem.h"
@@ -25,13 +26,25 @@ void data_tell_unlisted(struct data *d)
     }
 }
 
+/* The region of the site that is this host; NULL: none says so. Its buckets are read first. */
+static const char *own_region(const struct config *c)
+{
+    char host[256] = "";
+    if (gethostname(host, sizeof(host) - 1) != 0)
+        return NULL;
+    for (size_t i = 0; i < c->site_count; i++)
+        if (c->sites[i].host != NULL && strcmp(c->sites[i].host, host) == 0)
+            return c->sites[i].region;
+    return NULL;
+}
+
 static int open_all(struct cli *cli, struct data *ret, bool tell)
 {
     *ret = (struct data){ .config = cli_config(cli) };
     if (ret->config == NULL)
         return EXIT_USAGE;
     struct dr_err err;
-    const struct repo_options options = { 0 };
+    const struct repo_options options = { .near = own_region(ret->config) };
     if (repo_open(ret->config, &options, &ret->repo, &err) != DR_OK)
         return cli_fail(cli, &err);
     for (size_t i = 0; i < repo_bucket_count(ret->repo); i++) {
