@@ -88,6 +88,8 @@ static bool answer(void *arg, const struct loopserver_request *q)
         return loopserver_say(q->fd, 200, "ETag: \"x\"\r\n", noise, size);
     if (sscanf(target, "/status/%u", &size) == 1)
         return loopserver_say(q->fd, (int)size, "Retry-After: 7\r\n", "<Code>No</Code>", 15);
+    if (strcmp(target, "/one-piece") == 0)
+        return loopserver_write(q->fd, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 40);
     if (strcmp(target, "/hold") == 0)
         return hold(q);
     if (strcmp(target, "/large-error") == 0)
@@ -625,6 +627,24 @@ static void a_dark_region_is_refused_and_counted(void **state)
     transfer_free(DR_TAKE(w.t)); /* before its gate */
 }
 
+static int64_t time_of(const char *path, unsigned count)
+{
+    int64_t before = clock_boot_ms();
+    for (unsigned i = 0; i < count; i++)
+        assert_int_equal(get(path), DR_OK);
+    return clock_boot_ms() - before;
+}
+
+/* The server keeps the body back until the head is acknowledged: 40 ms each where that is left to
+ * the kernel, 4 s for 100. */
+static void an_answer_in_two_pieces_does_not_wait_between_them(void **state)
+{
+    (void)state;
+    int64_t one = time_of("/one-piece", 100), two = time_of("/two-pieces", 100);
+    print_message("100 answers: %d ms in one piece, %d ms in two\n", (int)one, (int)two);
+    assert_true(two < one + 2000);
+}
+
 static void what_is_no_web_address_is_refused(void **state)
 {
     (void)state;
@@ -774,6 +794,7 @@ int main(void)
         FACT(many_threads_share_few_connections_and_get_their_own_answers),
         FACT(window_bounds_what_is_under_way),
         FACT(window_widens_while_answers_are_good_and_halves_when_told_to_slow_down),
+        FACT(an_answer_in_two_pieces_does_not_wait_between_them),
         FACT(a_kept_connection_that_ended_is_replaced_without_a_failure),
         FACT(what_was_sent_twice_is_told),
         FACT(a_broken_answer_is_transient_and_says_so),

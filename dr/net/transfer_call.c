@@ -102,6 +102,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
         text_list_fini(headers);
         *headers = (struct text_list){ 0 };
         c->wall_ns = clock_wall_ns();
+        quick_acknowledge(c->fd);
         return len;
     }
     const char *colon = memchr(data, ':', len);
@@ -140,7 +141,7 @@ static int on_ready(void *arg, char *to, char *from, int to_port, int from_port)
     (void)to;
     (void)from;
     (void)to_port;
-    (void)from_port;
+    c->fd = quick_find(&c->setting->quick, from_port);
     c->ready++;
     c->moved_ms = clock_boot_ms();
     return CURL_PREREQFUNC_OK;
@@ -213,6 +214,7 @@ static enum dr_rc set_callbacks(struct call *c, struct dr_err *err)
     bad |= curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
     bad |= curl_easy_setopt(curl, CURLOPT_PREREQFUNCTION, on_ready);
     bad |= curl_easy_setopt(curl, CURLOPT_PREREQDATA, c);
+    bad |= !quick_attach(&c->setting->quick, curl);
     if (bad)
         return dr_fail(err, DR_E_NOMEM, "cannot set up the request");
     return DR_OK;
@@ -231,7 +233,7 @@ enum dr_rc call_init(struct call *c, struct call_setting *setting, const struct 
 {
     DR_ASSERT(q->out == NULL || q->grow == NULL);
     DR_ASSERT(q->sign == NULL || has_header(q, "x-amz-content-sha256:")); /* curl adds none */
-    *c = (struct call){ .setting = setting, .q = q, .reply = reply, .err = err };
+    *c = (struct call){ .setting = setting, .q = q, .reply = reply, .err = err, .fd = -1 };
     DR_ASSERT(pthread_cond_init(&c->changed, NULL) == 0);
     const char *method = q->method != NULL ? q->method : "GET";
     DR_TRY(easy_init(&c->easy, q->url, setting->gate, err));

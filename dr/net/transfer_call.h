@@ -17,6 +17,7 @@
 #include <pthread.h>
 
 #include "dr/net/easy.h"
+#include "dr/net/quick.h"
 #include "dr/net/transfer.h"
 
 /* What all calls of an engine share; it outlives them. */
@@ -24,6 +25,7 @@ struct call_setting {
     char *ca;
     struct gate *gate;
     int64_t connect_ms, stall_ms, lookup_ms;
+    struct quick quick;   /* the engine's thread's only */
     pthread_mutex_t lock; /* guards the engine's queue and each call's shared part */
 };
 
@@ -51,6 +53,7 @@ struct call {
     char address[NET_ADDR_TEXT_MAX]; /* that answered; "" when the connection was not new */
     int64_t began_ms, moved_ms;      /* left the queue; a byte went or came */
     int64_t wall_ns;                 /* the first header came */
+    int fd;                          /* of the connection, or -1 */
     curl_off_t came, went;
     size_t body_at;
     unsigned ready;   /* how many times a connection was ready for the request */
