@@ -57,13 +57,13 @@ static void empty_top(void)
     assert_int_equal(mkdir(top, 0700), 0);
 }
 
-static int hidden_files(void)
+static int unfinished_puts(void)
 {
     int count = 0;
     DIR *d = opendir(top);
     const struct dirent *e;
     while ((e = readdir(d)) != NULL) /* NOLINT(concurrency-mt-unsafe): own stream */
-        count += e->d_name[0] == '.' && strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
+        count += strncmp(e->d_name, ".put-", 5) == 0;
     closedir(d);
     return count;
 }
@@ -75,14 +75,13 @@ static void directory_conforms(void **state)
     assert_string_equal(s->name, "eu");
     assert_string_equal(s->region, "eu-west-1");
     storetest_conforms(s);
-    assert_int_equal(hidden_files(), 0);
+    assert_int_equal(unfinished_puts(), 0);
 }
 
-static void wrapper_conforms_counts_and_fails(void **state)
+static void wrapper_counts_and_fails(void **state)
 {
     (void)state;
     DR_CLEANUP(store_close_ptr) struct store *s = faultstore_new(open_top());
-    storetest_conforms(s);
     unsigned puts = faultstore_calls(s, FAULTSTORE_PUT);
     struct dr_err err = { 0 };
     faultstore_fail(s, FAULTSTORE_PUT, 2, DR_E_NOSPACE);
@@ -193,7 +192,7 @@ static void second_put_succeeds(void)
     assert_true(rc == DR_OK || rc == DR_E_EXISTS);
     assert_whole_or_absent(true);
     if (rc == DR_OK)
-        assert_int_equal(hidden_files(), 0);
+        assert_int_equal(unfinished_puts(), 0);
 }
 
 static void put_survives_every_failing_call(void **state)
@@ -267,7 +266,7 @@ static void leftovers_are_invisible_and_only_dead_ones_go(void **state)
     assert_int_equal(store_list(s, "", &names, &err), DR_OK);
     assert_int_equal(names.count, 0);
     assert_int_equal(store_put(s, "a", "x", 1, &err), DR_OK);
-    assert_int_equal(hidden_files(), 1);
+    assert_int_equal(unfinished_puts(), 1);
     assert_int_equal(access(alive, F_OK), 0);
 }
 
@@ -294,7 +293,7 @@ int main(void)
 #define FRESH(test) cmocka_unit_test_setup_teardown(test, make_top, drop_top)
     const struct CMUnitTest tests[] = {
         FRESH(directory_conforms),
-        FRESH(wrapper_conforms_counts_and_fails),
+        FRESH(wrapper_counts_and_fails),
         FRESH(missing_directory_is_told_with_a_hint),
         FRESH(full_and_read_only_buckets_are_told_with_a_hint),
         FRESH(read_only_directory_refuses),

@@ -10,6 +10,7 @@
 
 struct faultstore {
     struct store base;
+    struct store_ops ops; /* a row that inner has not is not here either */
     struct store *inner;
     pthread_mutex_t lock; /* guards what is below */
     unsigned calls[FAULTSTORE_OPS];
@@ -101,6 +102,51 @@ static enum dr_rc fault_remove(struct store *s, const char *name, struct dr_err 
     return f->inner->ops->remove(f->inner, name, err);
 }
 
+static enum dr_rc fault_remove_many(struct store *s, const struct text_list *names,
+                                    struct dr_err *err)
+{
+    struct faultstore *f = (struct faultstore *)s;
+    DR_TRY(turn(f, FAULTSTORE_REMOVE, names->items[0], err));
+    return f->inner->ops->remove_many(f->inner, names, err);
+}
+
+static enum dr_rc fault_list_sizes(struct store *s, const char *prefix, struct store_entries *ret,
+                                   struct dr_err *err)
+{
+    struct faultstore *f = (struct faultstore *)s;
+    DR_TRY(turn(f, FAULTSTORE_LIST, prefix, err));
+    return f->inner->ops->list_sizes(f->inner, prefix, ret, err);
+}
+
+static enum dr_rc fault_read_tagged(struct store *s, const char *name, struct buf *out,
+                                    char tag[STORE_TAG_MAX], struct dr_err *err)
+{
+    struct faultstore *f = (struct faultstore *)s;
+    DR_TRY(turn(f, FAULTSTORE_GET, name, err));
+    return f->inner->ops->read_tagged(f->inner, name, out, tag, err);
+}
+
+static enum dr_rc fault_swap(struct store *s, const char *name, const char *seen_tag,
+                             const void *data, size_t len, struct dr_err *err)
+{
+    struct faultstore *f = (struct faultstore *)s;
+    DR_TRY(turn(f, FAULTSTORE_PUT, name, err));
+    return f->inner->ops->swap(f->inner, name, seen_tag, data, len, err);
+}
+
+static enum dr_rc fault_lock_until(struct store *s, const char *name, int64_t until_ns,
+                                   struct dr_err *err)
+{
+    struct faultstore *f = (struct faultstore *)s;
+    DR_TRY(turn(f, FAULTSTORE_PUT, name, err));
+    return f->inner->ops->lock_until(f->inner, name, until_ns, err);
+}
+
+static enum dr_rc fault_abilities(struct store *s, struct store_abilities *ret, struct dr_err *err)
+{
+    return store_abilities(((struct faultstore *)s)->inner, ret, err);
+}
+
 static void fault_close(struct store *s)
 {
     struct faultstore *f = (struct faultstore *)s;
@@ -117,15 +163,33 @@ static const struct store_ops fault_ops = {
     .list = fault_list,
     .remove = fault_remove,
     .close = fault_close,
+    .remove_many = fault_remove_many,
+    .list_sizes = fault_list_sizes,
+    .read_tagged = fault_read_tagged,
+    .swap = fault_swap,
+    .lock_until = fault_lock_until,
+    .abilities = fault_abilities,
 };
 
 struct store *faultstore_new(struct store *inner)
 {
     struct faultstore *f = dr_alloc(1, sizeof(*f));
-    f->base.ops = &fault_ops;
-    f->base.name = dr_strdup(inner->name);
-    f->base.region = dr_strdup(inner->region);
-    f->base.url = dr_strdup(inner->url);
+    const struct store_options o = { .name = inner->name,
+                                     .region = inner->region,
+                                     .url = inner->url };
+    f->ops = fault_ops;
+    if (inner->ops->remove_many == NULL)
+        f->ops.remove_many = NULL;
+    if (inner->ops->list_sizes == NULL)
+        f->ops.list_sizes = NULL;
+    if (inner->ops->read_tagged == NULL)
+        f->ops.read_tagged = NULL;
+    if (inner->ops->swap == NULL)
+        f->ops.swap = NULL;
+    if (inner->ops->lock_until == NULL)
+        f->ops.lock_until = NULL;
+    store_init(&f->base, &f->ops, &o);
+    f->base.parallel = inner->parallel;
     f->inner = inner;
     DR_ASSERT(pthread_mutex_init(&f->lock, NULL) == 0);
     return &f->base;

@@ -7,6 +7,9 @@
  *     struct store *s = faultstore_new(inner);       owns inner from now on
  *     faultstore_fail(s, FAULTSTORE_GET, 3, DR_E_IO);  the third get from now on fails
  *     faultstore_flip(s, "packs/", 100);             gets of such names have byte 100 changed
+ *
+ * What inner cannot do it cannot do either. A swap and a lock count as PUT, a tagged read as GET, a removal of
+ * many as one REMOVE.
  */
 #ifndef TESTS_SUPPORT_FAULTSTORE_H
 #define TESTS_SUPPORT_FAULTSTORE_H

@@ -36,11 +36,10 @@ static enum dr_rc mem_get(struct store *s, const char *name, uint64_t offset, si
     return DR_OK;
 }
 
-static enum dr_rc put(struct store *s, const char *name, const void *data, size_t len,
-                      enum memory_if when, const char *tag, struct dr_err *err)
+/* Of a put: what the memory said. */
+static enum dr_rc answer(const struct store *s, enum dr_rc rc, const char *name, struct dr_err *err)
 {
-    enum dr_rc rc = memory_put(memory_of(s), name, data, len, when, tag);
-    return rc == DR_OK ? DR_OK : fail(s, rc, name, "is there, and another or locked", err);
+    return rc == DR_OK ? DR_OK : fail(s, rc, name, "is there, and is another or locked", err);
 }
 
 static enum dr_rc pace(const struct store *s, size_t len, struct dr_err *err)
@@ -57,7 +56,7 @@ static enum dr_rc mem_put(struct store *s, const char *name, const void *data, s
                           struct dr_err *err)
 {
     DR_TRY(pace(s, len, err));
-    return put(s, name, data, len, MEMORY_ABSENT, "", err);
+    return answer(s, memory_put(memory_of(s), name, data, len, MEMORY_ABSENT, ""), name, err);
 }
 
 static enum dr_rc mem_head(struct store *s, const char *name, uint64_t *ret_size,
@@ -105,7 +104,7 @@ static enum dr_rc mem_read_tagged(struct store *s, const char *name, struct buf 
 static enum dr_rc mem_swap(struct store *s, const char *name, const char *seen_tag,
                            const void *data, size_t len, struct dr_err *err)
 {
-    return put(s, name, data, len, MEMORY_TAGGED, seen_tag, err);
+    return answer(s, memory_put(memory_of(s), name, data, len, MEMORY_TAGGED, seen_tag), name, err);
 }
 
 static enum dr_rc mem_lock_until(struct store *s, const char *name, int64_t until_ns,

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "dr/base/mem.h"
+
 static void refuses_bad_names(struct store *s)
 {
     static const char *const bad[] = { "",    "/a",   ".a",         "a/.b",  "a//b",
@@ -109,18 +111,133 @@ static void lists_in_bytewise_order(struct store *s)
     assert_int_equal(store_put(s, "l/a/z", "again", 5, &err), DR_OK);
 }
 
+/* Each byte that a name may have, at each place where it may stand; and the longest name. */
+static void takes_every_allowed_name(struct store *s)
+{
+    static const char bytes[] = "abcdefghijklmnopqrstuvwxyz0123456789-_.";
+    struct dr_err err = { 0 };
+    DR_CLEANUP(text_list_fini) struct text_list names = { 0 };
+    char longest[201];
+    memset(longest, 'z', 200);
+    memcpy(longest, "n/", 2);
+    longest[200] = '\0';
+    text_list_add(&names, longest);
+    text_list_add(&names, "n/all/abcdefghijklmnopqrstuvwxyz0123456789-_.");
+    text_list_add(&names, "n/a..b/c--d/e__f/--/__");
+    for (size_t i = 0; bytes[i] != '\0'; i++) {
+        DR_FREE char *name = dr_strf("n/x%c/%c", bytes[i], bytes[i] == '.' ? 'y' : bytes[i]);
+        text_list_add(&names, name);
+    }
+    for (size_t i = 0; i < names.count; i++) {
+        const char *name = names.items[i];
+        char back[256] = "";
+        assert_int_equal(store_put(s, name, name, strlen(name), &err), DR_OK);
+        assert_int_equal(store_get(s, name, 0, strlen(name), back, &err), DR_OK);
+        assert_string_equal(back, name);
+    }
+    text_list_sort(&names);
+    DR_FREE char *expected = text_list_join(&names, " ");
+    assert_lists(s, "n/", expected);
+    assert_int_equal(store_remove_many(s, &names, &err), DR_OK);
+    assert_lists(s, "n/", "");
+}
+
+static void sizes_are_those_of_the_objects(struct store *s)
+{
+    struct dr_err err = { 0 };
+    DR_CLEANUP(store_entries_fini) struct store_entries e = { 0 };
+    assert_int_equal(store_put(s, "sizes/b", "1234", 4, &err), DR_OK);
+    assert_int_equal(store_put(s, "sizes/a", "", 0, &err), DR_OK);
+    assert_int_equal(store_put(s, "sizesof", "1", 1, &err), DR_OK);
+    assert_int_equal(store_list_sizes(s, "sizes/", &e, &err), DR_OK);
+    assert_int_equal(e.count, 2);
+    assert_string_equal(e.items[0].name, "sizes/a");
+    assert_int_equal(e.items[0].size, 0);
+    assert_string_equal(e.items[1].name, "sizes/b");
+    assert_int_equal(e.items[1].size, 4);
+}
+
+static void assert_holds(struct store *s, const char *name, const char *text, const char *tag)
+{
+    struct dr_err err = { 0 };
+    char now[STORE_TAG_MAX];
+    DR_CLEANUP(buf_fini) struct buf b = { 0 };
+    assert_int_equal(store_read_tagged(s, name, &b, now, &err), DR_OK);
+    assert_string_equal(b.len > 0 ? b.data : "", text);
+    if (tag != NULL)
+        assert_string_equal(now, tag);
+}
+
+static void swaps_what_was_seen(struct store *s)
+{
+    struct dr_err err = { 0 };
+    DR_CLEANUP(buf_fini) struct buf b = { 0 };
+    char none[STORE_TAG_MAX] = "x", first[STORE_TAG_MAX], second[STORE_TAG_MAX];
+    assert_int_equal(store_read_tagged(s, "lease/a", &b, none, &err), DR_OK);
+    assert_string_equal(none, "");
+    assert_int_equal(store_swap(s, "lease/a", "nobody-saw-this", "one", 3, &err), DR_E_BUSY);
+    assert_holds(s, "lease/a", "", "");
+    assert_int_equal(store_swap(s, "lease/a", "", "one", 3, &err), DR_OK);
+    assert_int_equal(store_swap(s, "lease/a", "", "two", 3, &err), DR_E_BUSY);
+    assert_non_null(strstr(err.msg, "lease/a"));
+    assert_int_equal(store_read_tagged(s, "lease/a", &b, first, &err), DR_OK);
+    assert_string_equal(b.data, "one");
+    assert_string_not_equal(first, "");
+    assert_holds(s, "lease/a", "one", first); /* reading changes nothing */
+    assert_int_equal(store_swap(s, "lease/a", first, "two", 3, &err), DR_OK);
+    assert_int_equal(store_swap(s, "lease/a", first, "three", 5, &err), DR_E_BUSY);
+    buf_clear(&b);
+    assert_int_equal(store_read_tagged(s, "lease/a", &b, second, &err), DR_OK);
+    assert_string_equal(b.data, "two");
+    assert_string_not_equal(first, second);
+    DR_FREE char *large = dr_alloc(STORE_SWAP_MAX, 1);
+    assert_int_equal(store_swap(s, "lease/a", second, large, STORE_SWAP_MAX, &err), DR_OK);
+    assert_int_equal(store_put(s, "lease/a", "put", 3, &err), DR_E_EXISTS);
+}
+
+static void counts_what_is_asked(struct store *s)
+{
+    struct dr_err err = { 0 };
+    struct store_counts a, b;
+    char back[8];
+    uint64_t size;
+    store_counts(s, &a);
+    assert_int_equal(store_put(s, "counted", "12345", 5, &err), DR_OK);
+    assert_int_equal(store_get(s, "counted", 1, 3, back, &err), DR_OK);
+    assert_int_equal(store_head(s, "counted", &size, &err), DR_OK);
+    assert_lists(s, "counted", "counted");
+    assert_int_equal(store_remove(s, "counted", &err), DR_OK);
+    store_counts(s, &b);
+    assert_true(b.puts > a.puts && b.gets > a.gets && b.lists > a.lists && b.removes > a.removes);
+    assert_int_equal(b.bytes_out - a.bytes_out, 5);
+    assert_int_equal(b.bytes_in - a.bytes_in, 3);
+}
+
+void storetest_empties(struct store *s)
+{
+    struct dr_err err = { 0 };
+    DR_CLEANUP(text_list_fini) struct text_list all = { 0 };
+    assert_int_equal(store_list(s, "", &all, &err), DR_OK);
+    assert_int_equal(store_remove_many(s, &all, &err), DR_OK);
+    assert_lists(s, "", "");
+}
+
 void storetest_conforms(struct store *s)
 {
+    struct store_abilities can;
+    struct dr_err err = { 0 };
+    if (store_abilities(s, &can, &err) != DR_OK)
+        fail_msg("%s", err.msg);
+    assert_in_range(store_parallel(s), 1, 64);
     refuses_bad_names(s);
     says_what_is_missing(s);
     gives_back_exact_ranges(s);
     never_changes_an_object(s);
     lists_in_bytewise_order(s);
-
-    struct dr_err err = { 0 };
-    DR_CLEANUP(text_list_fini) struct text_list all = { 0 };
-    assert_int_equal(store_list(s, "", &all, &err), DR_OK);
-    for (size_t i = 0; i < all.count; i++)
-        assert_int_equal(store_remove(s, all.items[i], &err), DR_OK);
-    assert_lists(s, "", "");
+    takes_every_allowed_name(s);
+    sizes_are_those_of_the_objects(s);
+    counts_what_is_asked(s);
+    if (can.conditional_swap)
+        swaps_what_was_seen(s);
+    storetest_empties(s);
 }
