@@ -118,10 +118,11 @@ test:
 	@$(MAKE) --no-print-directory all units
 	@DRCTL=$(CURDIR)/build/drctl OBJECTS=$(CURDIR)/$(O) bash tests/tools/run.sh $(UNITS) $(SCRIPTS)
 
+# STORE=s3: the buckets are real S3 servers, one a region.
 demo:
-	@$(DEPS) build demo
-	@$(MAKE) --no-print-directory all
-	@DRCTL=$(CURDIR)/build/drctl bash tests/demo/run.sh
+	@$(DEPS) build demo $(if $(filter s3,$(STORE)),test)
+	@$(MAKE) --no-print-directory all $(if $(filter s3,$(STORE)),$(O)/testserver)
+	@DRCTL=$(CURDIR)/build/drctl OBJECTS=$(CURDIR)/$(O) bash tests/demo/run.sh
 
 bench bench-quick:
 	@$(DEPS) build bench

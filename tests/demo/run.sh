@@ -11,6 +11,8 @@
 #     BREAK=fence|restore|lb|dns|verify|standby   break this part of the world (never of drctl) on purpose
 #     DEMO_INCREMENTALS=N   so many (even, from 4) are taken before the loss, by default 10; with fewer, no prune
 #     DEMO_EU=ready     the first standby is ready (else its own preflight probe says that it is not)
+#     STORE=s3          the buckets are S3: a radosgw in each region, by https; the primary's is killed. Default: directories
+#     DEMO_LEASE=bucket the leases lie in the bucket of eu-west-1. Default: in a directory
 #     DEMO_KILL=STEP    drctl gets SIGKILL as soon as that step has begun, and another one goes on
 #
 # Everything is on loopback, on free ports, in a temporary directory, by an ordinary user; at the end,
@@ -25,6 +27,8 @@ BACKUPD=$(dirname "$DRCTL")/backupd
 BREAK=${BREAK:-}
 KEEP=${KEEP:-}
 DEMO_KILL=${DEMO_KILL:-}
+STORE=${STORE:-dir}
+DEMO_LEASE=${DEMO_LEASE:-file}
 DEMO_INCREMENTALS=${DEMO_INCREMENTALS:-10}
 PROBE_MS=150
 HOME_REGION=us-east-1
@@ -34,6 +38,8 @@ ended=
 
 # shellcheck source=tests/demo/regions.sh
 . "$HERE/regions.sh"
+# shellcheck source=tests/demo/stores.sh
+. "$HERE/stores.sh"
 
 say() {
     printf '%5.1fs  %s\n' "$(elapsed)" "$*"
@@ -79,6 +85,7 @@ cleanup() {
     trap '' INT TERM
     trap - EXIT
     [ -z "$approver" ] || kill "$approver" 2>/dev/null
+    stop_stores
     for round in $(seq 200); do
         pids=$(survivors)
         [ -n "$pids" ] || break
@@ -136,7 +143,7 @@ make_world() {
     done >"$WORLD/world.env"
     mkdir -p "$WORLD/outside/manifests" "$WORLD/ops"
     for region in "${REGIONS[@]}"; do
-        mkdir -p "$WORLD/regions/$region/bucket"
+        mkdir -p "$WORLD/regions/$region"
         echo "ready: room for 100 % of the service" >"$WORLD/regions/$region/capacity"
     done
     [ "${DEMO_EU:-}" = ready ] ||
@@ -146,7 +153,9 @@ make_world() {
     ln -s gen-0 "$WORLD/regions/$HOME_REGION/current"
     : >"$WORLD/regions/$HOME_REGION/active"
     (umask 077 && echo "demo-$RANDOM$RANDOM" >"$WORLD/ops/pdns.key")
+    must "the buckets" start_stores
     fill_in "$HERE/dr.yaml.in" "$WORLD/dr.yaml"
+    name_stores "$WORLD/dr.yaml"
     fill_in "$HERE/plan.yaml.in" "$WORLD/$PLAN.yaml"
 }
 
@@ -164,15 +173,7 @@ break_early() {
 }
 
 break_late() {
-    local pack
-    case $BREAK in
-    restore) # one byte in the middle of every pack of every bucket that is left
-        find "$WORLD"/regions/*/bucket -path '*/packs/*' -type f | while read -r pack; do
-            chmod u+w "$pack"
-            printf '\125' | dd of="$pack" bs=1 seek=$(($(stat -c %s "$pack") / 2)) conv=notrunc status=none
-            printf '\252' | dd of="$pack" bs=1 seek=$(($(stat -c %s "$pack") / 2 + 1)) conv=notrunc status=none
-        done ;;
-    esac
+    [ "$BREAK" != restore ] || spoil_packs
 }
 
 start_world() {
@@ -249,7 +250,8 @@ lose_region() {
     date +%s%N >"$WORLD/outside/killed"
     kill -KILL "${dead[@]}"
     date +%s%N >>"$WORLD/outside/killed"
-    rm -rf "$dir/bucket" "$dir/nginx.pid" "$WORLD/edge-us.pid"
+    lose_store
+    rm -f "$dir/nginx.pid" "$WORLD/edge-us.pid"
     break_late
     [ "$BREAK" = fence ] || judge tree "$dir/gen-0" >"$WORLD/outside/old-tree"
 }
@@ -306,6 +308,10 @@ began=${EPOCHREALTIME/./}
 case $BREAK in
 '' | fence | restore | lb | dns | verify | standby) ;;
 *) echo "demo: BREAK is one of fence restore lb dns verify standby" >&2 && exit 2 ;;
+esac
+case $STORE,$DEMO_LEASE in
+dir,file | dir,bucket | s3,file | s3,bucket) ;;
+*) echo "demo: STORE is dir or s3, DEMO_LEASE is file or bucket" >&2 && exit 2 ;;
 esac
 PYTHON=$(python3 -c 'import sys; print(sys.executable)') || exit 2
 make_world
