@@ -1,15 +1,28 @@
 #!/bin/bash
-# run.sh TEST...: run unit tests (cmocka programs) and shell tests, one after another.
+# run.sh TEST...: run unit tests (cmocka programs) and shell tests, JOBS at once (default: one a processor,
+# at most four).
 #
 # A test's output is shown only when it fails. Each may take ten minutes at most; the waits inside are
-# bounded far below. The last line counts facts: "N passed, M failed"; no fact at all is a failure, too.
+# bounded far below. Shell tests, which mostly wait for servers, begin first and go beside the units. The
+# last line counts facts: "N passed, M failed"; no fact at all is a failure, too.
 set -uo pipefail
 
-passed=0
-failed=0
-bad=()
-for test in "$@"; do
-    log=$(mktemp)
+processors=$(nproc)
+JOBS=${JOBS:-$((processors < 4 ? processors : 4))}
+results=$(mktemp -d) || exit 2
+trap 'rm -rf "$results"' EXIT
+# timeout(1) passes the signal on to all of the test.
+stop() {
+    local job
+    for job in $(jobs -p); do pkill -TERM -P "$job"; done
+    wait
+    exit 130
+}
+trap stop INT TERM
+
+# one NUMBER TEST: its output to NUMBER.log, "FACTS WRONG" to NUMBER.sum; prints its line.
+one() {
+    local log=$results/$1.log test=$2 from rc took good wrong
     from=$(date +%s%N)
     case $test in
     *.sh) timeout -k 5 600 bash "$test" >"$log" 2>&1 ;;
@@ -22,16 +35,61 @@ for test in "$@"; do
     wrong=$(grep -cE '^(\[  FAILED  \] [a-z0-9_]+$|not ok )' "$log")
     if [ $rc -ne 0 ] || [ "$wrong" -gt 0 ] || [ "$good" -eq 0 ]; then
         [ "$wrong" -gt 0 ] || wrong=1
-        bad+=("$test")
-        printf '  FAIL  %-28s exit %d\n' "$(basename "$test")" $rc
-        tail -n 200 "$log"
+        { printf '  FAIL  %-28s exit %d\n' "$(basename "$test")" $rc && tail -n 200 "$log"; } >"$results/$1.tail"
+        cat "$results/$1.tail"
     else
         printf '  ok    %-28s %4d facts %7d ms\n' "$(basename "$test")" "$good" "$took"
     fi
+    echo "$good $wrong" >"$results/$1.sum"
+}
+
+scripts=()
+units=()
+for test in "$@"; do
+    case $test in
+    *.sh) scripts+=("$test") ;;
+    *) units+=("$test") ;;
+    esac
+done
+
+# One script at a time: what they measure with real clocks should not be each other. The other jobs take
+# the units, then the scripts that are left.
+s=0
+u=0
+number=0
+running=0
+script_pid=
+while [ $s -lt ${#scripts[@]} ] || [ $u -lt ${#units[@]} ] || [ $running -gt 0 ]; do
+    if [ -n "$script_pid" ] && ! kill -0 "$script_pid" 2>/dev/null; then script_pid=; fi
+    test=
+    if [ $running -lt "$JOBS" ]; then
+        if [ -z "$script_pid" ] && [ $s -lt ${#scripts[@]} ]; then
+            test=${scripts[s]}
+            s=$((s + 1))
+        elif [ $u -lt ${#units[@]} ]; then
+            test=${units[u]}
+            u=$((u + 1))
+        fi
+    fi
+    if [ -z "$test" ]; then
+        wait -n
+        running=$((running - 1))
+        continue
+    fi
+    number=$((number + 1))
+    echo "$test" >"$results/$number.name"
+    one $number "$test" &
+    running=$((running + 1))
+    case $test in *.sh) script_pid=$! ;; esac
+done
+
+passed=0
+failed=0
+for n in $(seq $number); do
+    read -r good wrong <"$results/$n.sum" || { good=0 && wrong=1; }
     passed=$((passed + good))
     failed=$((failed + wrong))
-    rm -f "$log"
+    [ "$wrong" -eq 0 ] || echo "failed: $(cat "$results/$n.name")"
 done
-[ ${#bad[@]} -eq 0 ] || printf 'failed: %s\n' "${bad[@]}"
 printf '%d passed, %d failed\n' $passed $failed
 [ $failed -eq 0 ] && [ $passed -gt 0 ]
