@@ -5,6 +5,7 @@
 # make demo       lose a region, get the data back: under a minute, on loopback
 # make bench      measure drctl beside restic, borg, tar, cp: hours (tests/bench/README.md)
 # make bench-quick   the same with small data sets, indicative: two minutes
+# make bench-s3   measure on real S3 servers of this machine
 # make install    PREFIX=/usr/local DESTDIR=
 # make format     clang-format in place
 # make clean      remove build/
@@ -130,6 +131,13 @@ bench bench-quick:
 	@python3 -B tests/bench/bench.py --drctl build/drctl --gen $(O)/bench_gen --meter $(O)/bench_meter \
 	    $(if $(filter bench-quick,$@),--quick) --result build/bench/$@.json
 
+# Beside real S3 servers on this machine.
+bench-s3:
+	@$(DEPS) build bench test
+	@$(MAKE) --no-print-directory all $(BENCH) $(O)/testserver
+	@python3 -B tests/bench/s3.py --drctl build/drctl --gen $(O)/bench_gen --meter $(O)/bench_meter \
+	    --testserver $(O)/testserver --result build/bench/$@.json
+
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \
 	    $(DESTDIR)$(PREFIX)/share/drctl/runbooks $(DESTDIR)$(PREFIX)/share/doc/drctl
@@ -180,7 +188,7 @@ unit: $(UNITS)
 unit-threaded: $(THREADED)
 	@OBJECTS=$(CURDIR)/$(O) bash tests/tools/run.sh $(THREADED)
 
-.PHONY: all units deps test demo bench bench-quick install format help clean layers format-check \
+.PHONY: all units deps test demo bench bench-quick bench-s3 install format help clean layers format-check \
         headers tidy shells mans check unit unit-threaded FORCE
 .SECONDARY:
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
