@@ -3,6 +3,7 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -179,35 +180,56 @@ static void assert_whole_or_absent(bool must_be_there)
     assert_string_equal(b.data, bytes);
 }
 
-static enum dr_rc put_it(void)
+/* A file without a name that holds the bytes; where the file system has none, one that lost its name. */
+static int unnamed(bool *ret_linkable)
+{
+    DR_FREE char *path = dr_strf("%s/.unnamed", top);
+    int fd = open(top, O_TMPFILE | O_RDWR | O_CLOEXEC, 0640);
+    *ret_linkable = fd >= 0;
+    if (fd < 0) {
+        fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+        assert_int_equal(unlink(path), 0);
+    }
+    assert_int_equal(write(fd, bytes, strlen(bytes)), strlen(bytes));
+    return fd;
+}
+
+/* fd: the file, too; or -1 */
+static enum dr_rc put_it(struct store *s, int fd)
 {
     struct dr_err err = { 0 };
+    const struct store_file file = { .fd = fd, .data = bytes, .len = strlen(bytes) };
+    return store_put_file(s, "packs/aa/bb", &file, &err);
+}
+
+static enum dr_rc open_and_put(int fd)
+{
     DR_CLEANUP(store_close_ptr) struct store *s = open_top();
-    return store_put(s, "packs/aa/bb", bytes, strlen(bytes), &err);
+    return put_it(s, fd);
 }
 
 static void second_put_succeeds(void)
 {
-    enum dr_rc rc = put_it();
+    enum dr_rc rc = open_and_put(-1);
     assert_true(rc == DR_OK || rc == DR_E_EXISTS);
     assert_whole_or_absent(true);
     if (rc == DR_OK)
         assert_int_equal(unfinished_puts(), 0);
 }
 
-static void put_survives_every_failing_call(void **state)
+static void assert_survives_every_failing_call(bool by_file)
 {
-    (void)state;
     const enum fault_kind kinds[] = { FAULT_ERRNO, FAULT_SHORT };
     for (size_t k = 0; k < DR_ARRAY_LEN(kinds); k++) {
         bool fired = true;
         for (unsigned n = 1; fired; n++) {
             assert_true(n < 100);
             empty_top();
+            bool linkable;
             DR_CLEANUP(store_close_ptr) struct store *s = open_top();
-            struct dr_err err = { 0 };
+            DR_CLEANUP(dr_close_fd) int fd = by_file ? unnamed(&linkable) : -1;
             fault_arm(kinds[k], n);
-            enum dr_rc rc = store_put(s, "packs/aa/bb", bytes, strlen(bytes), &err);
+            enum dr_rc rc = put_it(s, fd);
             fired = fault_disarm();
             assert_int_equal(fault_open_fds(), 0);
             assert_whole_or_absent(rc == DR_OK);
@@ -216,19 +238,27 @@ static void put_survives_every_failing_call(void **state)
     }
 }
 
-static void put_survives_death_at_every_call(void **state)
+static void put_survives_every_failing_call(void **state)
 {
     (void)state;
+    assert_survives_every_failing_call(false);
+    assert_survives_every_failing_call(true);
+}
+
+static void assert_survives_death_at_every_call(bool by_file)
+{
     const enum fault_kind kinds[] = { FAULT_DIE_BEFORE, FAULT_DIE_AFTER };
     for (size_t k = 0; k < DR_ARRAY_LEN(kinds); k++) {
         int status = 99 << 8;
         for (unsigned n = 1; WEXITSTATUS(status) == 99; n++) {
             assert_true(n < 100);
             empty_top();
+            bool linkable;
+            DR_CLEANUP(dr_close_fd) int fd = by_file ? unnamed(&linkable) : -1;
             pid_t pid = fork();
             if (pid == 0) {
                 fault_arm(kinds[k], n);
-                _exit(put_it() == DR_OK ? 0 : 1);
+                _exit(open_and_put(fd) == DR_OK ? 0 : 1);
             }
             assert_int_equal(waitpid(pid, &status, 0), pid);
             assert_whole_or_absent(false);
@@ -236,6 +266,78 @@ static void put_survives_death_at_every_call(void **state)
         }
         assert_int_equal(WEXITSTATUS(status), 0);
     }
+}
+
+static void put_survives_death_at_every_call(void **state)
+{
+    (void)state;
+    assert_survives_death_at_every_call(false);
+    assert_survives_death_at_every_call(true);
+}
+
+static struct stat stat_of(const char *name)
+{
+    struct stat st;
+    DR_FREE char *path = dr_strf("%s/%s", top, name);
+    assert_int_equal(stat(path, &st), 0);
+    return st;
+}
+
+static enum dr_rc take_nothing(void *arg, size_t n, struct dr_err *err)
+{
+    (void)arg;
+    (void)n;
+    (void)err;
+    return DR_OK;
+}
+
+/* In a bucket of another kind, or at a pace, the object is a copy: the same bytes, mode and owner. */
+static void a_file_without_a_name_becomes_the_object_where_it_is_one_of_its_own(void **state)
+{
+    (void)state;
+    static const struct store_pace pace = { .slice = 4096, .take = take_nothing };
+    bool linkable;
+    for (int kind = 0; kind < 3; kind++) {
+        empty_top();
+        DR_CLEANUP(store_close_ptr) struct store *s = open_top();
+        DR_CLEANUP(dr_close_fd) int fd = unnamed(&linkable);
+        DR_FREE char *folder = dr_strf("%s/packs/aa", top);
+        struct stat before, copy;
+        struct dr_err err = { 0 };
+        assert_int_equal(fs_make_dirs(folder, 0750, &err), DR_OK);
+        assert_int_equal(chmod(folder, kind == 1 ? 02750 : 0750), 0);
+        s->pace = kind == 2 ? &pace : NULL;
+        assert_int_equal(fstat(fd, &before), 0);
+        assert_int_equal(put_it(s, fd), DR_OK);
+        struct stat after = stat_of("packs/aa/bb");
+        assert_int_equal(after.st_ino == before.st_ino, linkable && kind == 0);
+        assert_int_equal(after.st_nlink, 1);
+        assert_whole_or_absent(true);
+        assert_int_equal(put_it(s, fd), DR_E_EXISTS);
+        assert_int_equal(store_put(s, "copy", "x", 1, &err), DR_OK);
+        copy = stat_of("copy");
+        assert_int_equal(after.st_mode, copy.st_mode);
+        assert_int_equal(after.st_uid, copy.st_uid);
+    }
+}
+
+static void a_file_is_synced_before_and_after_it_has_its_name(void **state)
+{
+    (void)state;
+    bool linkable;
+    DR_CLEANUP(store_close_ptr) struct store *s = open_top();
+    DR_CLEANUP(dr_close_fd) int fd = unnamed(&linkable);
+    struct dr_err err = { 0 };
+    assert_int_equal(store_put(s, "packs/aa/first", "x", 1, &err), DR_OK); /* sweeps leftovers */
+    fault_arm(FAULT_NONE, 0);
+    assert_int_equal(put_it(s, fd), DR_OK);
+    fault_disarm();
+    if (linkable)
+        assert_string_equal(fault_trace(), "mkdirat mkdirat openat2 close fsync linkat fsync "
+                                           "openat2 fsync close openat2 fsync close "
+                                           "openat2 fsync close ");
+    else
+        assert_non_null(strstr(fault_trace(), "write fsync renameat2"));
 }
 
 static void put_syncs_bytes_before_and_folders_after_the_rename(void **state)
@@ -299,6 +401,8 @@ int main(void)
         FRESH(read_only_directory_refuses),
         FRESH(put_survives_every_failing_call),
         FRESH(put_survives_death_at_every_call),
+        FRESH(a_file_without_a_name_becomes_the_object_where_it_is_one_of_its_own),
+        FRESH(a_file_is_synced_before_and_after_it_has_its_name),
         FRESH(put_syncs_bytes_before_and_folders_after_the_rename),
         FRESH(leftovers_are_invisible_and_only_dead_ones_go),
         FRESH(links_and_strangers_are_no_objects),

@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "dr/base/fs.h"
@@ -29,6 +31,7 @@ struct dir {
     struct store base;
     int fd;
     atomic_bool swept; /* leftovers of dead writers are gone */
+    atomic_bool apart; /* files of elsewhere cannot be linked here */
 };
 
 /* The cause decides what the operator can do about it. */
@@ -240,8 +243,63 @@ static enum dr_rc write_and_move(const struct dir *d, const char *name, const vo
     return rc;
 }
 
-static enum dr_rc dir_put(struct store *s, const char *name, const void *data, size_t len,
-                          struct dr_err *err)
+/* Would a file that is born in the folder be like this one? Not where folders hand on their group or
+ * their access list, nor on another file system. */
+static bool is_native(const struct dir *d, const char *name, int fd)
+{
+    DR_FREE char *path = dr_strdup(name);
+    char *slash = strrchr(path, '/');
+    if (slash != NULL)
+        *slash = '\0';
+    DR_CLEANUP(dr_close_fd)
+    int folder = open_below(d, slash != NULL ? path : ".", O_RDONLY | O_DIRECTORY);
+    struct stat in, st;
+    return folder >= 0 && fstat(folder, &in) == 0 && fstat(fd, &st) == 0 &&
+           in.st_dev == st.st_dev && (in.st_mode & S_ISGID) == 0 && st.st_gid == getegid() &&
+           fgetxattr(folder, "system.posix_acl_default", NULL, 0) < 0 &&
+           fgetxattr(fd, "system.posix_acl_access", NULL, 0) < 0;
+}
+
+/*
+ * The file without a name gets one: its bytes are not written twice. They are on the medium before it has
+ * the name, as with a copy. *ret_taken: false when it cannot be had, and has to be copied.
+ */
+static enum dr_rc take_file(struct dir *d, const char *name, int fd, bool *ret_taken,
+                            struct dr_err *err)
+{
+    char self[32];
+    *ret_taken = false;
+    if (d->apart || !is_native(d, name, fd)) {
+        d->apart = true;
+        return DR_OK;
+    }
+    if (sys.fsync(fd) < 0)
+        return fail_at(&d->base, name, errno, "cannot sync", err);
+    snprintf(self, sizeof(self), "/proc/self/fd/%d", fd); /* AT_EMPTY_PATH would need privileges */
+    if (sys.linkat(AT_FDCWD, self, d->fd, name, AT_SYMLINK_FOLLOW) < 0) {
+        if (errno == EEXIST)
+            return fail_at(&d->base, name, errno, "cannot put", err);
+        d->apart = true; /* a mount between them, a quota, no /proc */
+        return DR_OK;
+    }
+    *ret_taken = true;
+    if (sys.fsync(fd) < 0) /* that it has a name */
+        return fail_at(&d->base, name, errno, "cannot sync", err);
+    return DR_OK;
+}
+
+static enum dr_rc make_object(struct dir *d, const char *name, const struct store_file *file,
+                              struct dr_err *err)
+{
+    bool taken = false;
+    DR_TRY(make_folders(d, name, err));
+    if (file->fd >= 0 && d->base.pace == NULL)
+        DR_TRY(take_file(d, name, file->fd, &taken, err));
+    return taken ? DR_OK : write_and_move(d, name, file->data, file->len, move_in, err);
+}
+
+static enum dr_rc dir_put_file(struct store *s, const char *name, const struct store_file *file,
+                               struct dr_err *err)
 {
     struct dir *d = (struct dir *)s;
     if (!d->swept)
@@ -251,8 +309,7 @@ static enum dr_rc dir_put(struct store *s, const char *name, const void *data, s
     if (fstatat(d->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
         rc = fail_at(s, name, EEXIST, "cannot put", err);
     } else {
-        DR_TRY(make_folders(d, name, err));
-        rc = write_and_move(d, name, data, len, move_in, err);
+        rc = make_object(d, name, file, err);
     }
     if (rc != DR_OK && rc != DR_E_EXISTS)
         return rc;
@@ -261,6 +318,12 @@ static enum dr_rc dir_put(struct store *s, const char *name, const void *data, s
         return rc;
     *err = unsynced;
     return err->rc;
+}
+
+static enum dr_rc dir_put(struct store *s, const char *name, const void *data, size_t len,
+                          struct dr_err *err)
+{
+    return dir_put_file(s, name, &(struct store_file){ .fd = -1, .data = data, .len = len }, err);
 }
 
 static enum dr_rc dir_remove(struct store *s, const char *name, struct dr_err *err)
@@ -416,6 +479,7 @@ static void dir_close(struct store *s)
 static const struct store_ops dir_ops = {
     .get = dir_get,
     .put = dir_put,
+    .put_file = dir_put_file,
     .head = dir_head,
     .list = dir_list,
     .remove = dir_remove,

@@ -3,7 +3,7 @@
  *
  * An object NAME is the regular file DIR/NAME. It is written to DIR/.put-XXXX, synced, and
  * renamed without replacing, so that a reader sees all of it or nothing, and what lists is
- * durable. Names that begin with a dot are no objects: a leftover of a dead writer never lists,
+ * durable. A file without a name on the same file system is synced and linked instead, which copies nothing. Names that begin with a dot are no objects: a leftover of a dead writer never lists,
  * and the next writer removes it (a living writer holds an flock on its file).
  *
  * A swap does the same with replacing, under an flock on DIR/.swap-lock: hosts that share the file

@@ -157,6 +157,19 @@ enum dr_rc store_put(struct store *s, const char *name, const void *data, size_t
     return DR_OK;
 }
 
+enum dr_rc store_put_file(struct store *s, const char *name, const struct store_file *file,
+                          struct dr_err *err)
+{
+    DR_ASSERT(s != NULL && file != NULL && file->data != NULL);
+    if (s->ops->put_file == NULL || file->fd < 0)
+        return store_put(s, name, file->data, file->len, err);
+    DR_TRY(check_name(s, name, err));
+    call(s, STORE_PUTS);
+    DR_TRY(s->ops->put_file(s, name, file, err));
+    moved(s, STORE_BYTES_OUT, file->len);
+    return DR_OK;
+}
+
 enum dr_rc store_head(struct store *s, const char *name, uint64_t *ret_size, struct dr_err *err)
 {
     DR_ASSERT(s != NULL && ret_size != NULL);

@@ -50,6 +50,13 @@ struct store_entries {
 void store_entries_add(struct store_entries *e, const char *name, uint64_t size); /* copied */
 void store_entries_fini(struct store_entries *e);
 
+/* Bytes in memory that are a file without a name, too. Nobody writes to it any more. */
+struct store_file {
+    int fd; /* borrowed; -1: there is none */
+    const void *data;
+    size_t len;
+};
+
 /* What the store was seen to be able to do. */
 struct store_abilities {
     bool conditional_put;    /* the store itself refuses a second put of a name */
@@ -71,6 +78,8 @@ struct store_ops {
     enum dr_rc (*remove)(struct store *s, const char *name, struct dr_err *err);
     void (*close)(struct store *s);
 
+    enum dr_rc (*put_file)(struct store *s, const char *name, const struct store_file *file,
+                           struct dr_err *err);
     enum dr_rc (*remove_many)(struct store *s, const struct text_list *names, struct dr_err *err);
     enum dr_rc (*list_sizes)(struct store *s, const char *prefix, struct store_entries *ret,
                              struct dr_err *err);
@@ -158,6 +167,13 @@ enum dr_rc store_get(struct store *s, const char *name, uint64_t offset, size_t 
                      struct dr_err *err) DR_MUST_USE;
 enum dr_rc store_put(struct store *s, const char *name, const void *data, size_t len,
                      struct dr_err *err) DR_MUST_USE;
+
+/*
+ * As store_put(); the driver may make the file itself the object, so the caller reads its bytes no more
+ * once it is put. After a failure nobody knows what of the file is on the medium: put the bytes.
+ */
+enum dr_rc store_put_file(struct store *s, const char *name, const struct store_file *file,
+                          struct dr_err *err) DR_MUST_USE;
 enum dr_rc store_head(struct store *s, const char *name, uint64_t *ret_size, struct dr_err *err)
     DR_MUST_USE;
 enum dr_rc store_list(struct store *s, const char *prefix, struct text_list *ret,

@@ -73,13 +73,22 @@ static bool may_repeat(enum dr_rc rc)
     return rc == DR_E_TRANSIENT || rc == DR_E_TIMEOUT || rc == DR_E_UNKNOWN || rc == DR_E_BUSY;
 }
 
+/* The file itself once only: after a failed sync its pages may count as written and be lost. */
+enum dr_rc target_put_file(struct target *t, const char *name, const struct store_file *file,
+                           struct dr_err *err)
+{
+    struct store_file bytes = { .fd = -1, .data = file->data, .len = file->len };
+    enum dr_rc rc = store_put_file(t->bucket->store, name, file, err);
+    for (int i = 1; i < PUT_TRIES && may_repeat(rc); i++)
+        rc = store_put_file(t->bucket->store, name, &bytes, err);
+    return rc == DR_E_EXISTS ? DR_OK : rc;
+}
+
 enum dr_rc target_put(struct target *t, const char *name, const void *data, size_t len,
                       struct dr_err *err)
 {
-    enum dr_rc rc = DR_E_UNKNOWN;
-    for (int i = 0; i < PUT_TRIES && may_repeat(rc); i++)
-        rc = store_put(t->bucket->store, name, data, len, err);
-    return rc == DR_E_EXISTS ? DR_OK : rc;
+    return target_put_file(t, name, &(struct store_file){ .fd = -1, .data = data, .len = len },
+                           err);
 }
 
 /* -- waiting ------------------------------------------------------------------------------- */
@@ -260,15 +269,25 @@ static void finish(struct parcel *p)
     give_room(b);
 }
 
+/* The last target may keep the file itself: nobody reads it from the spool after that. */
+static struct store_file file_of(struct parcel *p)
+{
+    const struct spooled *pack = p->pack;
+    HOLD(p->all->lock);
+    return (struct store_file){ .fd = p->left == 1 ? pack->fd : -1,
+                                .data = pack->data,
+                                .len = pack->len };
+}
+
 static void deliver(void *arg)
 {
     struct errand *e = arg;
     struct target *t = e->target;
-    struct spooled *pack = e->parcel->pack;
     char name[NAMES_MAX];
     struct dr_err why = { .rc = DR_OK };
+    const struct store_file file = file_of(e->parcel);
     if (target_is_good(t) &&
-        target_put(t, names_pack(pack->name, name), pack->data, pack->len, &why) != DR_OK)
+        target_put_file(t, names_pack(e->parcel->pack->name, name), &file, &why) != DR_OK)
         target_drop(t, &why);
     finish(e->parcel);
     free(e);

@@ -48,6 +48,10 @@ void target_drop(struct target *t, const struct dr_err *why);
 enum dr_rc target_put(struct target *t, const char *name, const void *data, size_t len,
                       struct dr_err *err) DR_MUST_USE;
 
+/* Likewise; fd is -1 when someone else still reads the file. */
+enum dr_rc target_put_file(struct target *t, const char *name, const struct store_file *file,
+                           struct dr_err *err) DR_MUST_USE;
+
 /* No bucket is left: the reason of the first tells most. */
 enum dr_rc buckets_fail_all(struct buckets *b, struct dr_err *err) DR_MUST_USE;
 

@@ -74,7 +74,8 @@ static int open_and_unlink(const char *dir)
 
 static enum dr_rc open_unnamed(const char *dir, int *ret_fd, struct dr_err *err)
 {
-    int fd = sys_open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    /* A bucket may take it as it is: with the mode of an object. Nobody can open it before that. */
+    int fd = sys_open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0640);
     if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL))
         fd = open_and_unlink(dir);
     if (fd < 0)
@@ -179,7 +180,7 @@ enum dr_rc spool_seal(struct spool *s, struct spooled **ret, struct dr_err *err)
     p->data = data;
     p->len = (size_t)s->size;
     p->holders = 1;
-    dr_close_fd(&s->fd);
+    p->fd = dr_take_fd(&s->fd);
     *ret = p;
     return DR_OK;
 }
@@ -196,5 +197,6 @@ void spooled_drop(struct spooled *p)
     if (p == NULL || __atomic_sub_fetch(&p->holders, 1, __ATOMIC_ACQ_REL) > 0)
         return;
     (void)munmap(p->mapping, p->len); /* of our own mapping: cannot fail */
+    dr_close_fd(&p->fd);
     free(p);
 }

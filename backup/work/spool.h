@@ -27,6 +27,7 @@ struct spooled { /* a sealed pack; read-only for all its holders */
     const uint8_t *data; /* mapped there */
     void *mapping;
     size_t len;
+    int fd;           /* the file itself, for store_put_file() */
     unsigned holders; /* atomic */
 };
 
