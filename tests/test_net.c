@@ -12,51 +12,17 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
-
 #include "dr/base/clock.h"
 #include "dr/base/fs.h"
 #include "dr/base/sys.h"
 #include "dr/net/http.h"
 #include "dr/net/resolve.h"
+#include "tests/support/certificate.h"
 #include "tests/support/servers.h"
 
 static char dir[160], cert[200], key[200];
 static struct server nginx, pdns;
 static int tls_port;
-
-/* A certificate for 127.0.0.1 that signs itself: DIR/cert.pem and DIR/key.pem. */
-static bool make_certificate(void)
-{
-    snprintf(cert, sizeof(cert), "%s/cert.pem", dir);
-    snprintf(key, sizeof(key), "%s/key.pem", dir);
-    EVP_PKEY *pair = EVP_EC_gen("P-256");
-    X509 *x = X509_new();
-    X509_set_version(x, X509_VERSION_3);
-    ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
-    X509_gmtime_adj(X509_getm_notBefore(x), -3600);
-    X509_gmtime_adj(X509_getm_notAfter(x), 3600);
-    X509_set_pubkey(x, pair);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC,
-                               (const unsigned char *)"test", -1, -1, 0);
-    X509_set_issuer_name(x, X509_get_subject_name(x));
-    X509_EXTENSION *ext = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "IP:127.0.0.1");
-    X509_add_ext(x, ext, -1);
-    X509_sign(x, pair, EVP_sha256());
-    FILE *c = fopen(cert, "we"), *k = fopen(key, "we");
-    bool ok =
-        c && k && PEM_write_X509(c, x) && PEM_write_PrivateKey(k, pair, NULL, NULL, 0, NULL, NULL);
-    if (c)
-        fclose(c);
-    if (k)
-        fclose(k);
-    X509_EXTENSION_free(ext);
-    X509_free(x);
-    EVP_PKEY_free(pair);
-    return ok;
-}
 
 static int start(void **state)
 {
@@ -67,7 +33,9 @@ static int start(void **state)
         return -1;
     char conf[640];
     tls_port = server_free_port();
-    if (!make_certificate())
+    snprintf(cert, sizeof(cert), "%s/cert.pem", dir);
+    snprintf(key, sizeof(key), "%s/key.pem", dir);
+    if (!certificate_make("IP:127.0.0.1", cert, key))
         return -1;
     snprintf(conf, sizeof(conf),
              "listen 127.0.0.1:%d ssl; ssl_certificate %s; ssl_certificate_key %s;", tls_port, cert,
