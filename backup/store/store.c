@@ -8,6 +8,7 @@
 
 #include "backup/store/dir.h"
 #include "backup/store/exec.h"
+#include "backup/store/s3.h"
 #include "dr/base/mem.h"
 
 enum { NAME_LEN_MAX = 200 };
@@ -48,6 +49,7 @@ static const struct driver {
 } drivers[] = {
     { "file:///", dir_open },
     { "exec:///", exec_open },
+    { "s3://", s3_open },
 };
 
 enum dr_rc store_open(const struct store_options *o, struct store **ret, struct dr_err *err)
@@ -58,7 +60,7 @@ enum dr_rc store_open(const struct store_options *o, struct store **ret, struct 
             return drivers[i].open(o, ret, err);
     }
     dr_fail(err, DR_E_CONFIG, "bucket '%s': no driver for the url '%s'", o->name, o->url);
-    return dr_hint(err, "Write a directory as file:///PATH (three slashes).");
+    return dr_hint(err, "Write s3://BUCKET, or a directory as file:///PATH (three slashes).");
 }
 
 enum dr_rc store_open_url(const char *name, const char *region, const char *url, struct store **ret,
@@ -204,6 +206,14 @@ enum dr_rc store_get_all(struct store *s, const char *name, size_t limit, struct
                          struct dr_err *err)
 {
     uint64_t size = 0;
+    if (s->ops->get_all != NULL) {
+        size_t before = out->len;
+        DR_TRY(check_name(s, name, err));
+        call(s, STORE_GETS);
+        DR_TRY(s->ops->get_all(s, name, limit, out, err));
+        moved(s, STORE_BYTES_IN, out->len - before);
+        return DR_OK;
+    }
     DR_TRY(store_head(s, name, &size, err));
     if (size > limit)
         return dr_fail(err, DR_E_CORRUPT,

@@ -80,6 +80,8 @@ struct store_ops {
 
     enum dr_rc (*put_file)(struct store *s, const char *name, const struct store_file *file,
                            struct dr_err *err);
+    enum dr_rc (*get_all)(struct store *s, const char *name, size_t limit, struct buf *out,
+                          struct dr_err *err);
     enum dr_rc (*remove_many)(struct store *s, const struct text_list *names, struct dr_err *err);
     enum dr_rc (*list_sizes)(struct store *s, const char *prefix, struct store_entries *ret,
                              struct dr_err *err);
@@ -150,6 +152,7 @@ struct store_options {
  * Open the bucket at the url; its scheme picks the driver:
  *
  *   file:///DIR    a directory, which must exist
+ *   s3://BUCKET    a bucket of an S3 store (s3.h)
  *
  * Other schemes are DR_E_CONFIG. Nothing is created. The caller closes it.
  */
@@ -180,7 +183,8 @@ enum dr_rc store_list(struct store *s, const char *prefix, struct text_list *ret
                       struct dr_err *err) DR_MUST_USE;
 enum dr_rc store_remove(struct store *s, const char *name, struct dr_err *err) DR_MUST_USE;
 
-/* Append a whole object of at most limit bytes (larger: DR_E_CORRUPT). */
+/* Append a whole object of at most limit bytes (larger: DR_E_CORRUPT). Without the driver's help: a
+ * head and a get. */
 enum dr_rc store_get_all(struct store *s, const char *name, size_t limit, struct buf *out,
                          struct dr_err *err) DR_MUST_USE;
 
