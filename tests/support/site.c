@@ -33,10 +33,10 @@ static const char config_text[] = "disaster_recovery:\n"
                                   "    full_backup: {frequency: daily, retention: 30d}\n"
                                   "sources:\n"
                                   "  - {name: app, path: %s, class: data}\n"
+                                  "state_dir: %s/state\n"
                                   "buckets:\n"
-                                  "  - {name: us, url: \"file://%s\", region: us-east-1}\n"
-                                  "  - {name: eu, url: \"file://%s\", region: eu-west-1}\n"
-                                  "state_dir: %s/state\n";
+                                  "  - {name: us, url: \"%s\", region: us-east-1%s}\n"
+                                  "  - {name: eu, url: \"%s\", region: eu-west-1%s}\n";
 
 static int no_sync(int fd)
 {
@@ -52,6 +52,11 @@ void site_without_waiting(void)
 
 void site_make(struct site *s)
 {
+    site_make_at(s, NULL, NULL, "");
+}
+
+void site_make_at(struct site *s, const char *us, const char *eu, const char *more)
+{
     *s = (struct site){ 0 };
     const char *tmp = getenv("TMPDIR"); /* NOLINT(concurrency-mt-unsafe): one thread */
     s->top = dr_strf("%s/drsite.XXXXXX", tmp != NULL ? tmp : "/tmp");
@@ -63,7 +68,9 @@ void site_make(struct site *s)
         s->bucket[i] = dr_strf("%s/%s", s->top, site_bucket_names[i]);
         assert_int_equal(mkdir(s->bucket[i], 0755), 0);
     }
-    DR_FREE char *text = dr_strf(config_text, s->src, s->bucket[0], s->bucket[1], s->top);
+    DR_FREE char *first = us != NULL ? dr_strdup(us) : dr_strf("file://%s", s->bucket[0]);
+    DR_FREE char *second = eu != NULL ? dr_strdup(eu) : dr_strf("file://%s", s->bucket[1]);
+    DR_FREE char *text = dr_strf(config_text, s->src, s->top, first, more, second, more);
     DR_FREE char *path = dr_strf("%s/dr.yaml", s->top);
     struct dr_err err = { 0 };
     assert_int_equal(fs_replace(s->top, "dr.yaml", text, strlen(text), &err), DR_OK);

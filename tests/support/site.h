@@ -28,6 +28,10 @@ extern const char *const site_bucket_names[SITE_BUCKETS];
 void site_without_waiting(void);
 
 void site_make(struct site *s);
+
+/* The same with buckets elsewhere: their urls (NULL: the directory), and ", key: value" for both. What looks into
+ * directories (site_objects(), site_damage()) is of no use then. */
+void site_make_at(struct site *s, const char *us, const char *eu, const char *more);
 void site_drop(struct site *s); /* with everything that was in it, even read-only directories */
 
 /* A file below the source; missing directories are made. */
