@@ -3,8 +3,9 @@
  * one run of a pack; large files come behind the small ones, since their chunks would tear the
  * run apart. A piece is never split between items: it would be unpacked twice.
  *
- * Syncing: not more often than each SYNC_MS, in the caller's thread while the others write on. What
- * was taken back before the sync began is on the medium when it ends.
+ * Syncing: a thread of its own brings to the medium what was taken back before it began, again and
+ * again while the others write on: the disk works from the first second, the journal can say how
+ * far it came, and the last sync of all finds little left.
  */
 #include "backup/work/restore_fill.h"
 
@@ -18,7 +19,13 @@
 #include "dr/base/pool.h"
 #include "dr/base/sys.h"
 
-enum { SYNC_MS = 30000 };
+enum { SYNC_MS = 10000, SYNC_BYTES = 256 << 20 }; /* whichever comes first, since the last one */
+
+struct sync {     /* the item of the thread that syncs */
+    size_t items; /* those before it are on the medium when it is done */
+    enum dr_rc rc;
+    struct dr_err err;
+};
 
 struct job { /* an entry and where its first piece lies */
     const struct toc_record *rec;
@@ -40,7 +47,10 @@ struct fill {
     size_t job_cap;
     struct local *local; /* of the caller's thread; NULL: nothing is compared */
     size_t next;         /* number of the next item */
-    int64_t synced_ms;
+    struct pool *syncer; /* NULL: nothing is written */
+    struct sync sync;    /* the syncer's while it has it */
+    uint64_t unsynced;   /* bytes written since it was given away */
+    int64_t synced_ms;   /* when that was */
 };
 
 static void *start_worker(void *arg)
@@ -57,6 +67,34 @@ static void stop_worker(void *state)
 static void do_work(void *state, void *item)
 {
     restore_item_work(state, item);
+}
+
+static void *start_sync(void *arg)
+{
+    const struct fill *f = arg;
+    return place_share(f->options.place);
+}
+
+static void stop_sync(void *state)
+{
+    place_free(state);
+}
+
+static void do_sync(void *state, void *item)
+{
+    struct sync *s = item;
+    s->rc = place_sync(state, &s->err);
+}
+
+static enum dr_rc new_syncer(struct fill *f, struct dr_err *err)
+{
+    const struct pool_options options = { .threads = f->options.threads > 0,
+                                          .slots = 1,
+                                          .start = start_sync,
+                                          .work = do_sync,
+                                          .stop = stop_sync,
+                                          .arg = f };
+    return pool_new(&options, &f->syncer, err);
 }
 
 enum dr_rc fill_new(const struct fill_options *options, struct fill **ret, struct dr_err *err)
@@ -83,6 +121,8 @@ enum dr_rc fill_new(const struct fill_options *options, struct fill **ret, struc
     for (size_t i = 0; i < f->item_count; i++)
         f->idle[f->idle_count++] = &f->items[i];
     DR_TRY(pool_new(&pool, &f->pool, err));
+    if (options->doing == RESTORE_WRITE)
+        DR_TRY(new_syncer(f, err));
     *ret = DR_TAKE(f);
     return DR_OK;
 }
@@ -92,6 +132,7 @@ void fill_free(struct fill *f)
     if (f == NULL)
         return;
     pool_free(f->pool);
+    pool_free(f->syncer);
     for (size_t i = 0; i < f->item_count; i++)
         restore_item_fini(&f->items[i]);
     for (size_t i = 0; i < f->large_count; i++)
@@ -129,14 +170,41 @@ static enum dr_rc end_large(struct fill *f, struct restore_item *item, struct dr
     return DR_OK;
 }
 
-static enum dr_rc note_done(struct fill *f, size_t items, struct dr_err *err)
+/* Waits for a sync that was begun. */
+static enum dr_rc end_sync(struct fill *f, struct dr_err *err)
 {
-    DR_TRY(restore_journal_done(f->options.journal, items, err));
-    if (clock_boot_ms() - f->synced_ms < SYNC_MS)
+    const struct sync *s = f->syncer != NULL ? pool_take(f->syncer) : NULL;
+    if (s == NULL)
         return DR_OK;
-    DR_TRY(place_sync(f->options.place, err));
+    if (s->rc != DR_OK) {
+        *err = s->err;
+        return s->rc;
+    }
+    return f->options.journal != NULL ? restore_journal_synced(f->options.journal, s->items, err)
+                                      : DR_OK;
+}
+
+static enum dr_rc begin_sync(struct fill *f, size_t items, struct dr_err *err)
+{
+    if (pool_ready(f->syncer))
+        DR_TRY(end_sync(f, err));
+    bool due = f->unsynced >= SYNC_BYTES || clock_boot_ms() - f->synced_ms >= SYNC_MS;
+    if (!due || pool_full(f->syncer))
+        return DR_OK;
+    f->sync = (struct sync){ .items = items };
+    f->unsynced = 0;
     f->synced_ms = clock_boot_ms();
-    return restore_journal_synced(f->options.journal, items, err);
+    pool_give(f->syncer, &f->sync);
+    return DR_OK;
+}
+
+/* The item and all before it are written. */
+static enum dr_rc note_done(struct fill *f, const struct restore_item *item, struct dr_err *err)
+{
+    if (f->options.journal != NULL)
+        DR_TRY(restore_journal_done(f->options.journal, item->number + 1, err));
+    f->unsynced += item->written;
+    return begin_sync(f, item->number + 1, err);
 }
 
 static enum dr_rc take_one(struct fill *f, struct dr_err *err)
@@ -153,8 +221,8 @@ static enum dr_rc take_one(struct fill *f, struct dr_err *err)
     }
     if (rc == DR_OK && item->last)
         rc = end_large(f, item, err);
-    if (rc == DR_OK && f->options.journal != NULL)
-        rc = note_done(f, item->number + 1, err);
+    if (rc == DR_OK && f->syncer != NULL)
+        rc = note_done(f, item, err);
     if (rc == DR_OK)
         rc = f->options.done(f->options.arg, item, err);
     f->idle[f->idle_count++] = item;
@@ -178,7 +246,7 @@ enum dr_rc fill_finish(struct fill *f, struct dr_err *err)
 {
     while (pool_count(f->pool) > 0)
         DR_TRY(take_one(f, err));
-    return DR_OK;
+    return end_sync(f, err);
 }
 
 /* -- cutting ------------------------------------------------------------------------------- */

@@ -94,6 +94,15 @@ static enum dr_rc make_dirs(struct restore *r, const struct segment *s, size_t b
     return DR_OK;
 }
 
+/* The threads are to know that the tree is shut (restore_place.h), so that comes before them. */
+static enum dr_rc make_root(struct restore *r, struct dr_err *err)
+{
+    const struct segment *s = NULL;
+    DR_TRY(reader_segment(r->reader, 0, &s, err));
+    bool first = s->count > 0 && s->records[0].type == '5' && s->records[0].path_len == 0;
+    return first && wanted_has(r->wanted, 0) ? place_dir(r->place, "", err) : DR_OK;
+}
+
 static enum dr_rc make_all_dirs(struct restore *r, struct dr_err *err)
 {
     size_t base = 0;
@@ -193,6 +202,8 @@ static enum dr_rc fill_all(struct restore *r, struct dr_err *err)
     bool moves = wanted_moves(r->wanted);
     if (moves && writing)
         DR_TRY(make_all_dirs(r, err));
+    if (writing && !moves)
+        DR_TRY(make_root(r, err));
     DR_TRY(fill_new(&options, &f, err));
     DR_TRY(fill_segments(r, f, writing && !moves, err));
     return fill_finish(f, err);
