@@ -146,6 +146,7 @@ install: all
 	install -m 644 drctl.1 $(DESTDIR)$(PREFIX)/share/man/man1/drctl.1
 	install -m 644 runbooks/*.yaml runbooks/README.md $(DESTDIR)$(PREFIX)/share/drctl/runbooks/
 	install -m 644 README.md LICENSE backup/FORMAT.md dr/journal/JOURNAL.md conf/dr.yaml \
+	    backup/store/EXEC.md backup/store/exec-example.sh \
 	    $(DESTDIR)$(PREFIX)/share/doc/drctl/
 
 format:

@@ -108,7 +108,8 @@ static enum dr_rc check_owner(const struct store_options *o, const char *path, b
     if (stat(path, &st) < 0)
         return dr_fail_sys(err, errno, "bucket '%s': cannot look at '%s'", o->name, path);
     if (!folder && (!S_ISREG(st.st_mode) || (st.st_mode & 0111) == 0))
-        return dr_fail(err, DR_E_CONFIG, "bucket '%s': '%s' is no program", o->name, path);
+        return dr_fail(err, DR_E_CONFIG, "bucket '%s': '%s' is no program that may be run", o->name,
+                       path);
     if ((st.st_mode & (S_IWGRP | S_IWOTH)) == 0 && (st.st_uid == 0 || st.st_uid == geteuid()))
         return DR_OK;
     dr_fail(err, DR_E_REFUSED, "bucket '%s': somebody else may write '%s'", o->name, path);

@@ -33,6 +33,7 @@ const struct cli_verb *const cli_verbs[] = {
     &verb_snapshots,
     &verb_stats,
     &verb_step,
+    &verb_store,
     &verb_unpin,
     &verb_verify,
     NULL,

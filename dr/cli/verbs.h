@@ -35,6 +35,7 @@ extern const struct cli_verb verb_runs;
 extern const struct cli_verb verb_snapshots;
 extern const struct cli_verb verb_stats;
 extern const struct cli_verb verb_step;
+extern const struct cli_verb verb_store;
 extern const struct cli_verb verb_unpin;
 extern const struct cli_verb verb_verify;
 
