@@ -476,6 +476,11 @@ static void an_endpoint_that_is_away_is_told_with_its_address(void **state)
     assert_non_null(strstr(err.msg, "127.0.0.1:1"));
     assert_non_null(strstr(err.msg, "(6 attempts)"));
     assert_non_null(strstr(err.hint, "http://127.0.0.1:1/away/ can be reached"));
+    struct store_counts before, after;
+    store_counts(s, &before); /* nobody was there: the calls that follow do not wait for them */
+    assert_int_equal(store_get_all(s, "repository", 100, &b, &err), DR_E_TRANSIENT);
+    store_counts(s, &after);
+    assert_int_equal(after.gets, before.gets + 1);
 }
 
 /* -- locks ------------------------------------------------------------------------------------------- */

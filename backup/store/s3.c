@@ -91,7 +91,7 @@ static enum dr_rc s3_get(struct store *base, const char *name, uint64_t offset, 
                               .out_len = len,
                               .counter = STORE_GETS,
                               .what = "get",
-                              .action = "s3:GetObject" };
+                              .action = query != NULL ? "s3:GetObjectVersion" : "s3:GetObject" };
     DR_CLEANUP(s3_answer_fini) struct s3_answer a = { 0 };
     DR_TRY(s3_call(s, &q, &a, err));
     if (a.reply.status == 416) {
@@ -117,7 +117,7 @@ static enum dr_rc s3_get_all(struct store *base, const char *name, size_t limit,
                               .grow_limit = limit,
                               .counter = STORE_GETS,
                               .what = "get",
-                              .action = "s3:GetObject" };
+                              .action = query != NULL ? "s3:GetObjectVersion" : "s3:GetObject" };
     DR_CLEANUP(s3_answer_fini) struct s3_answer a = { 0 };
     (void)buf_reserve(out, 1); /* an empty object is a text too */
     DR_TRY(s3_call(s, &q, &a, err));

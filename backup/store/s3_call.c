@@ -23,6 +23,8 @@ enum {
     TOTAL_MS = 120 * 1000, /* all attempts of a call, and one attempt of a small one */
     SLOWEST = 32,          /* bytes a millisecond: a large body may take that much longer */
     PARALLEL_MAX = 32,
+    CONNECTS_MAX = 2,
+    AWAY_MS = 10 * 1000,
 };
 
 /* -- words of the protocol ------------------------------------------------------------------- */
@@ -180,14 +182,26 @@ static bool may_repeat(const struct s3_ask *q, enum dr_rc rc, const struct trans
     return retry_may(rc, r->status, r->sent, !q->once) || (rc == DR_OK && is_passing(r));
 }
 
+/*
+ * A bucket whose region is lost is asked for each object anew, by restores and repairs that have others:
+ * once all attempts of one call found nobody there, the calls of the next seconds make one each. And
+ * whoever was silent for two whole connects will be for the third.
+ */
+static bool is_away(enum dr_rc rc, const struct s3_answer *answer)
+{
+    return rc == DR_E_TIMEOUT && !answer->reply.sent && answer->attempts >= CONNECTS_MAX;
+}
+
 static enum dr_rc call(struct attempt *a, struct s3_answer *ret, struct dr_err *err)
 {
+    static const struct retry_policy one = { .attempts = 1, .base_ms = 1, .cap_ms = 1 };
     uint64_t seed = 0;
     bool fresh = false;
     struct retry r;
     random_bytes(&seed, sizeof(seed));
     int64_t now = clock_boot_ms();
-    retry_begin(&r, NULL, now, now + TOTAL_MS, seed);
+    bool away = now < a->s->away_until_ms;
+    retry_begin(&r, away ? &one : NULL, now, now + TOTAL_MS, seed);
     for (;;) {
         enum dr_rc rc = send_once(a, ret, err);
         struct transfer_reply *reply = &ret->reply;
@@ -197,13 +211,16 @@ static enum dr_rc call(struct attempt *a, struct s3_answer *ret, struct dr_err *
             aws_credentials_distrust(a->s->credentials, a->keys.access_key);
             fresh = true;
             wait = 0;
-        } else if (may_repeat(a->q, rc, reply)) {
+        } else if (may_repeat(a->q, rc, reply) && !is_away(rc, ret)) {
             int64_t after = retry_after_ms(transfer_header(reply, "retry-after"), clock_wall_ns());
             wait = retry_next(&r, clock_boot_ms(), after);
         }
         ret->again = ret->again || reply->resent || (wait >= 0 && effect);
-        if (wait < 0)
+        if (wait < 0) {
+            bool silent = (rc == DR_E_TRANSIENT || rc == DR_E_TIMEOUT) && !reply->sent;
+            a->s->away_until_ms = silent ? clock_boot_ms() + AWAY_MS : 0;
             return rc;
+        }
         transfer_reply_fini(reply);
         *reply = (struct transfer_reply){ 0 };
         DR_TRY(transfer_pause(a->engine, wait, err));

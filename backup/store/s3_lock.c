@@ -24,7 +24,9 @@ static const int64_t SECOND_NS = 1000000000;
 
 bool s3_is_lasting(const struct s3 *s, const char *name)
 {
-    static const char *const passing[] = { "pending/", "pins/", "proofs/", "leases/", "doctor-", "." };
+    static const char *const passing[] = {
+        "pending/", "pins/", "proofs/", "leases/", "doctor-", "."
+    };
     if (s->lock_ms == 0)
         return false;
     for (size_t i = 0; i < DR_ARRAY_LEN(passing); i++)

@@ -21,6 +21,7 @@ struct leaving { /* what must end before the stores are closed */
 
 struct repo {
     const struct config *config;
+    bool guard;
     struct repo_bucket *buckets; /* owned; one for each of the configuration */
     struct repository repository;
     char own_key[KEYS_TEXT_MAX]; /* public; empty: none yet */
@@ -110,7 +111,8 @@ static enum dr_rc open_bucket(const struct config_bucket *c, struct repo *r, boo
 {
     DR_CLEANUP(store_close_ptr) struct store *s = NULL;
     struct repository found;
-    DR_TRY(bucket_open(r->config, c, NULL, &s, err));
+    const struct bucket_access access = { .guard = r->guard };
+    DR_TRY(bucket_open(r->config, c, &access, &s, err));
     enum dr_rc rc = read_repository(s, &found, err);
     if (rc == DR_E_NOTFOUND) {
         dr_fail(err, rc,
@@ -135,6 +137,7 @@ enum dr_rc repo_open(const struct config *c, const struct repo_options *options,
     DR_ASSERT(c != NULL && options != NULL && ret != NULL);
     DR_CLEANUP(repo_close_ptr) struct repo *r = dr_alloc(1, sizeof(*r));
     r->config = c;
+    r->guard = options->guard;
     r->buckets = dr_alloc(c->bucket_count + 1, sizeof(r->buckets[0]));
     DR_ASSERT(pthread_mutex_init(&r->lock, NULL) == 0);
     r->hedge = hedge_new(c->bucket_count);

@@ -23,6 +23,7 @@ struct repo_options {
     const char *const *dark; /* regions that must not be touched; borrowed */
     size_t dark_count;
     const char *near; /* the region where we are: its buckets are read first; or NULL */
+    bool guard;       /* by the right of who may delete and extend locks, where a bucket has one */
 };
 
 /* What one bucket of the configuration looks like from here. Borrowed from the repo. */

@@ -38,13 +38,13 @@ static const char *own_region(const struct config *c)
     return NULL;
 }
 
-static int open_all(struct cli *cli, struct data *ret, bool tell)
+static int open_all(struct cli *cli, struct data *ret, bool tell, bool guard)
 {
     *ret = (struct data){ .config = cli_config(cli) };
     if (ret->config == NULL)
         return EXIT_USAGE;
     struct dr_err err;
-    const struct repo_options options = { .near = own_region(ret->config) };
+    const struct repo_options options = { .near = own_region(ret->config), .guard = guard };
     if (repo_open(ret->config, &options, &ret->repo, &err) != DR_OK)
         return cli_fail(cli, &err);
     for (size_t i = 0; i < repo_bucket_count(ret->repo); i++) {
@@ -60,12 +60,17 @@ static int open_all(struct cli *cli, struct data *ret, bool tell)
 
 int data_open(struct cli *cli, struct data *ret)
 {
-    return open_all(cli, ret, true);
+    return open_all(cli, ret, true, false);
 }
 
 int data_open_silently(struct cli *cli, struct data *ret)
 {
-    return open_all(cli, ret, false);
+    return open_all(cli, ret, false, false);
+}
+
+int data_open_as_guard(struct cli *cli, struct data *ret)
+{
+    return open_all(cli, ret, false, true);
 }
 
 void data_close(struct data *d)

@@ -27,6 +27,8 @@ struct data {
 int data_open(struct cli *cli, struct data *ret);
 /* For verbs that tell what is wrong with a bucket as a part of their result. */
 int data_open_silently(struct cli *cli, struct data *ret);
+/* The same for verbs that delete or heal: by the guard's credentials, where a bucket has them. */
+int data_open_as_guard(struct cli *cli, struct data *ret);
 void data_close(struct data *d);
 
 /* Name the buckets that opened but could not be listed, after repo_snapshots(). */

@@ -27,6 +27,7 @@
 #include "dr/base/mem.h"
 #include "dr/cli/key.h"
 #include "dr/cli/verbs.h"
+#include "dr/config/s3_url.h"
 #include "dr/data/duration.h"
 #include "dr/data/time.h"
 
@@ -38,8 +39,11 @@ struct doctor {
     json_t *checks; /* with --json; else NULL */
     size_t warnings, errors;
     struct text_list writable; /* names of buckets, for the thief */
+    struct text_list addable;  /* what is there stays */
     struct text_list readable;
 };
+
+enum { CLOCK_OFF_MS = 60 * 1000, CLOCK_WRONG_MS = 10 * 60 * 1000 };
 
 static const int64_t SECOND_NS = 1000000000;
 
@@ -199,6 +203,11 @@ static const char *cause(const struct config_bucket *b, const struct dr_err *err
     return err->msg + (text_starts(err->msg, prefix) ? strlen(prefix) : 0);
 }
 
+static bool is_directory(const struct config_bucket *b)
+{
+    return text_starts(b->url, "file:");
+}
+
 /* May we add, and what may be done to what was added? The object is named at random and taken away. */
 static void try_writing(struct doctor *doc, struct store *store, const struct config_bucket *b,
                         const char *what)
@@ -214,10 +223,67 @@ static void try_writing(struct doctor *doc, struct store *store, const struct co
     }
     if (store_put(store, name, "", 0, &again) == DR_OK || again.rc != DR_E_EXISTS)
         say(doc, ERROR, what, NULL, "an object could be changed: it must be write-once");
-    if (store_remove(store, name, &err) != DR_OK)
+    enum dr_rc rc = store_remove(store, name, &err);
+    if (rc == DR_E_DENIED && !is_directory(b))
+        say(doc, NOTE, what, NULL,
+            "we may not delete in it: good for a source ('%s' is left there)", name);
+    else if (rc != DR_OK)
         say(doc, WARNING, what, NULL, "the object '%s' of this test is left in it: %s", name,
             cause(b, &err));
-    text_list_add(&doc->writable, store->name);
+    bool stays = b->lock.ms > 0 || (rc == DR_E_DENIED && !is_directory(b));
+    text_list_add(stays ? &doc->addable : &doc->writable, store->name);
+}
+
+/* What its kind of store can do: for a directory there is nothing to find out. */
+static void try_abilities(struct doctor *doc, struct store *store, const struct config_bucket *b,
+                          const char *what)
+{
+    struct store_abilities can;
+    struct dr_err err;
+    if (is_directory(b))
+        return;
+    if (store_abilities(store, &can, &err) != DR_OK) {
+        say(doc, WARNING, what, err.hint, "what it can do is not known: %s", cause(b, &err));
+        return;
+    }
+    char offset[DURATION_TEXT_MAX];
+    int64_t off_ms = can.clock_offset_ms < 0 ? -can.clock_offset_ms : can.clock_offset_ms;
+    say(doc, NOTE, what, NULL, "%s; %s; %s; %s",
+        can.conditional_put ? "refuses a second put by itself" : "is looked at before each put",
+        can.conditional_swap ? "can hold a lease" : "cannot hold a lease",
+        can.versioning ? "keeps versions" : "keeps no versions",
+        can.object_lock ? "can lock objects" : "cannot lock objects");
+    if (can.versioning && b->lock.ms == 0)
+        say(doc, NOTE, what, "Give it a lifecycle rule that ends versions that are not current.",
+            "keeps what prune removes as old versions");
+    if (off_ms > CLOCK_OFF_MS)
+        say(doc, off_ms > CLOCK_WRONG_MS ? ERROR : WARNING, what,
+            "Set the clock: requests are refused when it is 15 minutes wrong.",
+            "the clock here is %s %s its own", duration_tell(off_ms, offset),
+            can.clock_offset_ms > 0 ? "behind" : "ahead of");
+    if (b->lock.ms > 0)
+        say(doc, FINE, what, NULL, "what is put is locked for %s (%s)",
+            duration_tell(b->lock.ms, offset), b->lock.mode);
+    else if (can.object_lock)
+        say(doc, NOTE, what, "lock: 30d", "could lock what is put, and is not asked to");
+}
+
+/* Secrets do not go over the wire, but all else does. */
+static void check_wire(struct doctor *doc, const struct config_bucket *b, const char *what)
+{
+    struct s3_url u;
+    struct dr_err ignored;
+    if (s3_url_parse(b->url, &u, &ignored) != DR_OK)
+        return;
+    if (u.endpoint != NULL && text_starts(u.endpoint, "http://")) {
+        DR_FREE char *host = s3_url_host(u.endpoint);
+        bool here = text_starts(host, "127.") || strcmp(host, "localhost") == 0 ||
+                    strcmp(host, "[::1]") == 0;
+        if (!here)
+            say(doc, WARNING, what, "Use https://", "what goes there goes in the clear: %s",
+                u.endpoint);
+    }
+    s3_url_fini(&u);
 }
 
 /* A bucket may open and be written, and still hide what it holds. */
@@ -258,6 +324,8 @@ static void check_bucket(struct doctor *doc, const struct config_bucket *b)
     else
         say(doc, ERROR, what, err.hint, "%s", cause(b, &err));
     try_writing(doc, store, b, what);
+    try_abilities(doc, store, b, what);
+    check_wire(doc, b, what);
     if (doc->errors == errors)
         say(doc, FINE, what, NULL, "%s, %s: reachable and writable", b->url, b->region);
 }
@@ -344,6 +412,10 @@ static void tell_thief(struct doctor *doc)
             "could add to, and delete everything in %s; keep one bucket that this machine cannot "
             "write",
             writable);
+    DR_FREE char *addable = text_list_join(&doc->addable, ", ");
+    if (doc->addable.count > 0)
+        say(doc, NOTE, "a thief", NULL,
+            "could add to %s, and take nothing away that is locked there", addable);
     say(doc, NOTE, "a thief", NULL, "with the key could sign snapshots as this host");
 }
 
@@ -367,6 +439,7 @@ static int run_doctor(struct cli *cli)
     tell_thief(&doc);
     text_list_fini(&doc.readable);
     text_list_fini(&doc.writable);
+    text_list_fini(&doc.addable);
 
     int exit = doc.errors > 0 ? EXIT_FAILED : doc.warnings > 0 ? EXIT_WARNINGS : EXIT_DONE;
     char why[96];

@@ -134,7 +134,7 @@ static int run_forget(struct cli *cli)
     if (exit != EXIT_DONE)
         return exit;
     struct data d;
-    exit = data_open_silently(cli, &d);
+    exit = data_open_as_guard(cli, &d);
     if (exit == EXIT_DONE)
         exit = forget(cli, &d, &w);
     data_close(&d);

@@ -200,7 +200,7 @@ static int run_prune(struct cli *cli)
     if (grace != NULL && duration_parse(grace, &o.grace_ms) != QUANTITY_OK)
         return cli_usage(cli, "--grace: '%s' is no duration; wanted like 24h", grace);
     struct data d;
-    int exit = data_open_silently(cli, &d);
+    int exit = data_open_as_guard(cli, &d);
     if (exit == EXIT_DONE)
         exit = prune(cli, &d, &o);
     data_close(&d);

@@ -183,7 +183,7 @@ static int run_repair(struct cli *cli)
         return cli_usage(cli, "--from and --to name the same bucket");
     struct data d;
     struct snapshot_info found = { 0 };
-    int exit = data_open_silently(cli, &d);
+    int exit = data_open_as_guard(cli, &d);
     if (exit == EXIT_DONE)
         exit = find(cli, &d, &wish, &found);
     if (exit == EXIT_DONE)
