@@ -16,6 +16,8 @@ void easy_fini(struct easy *e)
 {
     if (e->curl)
         curl_easy_cleanup(e->curl);
+    for (struct curl_slist *h = e->headers; h != NULL; h = h->next)
+        explicit_bzero(h->data, strlen(h->data)); /* tokens are among them */
     curl_slist_free_all(e->headers);
     curl_slist_free_all(e->addresses);
     curl_free(e->host);

@@ -40,7 +40,7 @@ bool quick_attach(struct quick *q, CURL *curl)
 
 static int local_port(int fd)
 {
-    struct sockaddr_storage sa;
+    struct sockaddr_storage sa = { 0 };
     socklen_t len = sizeof(sa);
     if (getsockname(fd, (struct sockaddr *)&sa, &len) != 0)
         return 0;

@@ -253,9 +253,6 @@ enum dr_rc call_init(struct call *c, struct call_setting *setting, const struct 
 
 void call_fini(struct call *c)
 {
-    for (struct curl_slist *h = c->easy.headers; h != NULL; h = h->next)
-        if (text_starts(h->data, "x-amz-security-token:"))
-            explicit_bzero(h->data, strlen(h->data));
     easy_fini(&c->easy);
     text_list_fini(&c->known);
     (void)pthread_cond_destroy(&c->changed); /* nobody waits */
