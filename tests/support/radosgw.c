@@ -52,6 +52,8 @@ static const char config_text[] =
     "osd_pool_default_pg_autoscale_mode = off\nrgw_rados_pool_pg_num_min = 1\n"
     "osd_crush_chooseleaf_type = 0\nmon_max_pg_per_osd = 2000\n"
     "mon_allow_pool_size_one = true\nmon_warn_on_pool_no_redundancy = false\n"
+    /* A front that was killed is waited for by the next one's changes of buckets, but not long. */
+    "osd_client_watch_timeout = 3\nobjecter_tick_interval = 0.5\n"
     "paxos_propose_interval = 0.01\npaxos_min_wait = 0.005\n"
     "[mon]\nmon_data = %s/mon\nmon_data_avail_crit = 1\nmon_data_avail_warn = 2\n"
     "[mon.a]\nmon_addr = v2:127.0.0.1:%d/0\n"
@@ -64,7 +66,7 @@ static const char config_text[] =
     "[client.rgw]\nrgw_data = %s\nrgw_dns_name = s3.localhost\n"
     "rgw_frontends = beast endpoint=127.0.0.1:%d ssl_endpoint=127.0.0.1:%d"
     " ssl_certificate=%s/tls.pem\n"
-    "rgw_cache_enabled = false\nrgw_enable_usage_log = false\nrgw_enable_gc_threads = false\n"
+    "rgw_enable_usage_log = false\nrgw_enable_gc_threads = false\n"
     "rgw_thread_pool_size = 64\nrgw_crypt_require_ssl = false\n";
 
 /* -- processes ----------------------------------------------------------------------------- */
