@@ -26,10 +26,11 @@ import struct
 import subprocess
 import sys
 
-KIND_BUNDLE, KIND_HEAD, KIND_CHUNK, KIND_OVERLAY, KIND_DIRS, KIND_LINKS, KIND_TOC, KIND_LIST = (
-    0, 1, 2, 3, 4, 5, 16, 17)
+KIND_BUNDLE, KIND_HEAD, KIND_CHUNK, KIND_OVERLAY, KIND_DIRS, KIND_LINKS, KIND_TOC, KIND_LIST, KIND_PATCH = (
+    0, 1, 2, 3, 4, 5, 16, 17, 18)
 MAX_PIECE = 32 << 20
 MAX_SEGMENT = 256 << 20
+MAX_PATCH = 4 << 20
 MAX_PACK = 1 << 30
 MAX_PATH = 65535
 MAX_OBJECT = 64 << 20
@@ -363,14 +364,16 @@ class Snapshot:
         self.body = body
 
     def segments(self):
-        """(frame, entries, first path) of each toc line."""
+        """(frame, its base or None, entries, first path) of each toc line."""
         for line in list_lines(self.bucket, self.body["toc"], "toc"):
             fields = line.split(" ")
-            need(len(fields) == 7, "toc: not a line of a segment")
+            need(len(fields) in (7, 12), "toc: not a line of a segment")
             first = re.sub(rb"%([0-9A-F]{2})", lambda m: bytes.fromhex(m.group(1).decode()),
                            fields[6].encode("ascii"))
             need(first.startswith(b"/"), "toc: first path without '/'")
-            yield (Frame(fields, "toc", MAX_SEGMENT), number(fields[5], "toc"), first[1:])
+            base = Frame(fields[7:], "toc", MAX_PATCH) if len(fields) == 12 else None
+            frame = Frame(fields[:5], "toc", MAX_PATCH if base else MAX_SEGMENT)
+            yield (frame, base, number(fields[5], "toc"), first[1:])
 
 
 class Row:
@@ -464,13 +467,43 @@ class Segment:
              f"{what}: is not what the toc line says")
 
 
+def patched(frame, patch, base_frame, base):
+    """The segment that a patch makes of its base."""
+    what = f"patch at {frame.pack} {frame.offset}"
+    b = Bytes(patch, what)
+    need(b.take(4) == b"DTD1", f"{what}: not a patch")
+    need(b.take(32) == base_frame.id, f"{what}: is of another base")
+    length, out, at = b.varint(), bytearray(), 0
+    need(length <= MAX_PATCH, f"{what}: makes too much")
+    while b.at < len(patch):
+        fresh, copied, distance = b.bytes(length), b.varint(), b.svarint()
+        need(len(fresh) + copied > 0, f"{what}: a step that gives nothing")
+        out += fresh
+        at += distance
+        need(0 <= at <= at + copied <= len(base), f"{what}: copies what is not there")
+        out += base[at:at + copied]
+        at += copied
+        need(len(out) <= length, f"{what}: makes more than it says")
+    need(len(out) == length, f"{what}: makes less than it says")
+    return bytes(out)
+
+
+def read_segments(snapshot, segments):
+    """(frame, raw bytes, entries, first path) of each segment, patches applied."""
+    frames = [f for frame, base, _, _ in segments for f in ((base, frame) if base else (frame,))]
+    raws = read_frames(snapshot.bucket, frames)
+    for frame, base, entries, first in segments:
+        under = next(raws)[1] if base else None
+        raw = next(raws)[1]
+        yield frame, patched(frame, raw, base, under) if base else raw, entries, first
+
+
 def read_toc(snapshot):
     """All segments, with the rules that hold over all of them."""
     segments = list(snapshot.segments())
     types = {}
     last = None
-    frames = [frame for frame, _, _ in segments]
-    for (frame, raw), (_, entries, first) in zip(read_frames(snapshot.bucket, frames), segments):
+    for frame, raw, entries, first in read_segments(snapshot, segments):
         segment = Segment(frame, raw, entries, first)
         for r in segment.records:
             key = path_key(r.path)
@@ -794,7 +827,7 @@ def check_pack(bucket, name):
     for i in range(count):
         offset, stored, raw, kind = struct.unpack("<IIII", table[64 + 48 * i:80 + 48 * i])
         need(offset >= end and offset + stored <= len(data) - total, f"{what}: rows")
-        need(kind in (0, 1, 2, 3, 4, 5, 16, 17), f"{what}: kind {kind}")
+        need(kind in (0, 1, 2, 3, 4, 5, 16, 17, 18), f"{what}: kind {kind}")
         end = offset + stored
 
 

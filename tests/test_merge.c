@@ -162,13 +162,17 @@ static void what_changed_just_before_or_in_the_future_is_racy(void **state)
 
 /* -- thresholds ---------------------------------------------------------------------------- */
 
-static void a_bundle_stays_until_a_quarter_is_dead(void **state)
+static void a_bundle_is_due_when_a_quarter_is_dead_and_cut_when_half_is(void **state)
 {
     (void)state;
     struct merge_range r = { .raw = 1000, .dead = 250, .entries = 100 };
-    assert_false(merge_recuts(&r));
+    assert_false(merge_is_due(&r) || merge_recuts(&r));
     r.dead = 251;
-    assert_true(merge_recuts(&r));
+    assert_true(merge_is_due(&r) && !merge_recuts(&r));
+    r.dead = 500;
+    assert_true(merge_is_due(&r) && !merge_recuts(&r));
+    r.dead = 501;
+    assert_true(merge_is_due(&r) && merge_recuts(&r));
     r.dead = 101;
     assert_false(merge_recuts(&r));
     r.full = true;
@@ -191,6 +195,17 @@ static void a_bundle_stays_until_a_quarter_is_dead(void **state)
     assert_true(merge_recuts(&r));
     assert_false(merge_folds(1000, 500));
     assert_true(merge_folds(1000, 501));
+    assert_true(merge_is_small(MERGE_OVERLAY_SMALL - 1) && !merge_is_small(MERGE_OVERLAY_SMALL));
+}
+
+static void what_is_due_costs_one_bundle_and_an_eighth_of_what_changed(void **state)
+{
+    (void)state;
+    assert_true(merge_may_renew(0, 0));
+    assert_false(merge_may_renew(1, 0));
+    assert_false(merge_may_renew(1000, 7999));
+    assert_true(merge_may_renew(1000, 8000));
+    assert_false(merge_may_renew(1001, 8007));
 }
 
 static void a_segment_is_rewritten_for_each_reason_alone(void **state)
@@ -364,7 +379,8 @@ int main(void)
         cmocka_unit_test(what_is_unknown_racy_or_full_is_checked_and_what_differs_is_not),
         cmocka_unit_test(a_link_is_the_same_only_with_the_same_first_name),
         cmocka_unit_test(what_changed_just_before_or_in_the_future_is_racy),
-        cmocka_unit_test(a_bundle_stays_until_a_quarter_is_dead),
+        cmocka_unit_test(a_bundle_is_due_when_a_quarter_is_dead_and_cut_when_half_is),
+        cmocka_unit_test(what_is_due_costs_one_bundle_and_an_eighth_of_what_changed),
         cmocka_unit_test(a_segment_is_rewritten_for_each_reason_alone),
         cmocka_unit_test(the_bytes_of_an_entry_are_whole_blocks),
         cmocka_unit_test(dead_paths_are_listed_by_what_is_highest_and_never_what_lives),

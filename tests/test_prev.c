@@ -54,7 +54,8 @@ static void make_segment(struct buf *raw)
     toc_writer_free(w);
 }
 
-static void write_cache(const char *dir, bool commit)
+/* patched: as if it were stored as a patch of these bytes; or NULL. */
+static void write_patched(const char *dir, bool commit, const char *patched)
 {
     DR_CLEANUP(buf_fini) struct buf raw = { 0 };
     DR_CLEANUP(buf_fini) struct buf line = { 0 };
@@ -62,6 +63,7 @@ static void write_cache(const char *dir, bool commit)
                                           { .ino = 2, .head = 77 },
                                           { .ctime_s = -3 } };
     struct list_frame f = { .offset = 7, .stored = 9, .entries = RECORDS };
+    struct buf base = { .data = (char *)(uintptr_t)patched };
     struct buf removed = { .data = (char[]){ 'q', '\0' }, .len = 2 };
     struct prev_identity id = identity();
     struct dr_err err;
@@ -69,17 +71,24 @@ static void write_cache(const char *dir, bool commit)
     f.raw = raw.len;
     hash_bytes(raw.data, raw.len, f.id);
     buf_adds(&f.first, "");
+    f.patched = patched != NULL;
+    f.base.raw = base.len = patched != NULL ? strlen(patched) : 0;
     list_add_frame_line(&line, &f, true);
     struct prev_writer *w = prev_writer_new(dir, "app");
     assert_non_null(w);
     assert_null(prev_writer_new(dir, "app")); /* one at a time */
-    prev_writer_segment(w, &raw, extras, RECORDS);
+    prev_writer_segment(w, &raw, &base, extras, RECORDS);
     prev_writer_line(w, line.data);
     prev_writer_removed(w, &removed);
     if (commit)
         assert_int_equal(prev_writer_commit(w, &id, &err), DR_OK);
     prev_writer_free(w);
     list_frame_fini(&f);
+}
+
+static void write_cache(const char *dir, bool commit)
+{
+    write_patched(dir, commit, NULL);
 }
 
 /* Believed? Without a repository there are no buckets to fall back to. */
@@ -114,6 +123,26 @@ static void what_was_written_comes_back(void **state)
     assert_string_equal(s->records[2].path, "b");
     assert_string_equal(s->records[1].link, "x");
     assert_true(s->extras[0].dev == 1 && s->extras[1].head == 77 && s->extras[2].ctime_s == -3);
+    prev_close(p);
+    tree_remove(dir);
+}
+
+static void the_base_of_a_patch_comes_back(void **state)
+{
+    (void)state;
+    DR_FREE char *dir = tree_temp();
+    struct prev_identity id = identity();
+    struct prev *p = NULL;
+    const struct prev_segment *s = NULL;
+    struct dr_err err;
+    write_patched(dir, true, "the bytes of an older segment");
+    assert_true(is_believed(dir, &id, &p));
+    assert_int_equal(prev_segment(p, 0, &s, &err), DR_OK);
+    assert_int_equal(s->count, RECORDS);
+    assert_true(s->frame->patched);
+    assert_int_equal(s->base.len, s->frame->base.raw);
+    assert_memory_equal(s->base.data, "the bytes of an older segment", s->base.len);
+    assert_true(s->extras[1].head == 77 && s->extras[2].ctime_s == -3);
     prev_close(p);
     tree_remove(dir);
 }
@@ -179,6 +208,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_written_comes_back),
+        cmocka_unit_test(the_base_of_a_patch_comes_back),
         cmocka_unit_test(another_identity_is_not_believed),
         cmocka_unit_test(no_bit_can_change_and_no_byte_be_missing_unseen),
         cmocka_unit_test(without_a_commit_the_old_one_stays),

@@ -19,6 +19,7 @@ enum frame_kind {
     FRAME_PIECE_KINDS = 6, /* kinds below are pieces of the tar stream */
     FRAME_SEGMENT = 16,    /* a TOC segment */
     FRAME_LIST = 17,       /* text of a list */
+    FRAME_PATCH = 18,      /* TOC segment, told by an older one */
 };
 
 enum {
@@ -27,7 +28,8 @@ enum {
     WINDOW_LOG_MAX = 23,      /* 8 MiB */
     PIECE_RAW_MAX = 32 << 20, /* of a piece and of a frame of list text */
     SEGMENT_RAW_MAX = 256 << 20,
-    FRAME_SLACK = 64 << 10, /* stored <= raw + this */
+    PATCH_RAW_MAX = 4 << 20, /* of a patch, its base, and what is made of both */
+    FRAME_SLACK = 64 << 10,  /* stored <= raw + this */
     PACK_SIZE_MAX = 1 << 30,
     PACK_ROWS_MAX = 1 << 20,
     SEGMENT_RECORDS_MAX = 65536,

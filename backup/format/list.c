@@ -23,14 +23,26 @@ void list_frame_fini(struct list_frame *f)
     buf_fini(&f->first);
 }
 
-void list_add_frame_line(struct buf *out, const struct list_frame *f, bool segment)
+static void add_place(struct buf *out, const struct list_base *b)
 {
     char name[NAMES_MAX], id[HASH_HEX_SIZE];
-    buf_addf(out, "%s %" PRIu64 " %" PRIu64 " %" PRIu64 " %s", names_pack(f->pack, name), f->offset,
-             f->stored, f->raw, hex_encode(f->id, DIGEST_SIZE, id));
-    if (segment) {
-        buf_addf(out, " %" PRIu64 " ", f->entries);
-        path_add_encoded(out, f->first.data != NULL ? f->first.data : "");
+    buf_addf(out, "%s %" PRIu64 " %" PRIu64 " %" PRIu64 " %s", names_pack(b->pack, name), b->offset,
+             b->stored, b->raw, hex_encode(b->id, DIGEST_SIZE, id));
+}
+
+void list_add_frame_line(struct buf *out, const struct list_frame *f, bool segment)
+{
+    struct list_base place = { .offset = f->offset, .stored = f->stored, .raw = f->raw };
+    memcpy(place.pack, f->pack, DIGEST_SIZE);
+    memcpy(place.id, f->id, DIGEST_SIZE);
+    add_place(out, &place);
+    if (!segment)
+        return;
+    buf_addf(out, " %" PRIu64 " ", f->entries);
+    path_add_encoded(out, f->first.data != NULL ? f->first.data : "");
+    if (f->patched) {
+        buf_addc(out, ' ');
+        add_place(out, &f->base);
     }
 }
 
@@ -97,20 +109,49 @@ static enum dr_rc bad_line(const char *line, struct dr_err *err)
                    shown.data != NULL ? shown.data : "");
 }
 
+static bool parse_place(const char **at, uint64_t raw_max, struct list_base *b)
+{
+    return parse_pack(at, b->pack) && parse_number(at, PACK_SIZE_MAX, &b->offset) &&
+           parse_number(at, raw_max + FRAME_SLACK, &b->stored) &&
+           parse_number(at, raw_max, &b->raw) && parse_id(at, b->id);
+}
+
+static bool parse_first(const char **at, struct buf *ret)
+{
+    DR_CLEANUP(buf_fini) struct buf text = { 0 };
+    const char *field;
+    size_t len;
+    if (!next_field(at, &field, &len))
+        return false;
+    buf_add(&text, field, len);
+    return path_decode(text.data, ret);
+}
+
+/* What a line of a segment has behind the place of its frame. */
+static bool parse_segment(const char **at, struct list_frame *f)
+{
+    if (!parse_number(at, SEGMENT_RECORDS_MAX, &f->entries) || !parse_first(at, &f->first))
+        return false;
+    f->patched = **at != '\0';
+    return !f->patched || (f->raw <= PATCH_RAW_MAX && parse_place(at, PATCH_RAW_MAX, &f->base));
+}
+
 enum dr_rc list_parse_frame(const char *line, bool segment, struct list_frame *f,
                             struct dr_err *err)
 {
     const char *at = line;
-    uint64_t raw_max = segment ? SEGMENT_RAW_MAX : PIECE_RAW_MAX;
+    struct list_base place;
     buf_clear(&f->first);
     f->entries = 0;
-    bool ok = parse_pack(&at, f->pack) && parse_number(&at, PACK_SIZE_MAX, &f->offset) &&
-              parse_number(&at, raw_max + FRAME_SLACK, &f->stored) &&
-              parse_number(&at, raw_max, &f->raw) && parse_id(&at, f->id);
-    if (ok && segment)
-        ok = parse_number(&at, SEGMENT_RECORDS_MAX, &f->entries) && path_decode(at, &f->first);
-    else if (ok)
-        ok = *at == '\0';
+    f->patched = false;
+    if (!parse_place(&at, segment ? SEGMENT_RAW_MAX : PIECE_RAW_MAX, &place))
+        return bad_line(line, err);
+    f->offset = place.offset;
+    f->stored = place.stored;
+    f->raw = place.raw;
+    memcpy(f->pack, place.pack, DIGEST_SIZE);
+    memcpy(f->id, place.id, DIGEST_SIZE);
+    bool ok = (!segment || parse_segment(&at, f)) && *at == '\0';
     return ok ? DR_OK : bad_line(line, err);
 }
 

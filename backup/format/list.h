@@ -20,12 +20,20 @@ struct list {
 
 void list_fini(struct list *l);
 
-struct list_frame { /* "packs/AB/PACK OFFSET STORED RAW ID", and of segments " ENTRIES FIRST" */
+struct list_base { /* "packs/AB/PACK OFFSET STORED RAW ID": the whole segment below a patch */
+    uint8_t pack[DIGEST_SIZE];
+    uint64_t offset, stored, raw;
+    uint8_t id[DIGEST_SIZE];
+};
+
+struct list_frame { /* the same, and of segments " ENTRIES FIRST", of patches " BASE" behind it */
     uint8_t pack[DIGEST_SIZE];
     uint64_t offset, stored, raw;
     uint8_t id[DIGEST_SIZE];
     uint64_t entries;
-    struct buf first; /* path of a segment's first record */
+    struct buf first;      /* path of a segment's first record */
+    bool patched;          /* the frame is a patch (patch.h) of base */
+    struct list_base base; /* when patched */
 };
 
 struct list_run { /* "packs/AB/PACK OFFSET LENGTH" of a recipe */
@@ -33,7 +41,7 @@ struct list_run { /* "packs/AB/PACK OFFSET LENGTH" of a recipe */
     uint64_t offset, len;
 };
 
-/* Append the line, without newline. segment: with entries and first. */
+/* Append the line, without newline. segment: with entries and first, and the base if patched. */
 void list_add_frame_line(struct buf *out, const struct list_frame *f, bool segment);
 void list_add_run_line(struct buf *out, const struct list_run *r);
 

@@ -115,7 +115,8 @@ static enum dr_rc read_row(struct wire *w, uint64_t *at, uint64_t end, struct pa
     DR_TRY(wire_u32(w, &row->kind, err));
     if (row->offset < *at || row->stored == 0 || (uint64_t)row->offset + row->stored > end)
         return wire_bad(w, err, "row outside of the pack");
-    if (row->kind >= FRAME_PIECE_KINDS && row->kind != FRAME_SEGMENT && row->kind != FRAME_LIST)
+    if (row->kind >= FRAME_PIECE_KINDS && row->kind != FRAME_SEGMENT && row->kind != FRAME_LIST &&
+        row->kind != FRAME_PATCH)
         return wire_bad(w, err, "row of an unknown kind");
     *at = (uint64_t)row->offset + row->stored;
     return DR_OK;

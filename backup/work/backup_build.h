@@ -13,6 +13,7 @@
 #ifndef BACKUP_WORK_BACKUP_BUILD_H
 #define BACKUP_WORK_BACKUP_BUILD_H
 
+#include "backup/work/backup_base.h"
 #include "backup/work/backup_item.h"
 #include "backup/work/backup_read.h"
 #include "backup/work/backup_stream.h"
@@ -40,6 +41,8 @@ struct waiting { /* a closed segment, until the pack of its newest piece is seal
     struct toc_writer *toc;    /* owned; NULL: kept, place and raw are known */
     struct prev_extra *extras; /* owned: for the cache */
     struct buf raw;            /* of a kept one; for the cache */
+    struct segment_base base;  /* of what may become a patch; of a kept patch */
+    bool patched;              /* the frame is a patch of base */
     struct packs_place place;
     size_t entries;
     char *first;             /* owned */

@@ -26,6 +26,7 @@ void draft_free(struct draft *g)
     free(g->rows);
     free(g->ranges);
     buf_fini(&g->strings);
+    segment_base_fini(&g->base);
     free(g);
 }
 

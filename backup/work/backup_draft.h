@@ -18,6 +18,7 @@
 #define BACKUP_WORK_BACKUP_DRAFT_H
 
 #include "backup/format/toc.h"
+#include "backup/work/backup_base.h"
 #include "backup/work/backup_lists.h"
 #include "backup/work/prev_extra.h"
 
@@ -58,7 +59,8 @@ struct draft {
     struct draft_range *ranges; /* by draft_add_range(): not sorted once a bundle was split */
     size_t record_count, row_count, range_count;
     struct buf strings;
-    bool continued; /* the successor of an old segment: ends at twice the entries only */
+    struct segment_base base; /* of a continued one, or none */
+    bool continued;           /* the successor of an old segment: ends at twice the entries only */
     size_t record_cap, row_cap, range_cap; /* private */
     uint32_t next_range;                   /* likewise */
 };

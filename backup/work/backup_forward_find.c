@@ -51,6 +51,11 @@ static enum dr_rc count_segment(struct survey *s, struct reader *r, size_t at, s
     struct toc_piece itself = { .offset = frame->offset, .stored = frame->stored };
     memcpy(itself.id, frame->id, DIGEST_SIZE);
     DR_TRY(count_frame(s, frame->pack, &itself, err));
+    if (frame->patched) {
+        struct toc_piece base = { .offset = frame->base.offset, .stored = frame->base.stored };
+        memcpy(base.id, frame->base.id, DIGEST_SIZE);
+        DR_TRY(count_frame(s, frame->base.pack, &base, err));
+    }
     DR_TRY(reader_segment(r, at, &seg, err));
     for (size_t i = 0; i < seg->toc.piece_count; i++) {
         const struct toc_piece *piece = &seg->toc.pieces[i];

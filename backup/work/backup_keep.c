@@ -58,6 +58,7 @@ static void kept_free(void *arg)
     free(k->w.extras);
     free(k->w.first);
     buf_fini(&k->w.raw);
+    segment_base_fini(&k->w.base);
     free(k->rows);
     free(k->directories);
     free(k->owners);
@@ -119,6 +120,8 @@ enum dr_rc stream_keep(struct stream *s, const struct prev_segment *p, struct dr
     memcpy(k->w.place.id, f->id, DIGEST_SIZE);
     k->w.entries = p->count;
     k->w.first = dr_strdup(p->records[0].path);
+    segment_base_kept(s->o.packs, p, &k->w.base);
+    k->w.patched = f->patched;
     if (s->o.cache != NULL) {
         k->w.extras = dr_alloc(p->count, sizeof *p->extras);
         memcpy(k->w.extras, p->extras, p->count * sizeof *p->extras);
@@ -354,6 +357,7 @@ enum dr_rc stream_continue(struct stream *s, const struct prev_segment *p,
     DR_ASSERT(s->segment == NULL && plan->kind == PLAN_CONTINUED);
     struct draft *d = stream_segment(s);
     d->continued = true;
+    segment_base_of(s->o.packs, p, &d->base);
     d->next_range = 1; /* place 0 is for what stays */
     struct going g = { .s = s, .p = p, .plan = plan };
     g.number = dr_alloc(p->toc.piece_count + 1, sizeof *g.number);

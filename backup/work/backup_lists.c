@@ -25,7 +25,8 @@ struct runs {
 };
 
 struct segment {
-    struct packs_place place;
+    struct packs_place place, base;
+    bool patched; /* place has a patch of base */
     size_t entries;
     char *first; /* owned */
 };
@@ -97,15 +98,21 @@ void lists_add_run(struct lists *l, const struct packs_place *place, bool direct
     r->items[r->count++] = (struct run){ place->pack, place->offset, len };
 }
 
-void lists_add_segment(struct lists *l, const struct packs_place *place, size_t entries,
-                       const char *first)
+void lists_add_segment(struct lists *l, const struct packs_place *place,
+                       const struct packs_place *base, size_t entries, const char *first)
 {
     if (l->segment_count == l->segment_cap) {
         l->segment_cap = l->segment_cap == 0 ? 16 : l->segment_cap * 2;
         l->segments = dr_realloc(l->segments, l->segment_cap, sizeof *l->segments);
     }
     lists_use_pack(l, place->pack);
-    l->segments[l->segment_count++] = (struct segment){ *place, entries, dr_strdup(first) };
+    struct segment *s = &l->segments[l->segment_count++];
+    *s = (struct segment){ .place = *place, .entries = entries, .first = dr_strdup(first) };
+    if (base == NULL)
+        return;
+    lists_use_pack(l, base->pack);
+    s->base = *base;
+    s->patched = true;
 }
 
 static void add_line(struct text_list *lines, struct buf *line)
@@ -125,6 +132,14 @@ static void run_lines(const struct lists *l, const struct runs *runs, struct tex
     }
 }
 
+static void base_of(const struct lists *l, const struct packs_place *place, struct list_base *ret)
+{
+    *ret =
+        (struct list_base){ .offset = place->offset, .stored = place->stored, .raw = place->raw };
+    memcpy(ret->pack, packs_name(l->packs, place->pack), DIGEST_SIZE);
+    memcpy(ret->id, place->id, DIGEST_SIZE);
+}
+
 static void frame_line(const struct lists *l, const struct packs_place *place,
                        const struct segment *segment, struct text_list *ret)
 {
@@ -135,7 +150,10 @@ static void frame_line(const struct lists *l, const struct packs_place *place,
     if (segment != NULL) {
         f.entries = segment->entries;
         buf_adds(&f.first, segment->first);
+        f.patched = segment->patched;
     }
+    if (f.patched)
+        base_of(l, &segment->base, &f.base);
     list_add_frame_line(&line, &f, segment != NULL);
     list_frame_fini(&f);
     add_line(ret, &line);

@@ -19,9 +19,10 @@ void lists_free(struct lists *l);
 /* The next piece of the stream; of its last part when directories is set. */
 void lists_add_run(struct lists *l, const struct packs_place *place, bool directories);
 
-/* The next segment; first: the path of its first record (copied). */
-void lists_add_segment(struct lists *l, const struct packs_place *place, size_t entries,
-                       const char *first);
+/* The next segment; base: NULL, or that of the patch which lies at place; first: the path of its
+ * first record (copied). */
+void lists_add_segment(struct lists *l, const struct packs_place *place,
+                       const struct packs_place *base, size_t entries, const char *first);
 
 /* A pack that the snapshot needs. Those of runs, segments and lists are noted by themselves. */
 void lists_use_pack(struct lists *l, uint32_t pack);

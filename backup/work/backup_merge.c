@@ -17,6 +17,7 @@ struct merge {
     struct parts parts;
     struct removed removed;
     struct merge_counts counts;
+    struct plan_budget budget;
     bool joined; /* the segment before was left open for the next one */
 };
 
@@ -81,11 +82,14 @@ static enum dr_rc merge_segment(struct merge *m, const struct prev_segment *s, c
     DR_TRY(count(m, err));
     removed_look(&m->removed, &m->parts, end, &facts);
     bool *avoided = avoided_packs(m, s);
+    bool base_avoided = s->frame->patched && packs_avoided(m->o->packs, s->frame->base.pack);
     struct plan_options po = { .full = m->o->full,
                                .avoided = avoided,
-                               .frame_avoided = packs_avoided(m->o->packs, s->frame->pack),
+                               .frame_avoided =
+                                   base_avoided || packs_avoided(m->o->packs, s->frame->pack),
                                .at = &facts,
-                               .joined = m->joined };
+                               .joined = m->joined,
+                               .budget = &m->budget };
     plan_make(s, &m->parts, &po, &plan);
     if (plan.kind == PLAN_FRESH)
         scope.keep_from = last_path(s);

@@ -280,6 +280,7 @@ void waiting_fini(struct waiting *w)
     free(w->extras);
     free(w->first);
     buf_fini(&w->raw);
+    segment_base_fini(&w->base);
     *w = (struct waiting){ .toc = NULL };
 }
 
@@ -297,9 +298,13 @@ static enum dr_rc encode(struct stream *s, struct waiting *w, struct dr_err *err
     buf_clear(&s->frame);
     toc_encode(w->toc, name_of_pack, s, &w->raw);
     DR_ASSERT(w->raw.len <= SEGMENT_RAW_MAX);
-    hash_bytes(w->raw.data, w->raw.len, w->place.id);
-    codec_pack(s->worker->codec, w->raw.data, w->raw.len, &s->frame);
-    w->place.raw = (uint32_t)w->raw.len;
+    w->patched = segment_base_pack(&w->base, s->worker->codec, &w->raw, &s->frame, &w->place);
+    if (!w->patched) {
+        segment_base_fini(&w->base);
+        hash_bytes(w->raw.data, w->raw.len, w->place.id);
+        codec_pack(s->worker->codec, w->raw.data, w->raw.len, &s->frame);
+        w->place.raw = (uint32_t)w->raw.len;
+    }
     w->frame = s->waiting_bytes;
     w->frame_len = s->frame.len;
     DR_TRY(spill_grow(&s->frames, s->o.state_dir, w->frame + w->frame_len, err));
@@ -310,12 +315,19 @@ static enum dr_rc encode(struct stream *s, struct waiting *w, struct dr_err *err
 
 static void tell_cache(struct stream *s, struct waiting *w)
 {
-    prev_writer_segment(s->o.cache, &w->raw, w->extras, w->entries);
+    prev_writer_segment(s->o.cache, &w->raw, &w->base.raw, w->extras, w->entries);
     toc_writer_free(w->toc);
     free(w->extras);
     buf_fini(&w->raw);
+    buf_fini(&w->base.raw);
     w->toc = NULL;
     w->extras = NULL;
+}
+
+static void list_segment(struct stream *s, const struct waiting *w)
+{
+    lists_add_segment(s->lists, &w->place, w->patched ? &w->base.place : NULL, w->entries,
+                      w->first);
 }
 
 enum dr_rc ring_wait_segment(struct stream *s, struct waiting *w, struct dr_err *err)
@@ -327,7 +339,7 @@ enum dr_rc ring_wait_segment(struct stream *s, struct waiting *w, struct dr_err 
     }
     tell_cache(s, w);
     if (w->frame_len == 0 && s->waiting_count == 0) { /* it stays where it is */
-        lists_add_segment(s->lists, &w->place, w->entries, w->first);
+        list_segment(s, w);
         waiting_fini(w);
         return DR_OK;
     }
@@ -346,14 +358,14 @@ void ring_before_seal(void *arg)
     for (size_t i = 0; i < s->waiting_count; i++) {
         struct waiting *w = &s->waiting[i];
         if (w->frame_len > 0) {
-            struct packs_frame f = { .kind = FRAME_SEGMENT,
+            struct packs_frame f = { .kind = w->patched ? FRAME_PATCH : FRAME_SEGMENT,
                                      .raw_len = w->place.raw,
                                      .frame = s->frames.data + w->frame,
                                      .frame_len = w->frame_len };
             memcpy(f.id, w->place.id, DIGEST_SIZE);
             packs_add_here(s->o.packs, &f, &w->place);
         }
-        lists_add_segment(s->lists, &w->place, w->entries, w->first);
+        list_segment(s, w);
         waiting_fini(w);
     }
     s->waiting_count = s->waiting_bytes = 0;

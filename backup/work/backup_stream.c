@@ -62,6 +62,8 @@ static enum dr_rc segment_done(struct stream *s, struct item *it, struct dr_err 
     struct waiting w = { .toc = draft_close(g, s->lists) };
     if (w.toc == NULL)
         return DR_OK;
+    w.base = g->base;
+    g->base = (struct segment_base){ .raw = { 0 } }; /* given away */
     w.entries = toc_writer_records(w.toc);
     w.first = dr_strdup(draft_first(g));
     if (s->o.cache != NULL)

@@ -152,6 +152,21 @@ static bool touches_links(const struct making *m, const struct part *part)
     return type == '1' || type == '2' || (type != '5' && part->now.st.nlink > 1);
 }
 
+/* Changed bytes of the segment count first: what is due in it may lean on them. */
+static void renew_due(struct making *m, const struct merge_range *ranges)
+{
+    struct plan_budget *b = m->o->budget;
+    for (size_t i = 0; i < m->s->toc.range_count; i++)
+        b->changed += ranges[i].new_bytes;
+    for (size_t i = 0; i < m->s->toc.range_count; i++) {
+        if (m->plan->recut[i] || !merge_is_due(&ranges[i]) ||
+            !merge_may_renew(b->renewed, b->changed))
+            continue;
+        m->plan->recut[i] = true;
+        b->renewed += ranges[i].raw - ranges[i].dead;
+    }
+}
+
 static void judge_ranges(struct making *m, struct merge_range *ranges)
 {
     const struct toc_segment *toc = &m->s->toc;
@@ -174,6 +189,7 @@ static void judge_ranges(struct making *m, struct merge_range *ranges)
     }
     for (size_t i = 0; i < toc->range_count; i++)
         m->plan->recut[i] = merge_recuts(&ranges[i]);
+    renew_due(m, ranges);
 }
 
 /* In a full one: a bundle far below its target is cut together with its neighbour. */
@@ -226,13 +242,13 @@ static void judge_overlays(struct making *m)
         if (row->kind != FRAME_OVERLAY)
             continue;
         m->plan->keep[i] = !is_avoided(m, i) && !merge_folds(row->raw, m->plan->dead[i]);
-        kept += m->plan->keep[i];
+        kept += m->plan->keep[i] && merge_is_small(row->raw);
     }
-    uint64_t made = (overlay_bytes(m) + MERGE_OVERLAY_SIZE - 1) / MERGE_OVERLAY_SIZE;
-    if (kept + made <= MERGE_OVERLAYS_MAX)
+    uint64_t bytes = overlay_bytes(m);
+    if (kept + (bytes > 0 && merge_is_small(bytes)) <= MERGE_OVERLAYS_MAX)
         return;
     for (uint32_t i = 0; i < m->s->toc.piece_count; i++)
-        if (m->s->toc.pieces[i].kind == FRAME_OVERLAY)
+        if (m->s->toc.pieces[i].kind == FRAME_OVERLAY && merge_is_small(m->s->toc.pieces[i].raw))
             m->plan->keep[i] = false;
 }
 

@@ -82,15 +82,30 @@ uint64_t merge_entry_bytes(const struct toc_record *r)
 
 bool merge_recuts(const struct merge_range *r)
 {
-    uint64_t percent = r->full ? MERGE_DEAD_PERCENT_FULL : MERGE_DEAD_PERCENT;
+    uint64_t percent = r->full ? MERGE_DEAD_PERCENT_FULL : MERGE_DEAD_PERCENT_MOST;
     return r->links || r->avoided || r->dead * 100 > r->raw * percent ||
            r->new_bytes > MERGE_NEW_BYTES || (r->raw == 0 && r->new_bytes > 0) ||
            r->entries > MERGE_RANGE_ENTRIES;
 }
 
+bool merge_is_due(const struct merge_range *r)
+{
+    return r->dead * 100 > r->raw * MERGE_DEAD_PERCENT;
+}
+
+bool merge_may_renew(uint64_t renewed, uint64_t changed)
+{
+    return renewed <= changed / MERGE_RENEW_SHARE;
+}
+
 bool merge_folds(uint64_t raw, uint64_t dead)
 {
     return dead * 2 > raw;
+}
+
+bool merge_is_small(uint64_t raw)
+{
+    return raw < MERGE_OVERLAY_SMALL;
 }
 
 bool merge_joins(const struct merge_segment *s)

@@ -3,14 +3,18 @@
  *
  * merge_trust()     is an entry what the snapshot before says of it?
  * merge_is_racy()   might it change after this run has read it, without a trace in its times?
- * merge_recuts()    is the bundle of a range written afresh?
- * merge_folds()     is an overlay written afresh?
+ * merge_recuts()    is the bundle of a range written afresh? merge_is_due(): or rather soon?
+ * merge_may_renew() how much of what is due is done in this run
+ * merge_folds()     is an overlay written afresh? merge_is_small(): together with others like it?
  * merge_rewrites()  is a whole segment written afresh? merge_joins(): and the next one with it?
  *
  * No function here reads a file, a clock or a bucket. The reasons:
  *
  * A changed entry goes into an overlay, and its old copy stays in its bundle as dead bytes. That is cheap until a
- * quarter of a bundle is dead; then the bundle is written afresh. A tar stream that is extracted from
+ * quarter of a bundle is dead; then the bundle is written afresh. Where changes are scattered, many bundles
+ * get there in the same run, and what did not change would be most of what is stored: so one
+ * bundle a run is written afresh, and more only as far as an eighth of the changed bytes. The
+ * others wait for the next runs, but not longer than until half of them is dead. A full one waits for nothing. A tar stream that is extracted from
  * front to end must give the right tree although it holds dead copies: the newest copy of a path comes
  * last, so it wins, if both can lie at that path one after the other. They cannot when the type
  * changed, or when one is a directory's content and the other no directory: then everything
@@ -25,10 +29,13 @@
 #include "backup/work/scan.h"
 
 enum {
-    MERGE_DEAD_PERCENT = 25,          /* of a bundle: above, it is written afresh */
+    MERGE_DEAD_PERCENT = 25,          /* of a bundle: above, it is due to be written afresh */
+    MERGE_DEAD_PERCENT_MOST = 50,     /* likewise: above, at once */
     MERGE_DEAD_PERCENT_FULL = 10,     /* likewise in a full snapshot */
+    MERGE_RENEW_SHARE = 8,            /* what is due may cost this part of what changed */
     MERGE_BUNDLE_SMALL = 256 << 10,   /* of live bytes: cut with its neighbour in a full one */
-    MERGE_OVERLAYS_MAX = 8,           /* of a segment: above, one new for all */
+    MERGE_OVERLAY_SMALL = 64 << 10,   /* an overlay below this is one of many crumbs */
+    MERGE_OVERLAYS_MAX = 16,          /* small ones of a segment: above, one new for all of them */
     MERGE_OVERLAY_SIZE = 1 << 20,     /* an overlay is cut here */
     MERGE_NEW_BYTES = 1 << 20,        /* new in one range: above, it is cut afresh with them */
     MERGE_RANGE_ENTRIES = 4096,       /* likewise: its entries */
@@ -72,8 +79,14 @@ struct merge_range {
     bool full;    /* the kind of this snapshot */
 };
 bool merge_recuts(const struct merge_range *r);
+bool merge_is_due(const struct merge_range *r);
+
+/* May a range that is due be cut afresh, after bytes of renewed were spent on others in this run and
+ * so many of changed and new small entries were seen? */
+bool merge_may_renew(uint64_t renewed, uint64_t changed);
 
 bool merge_folds(uint64_t raw, uint64_t dead);
+bool merge_is_small(uint64_t raw);
 
 struct merge_segment {
     bool type_changed; /* a path has another type than before */

@@ -19,7 +19,7 @@
 #include "dr/base/sys.h"
 
 struct block {
-    uint64_t offset, raw_len, extras, sum;
+    uint64_t offset, raw_len, base_len, extras, sum;
 };
 
 struct prev {
@@ -75,6 +75,7 @@ void prev_close(struct prev *p)
     free(p->segment.extras);
     free(p->names_at);
     buf_fini(&p->segment.raw);
+    buf_fini(&p->segment.base);
     buf_fini(&p->removed);
     buf_fini(&p->names);
     free(p);
@@ -124,12 +125,16 @@ static enum dr_rc read_block(struct wire *w, uint64_t end, struct block *b,
     DR_CLEANUP(buf_fini) struct buf line = { 0 };
     DR_TRY(wire_varint(w, end, &b->offset, err));
     DR_TRY(wire_varint(w, SEGMENT_RAW_MAX, &b->raw_len, err));
+    DR_TRY(wire_varint(w, PATCH_RAW_MAX, &b->base_len, err));
     DR_TRY(wire_varint(w, SEGMENT_RECORDS_MAX, &b->extras, err));
     DR_TRY(wire_varint(w, UINT64_MAX, &b->sum, err));
-    if (b->raw_len == 0 || b->raw_len + b->extras * sizeof(struct prev_extra) > end - b->offset)
+    uint64_t bytes = b->raw_len + b->base_len + b->extras * sizeof(struct prev_extra);
+    if (b->raw_len == 0 || bytes > end - b->offset)
         return wire_bad(w, err, "a segment outside of the file");
     DR_TRY(take_bytes(w, LIST_LINE_MAX, &line, err));
-    return list_parse_frame(line.data, true, frame, err);
+    DR_TRY(list_parse_frame(line.data, true, frame, err));
+    bool fits = b->base_len == (frame->patched ? frame->base.raw : 0);
+    return fits ? DR_OK : wire_bad(w, err, "a segment without its base");
 }
 
 static enum dr_rc read_identity(const struct prev_identity *id, struct wire *w, struct dr_err *err)
@@ -158,6 +163,17 @@ static enum dr_rc read_trailer(struct prev *p, struct wire *w, uint64_t end, str
     return wire_left(w) == 0 ? DR_OK : wire_bad(w, err, "bytes behind its end");
 }
 
+static enum dr_rc load_bytes(struct prev *p, uint64_t at, uint64_t len, struct buf *out,
+                             struct dr_err *err)
+{
+    buf_clear(out);
+    char *data = buf_reserve(out, len);
+    if (len > 0)
+        DR_TRY(fs_pread_all(p->fd, "the local cache", data, len, (off_t)at, err));
+    out->len = len;
+    return DR_OK;
+}
+
 /* Segment i and its extras into p->segment, checked. */
 static enum dr_rc load_block(struct prev *p, size_t i, struct dr_err *err)
 {
@@ -168,15 +184,15 @@ static enum dr_rc load_block(struct prev *p, size_t i, struct dr_err *err)
         p->extra_cap = b->extras * 2;
         s->extras = dr_realloc(s->extras, p->extra_cap, sizeof *s->extras);
     }
-    buf_clear(&s->raw);
-    char *raw = buf_reserve(&s->raw, b->raw_len);
-    DR_TRY(fs_pread_all(p->fd, "the local cache", raw, b->raw_len, (off_t)b->offset, err));
-    s->raw.len = b->raw_len;
+    uint64_t at = b->offset;
+    DR_TRY(load_bytes(p, at, b->raw_len, &s->raw, err));
+    DR_TRY(load_bytes(p, at += b->raw_len, b->base_len, &s->base, err));
+    at += b->base_len;
     if (bytes > 0)
-        DR_TRY(fs_pread_all(p->fd, "the local cache", s->extras, bytes,
-                            (off_t)(b->offset + b->raw_len), err));
-    uint64_t sum = XXH3_64bits_withSeed(s->extras, bytes, XXH3_64bits(raw, b->raw_len));
-    if (sum != b->sum)
+        DR_TRY(fs_pread_all(p->fd, "the local cache", s->extras, bytes, (off_t)at, err));
+    uint64_t sum = XXH3_64bits(s->raw.data, s->raw.len);
+    sum = XXH3_64bits_withSeed(s->base.data, s->base.len, sum);
+    if (XXH3_64bits_withSeed(s->extras, bytes, sum) != b->sum)
         return dr_fail(err, DR_E_CORRUPT, "the local cache: a checksum is wrong");
     return DR_OK;
 }
@@ -224,11 +240,12 @@ static struct fetch *fetcher(struct prev *p)
     return p->fetch;
 }
 
-static enum dr_rc fetch_frame(struct prev *p, const struct list_frame *f, uint64_t raw_max,
-                              struct buf *out, struct dr_err *err)
+static enum dr_rc fetch_list(void *arg, const struct list_frame *f, struct buf *out,
+                             struct dr_err *err)
 {
+    struct prev *p = arg;
     struct fetch_piece piece = {
-        .offset = f->offset, .stored = f->stored, .raw = f->raw, .raw_max = raw_max
+        .offset = f->offset, .stored = f->stored, .raw = f->raw, .raw_max = PIECE_RAW_MAX
     };
     const struct buf *bytes = NULL;
     memcpy(piece.pack, f->pack, DIGEST_SIZE);
@@ -237,12 +254,6 @@ static enum dr_rc fetch_frame(struct prev *p, const struct list_frame *f, uint64
     DR_TRY(fetch_get(fetcher(p), &piece, &bytes, err));
     buf_add(out, bytes->data, bytes->len);
     return DR_OK;
-}
-
-static enum dr_rc fetch_list(void *arg, const struct list_frame *f, struct buf *out,
-                             struct dr_err *err)
-{
-    return fetch_frame(arg, f, PIECE_RAW_MAX, out, err);
 }
 
 /* The innermost frames hold no lines but paths: the levels above are a list of their own. */
@@ -360,8 +371,7 @@ static enum dr_rc load(struct prev *p, size_t i, struct dr_err *err)
     struct prev_segment *s = &p->segment;
     if (p->reader == NULL)
         return load_block(p, i, err);
-    buf_clear(&s->raw);
-    return fetch_frame(p, s->frame, SEGMENT_RAW_MAX, &s->raw, err);
+    return reader_fetch_segment(fetcher(p), s->frame, &s->raw, &s->base, err);
 }
 
 /* The merge leans on these; a segment of ours has them, whatever else is wrong. */

@@ -14,9 +14,9 @@
  *     prev_writer_free()
  *
  *     STATE_DIR/toc/SOURCE
- *     | segment | extras | segment | extras | ... | trailer | footer |
+ *     | segment | base | extras | segment | base | extras | ... | trailer | footer |
  *
- * A segment lies there as in its pack; extras are one struct prev_extra for each record. The trailer
+ * A segment lies there whole; one that is stored as a patch has its base behind it, else there is none; extras are one struct prev_extra for each record. The trailer
  * has place and checksum (XXH3) of each block, the lines that name the segments' frames, the list of
  * removed paths, and whose cache this is: repository, snapshot, patterns of exclusion, root. The
  * footer has place and checksum of the trailer.
@@ -42,6 +42,7 @@ struct prev_segment {
     size_t count;
     const struct list_frame *frame; /* where it lies */
     struct buf raw;                 /* its encoded bytes */
+    struct buf base;                /* when the frame is a patch: those of its base */
 };
 
 /* Whose cache it is. All must be equal for it to be believed. */
@@ -97,8 +98,8 @@ void prev_writer_free(struct prev_writer *w);
 DR_DEFINE_CLEANUP(struct prev_writer, prev_writer_free)
 
 /* w may be NULL in all of these: then nothing is done. A failure to write is remembered, and told
- * by prev_writer_commit(). */
-void prev_writer_segment(struct prev_writer *w, const struct buf *raw,
+ * by prev_writer_commit(). base: of a segment that is stored as a patch; else it is empty. */
+void prev_writer_segment(struct prev_writer *w, const struct buf *raw, const struct buf *base,
                          const struct prev_extra *extras, size_t count);
 void prev_writer_line(struct prev_writer *w, const char *line);
 void prev_writer_removed(struct prev_writer *w, const struct buf *paths);

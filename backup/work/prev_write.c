@@ -19,7 +19,7 @@
 enum { WRITE_SIZE = 1 << 20 };
 
 struct block {
-    uint64_t offset, raw_len, extras, sum;
+    uint64_t offset, raw_len, base_len, extras, sum;
 };
 
 struct prev_writer {
@@ -92,7 +92,7 @@ static void add(struct prev_writer *w, const void *data, size_t len)
         flush(w);
 }
 
-void prev_writer_segment(struct prev_writer *w, const struct buf *raw,
+void prev_writer_segment(struct prev_writer *w, const struct buf *raw, const struct buf *base,
                          const struct prev_extra *extras, size_t count)
 {
     if (w == NULL)
@@ -103,9 +103,14 @@ void prev_writer_segment(struct prev_writer *w, const struct buf *raw,
     }
     size_t bytes = count * sizeof *extras;
     struct block *b = &w->blocks[w->block_count++];
-    *b = (struct block){ .offset = w->at, .raw_len = raw->len, .extras = count };
-    b->sum = XXH3_64bits_withSeed(extras, bytes, XXH3_64bits(raw->data, raw->len));
+    *b = (struct block){
+        .offset = w->at, .raw_len = raw->len, .base_len = base->len, .extras = count
+    };
+    b->sum = XXH3_64bits(raw->data, raw->len);
+    b->sum = XXH3_64bits_withSeed(base->data, base->len, b->sum);
+    b->sum = XXH3_64bits_withSeed(extras, bytes, b->sum);
     add(w, raw->data, raw->len);
+    add(w, base->data, base->len);
     add(w, extras, bytes);
 }
 
@@ -147,6 +152,7 @@ static void make_trailer(const struct prev_writer *w, const struct prev_identity
         const struct block *b = &w->blocks[i];
         wire_add_varint(out, b->offset);
         wire_add_varint(out, b->raw_len);
+        wire_add_varint(out, b->base_len);
         wire_add_varint(out, b->extras);
         wire_add_varint(out, b->sum);
         add_bytes(out, line, strlen(line));

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backup/format/patch.h"
 #include "backup/format/path.h"
 #include "backup/work/restore_place.h"
 #include "dr/base/mem.h"
@@ -21,7 +22,7 @@ struct reader {
     size_t frame_count;
     struct buf *kept; /* owned; raw segments, as long as they fit */
     size_t kept_bytes;
-    struct buf raw; /* of the open segment, when it is not kept */
+    struct buf raw, base; /* of the open segment, when it is not kept; of a patched one */
     struct segment segment;
     bool is_open;
     size_t next;       /* the segment behind the open one */
@@ -64,6 +65,7 @@ void reader_close(struct reader *r)
     snapshot_fini(&r->snapshot);
     fetch_free(r->fetch);
     buf_fini(&r->raw);
+    buf_fini(&r->base);
     buf_fini(&r->names);
     buf_fini(&r->above);
     buf_fini(&r->before);
@@ -71,7 +73,7 @@ void reader_close(struct reader *r)
     free(r);
 }
 
-static enum dr_rc get_frame(struct reader *r, const struct list_frame *f, uint64_t raw_max,
+static enum dr_rc get_frame(struct fetch *fetch, const struct list_base *f, uint64_t raw_max,
                             struct buf *out, struct dr_err *err)
 {
     struct fetch_piece p = {
@@ -80,16 +82,41 @@ static enum dr_rc get_frame(struct reader *r, const struct list_frame *f, uint64
     memcpy(p.pack, f->pack, DIGEST_SIZE);
     memcpy(p.id, f->id, DIGEST_SIZE);
     const struct buf *bytes = NULL;
-    fetch_plan(r->fetch, NULL, 0);
-    DR_TRY(fetch_get(r->fetch, &p, &bytes, err));
+    fetch_plan(fetch, NULL, 0);
+    DR_TRY(fetch_get(fetch, &p, &bytes, err));
     buf_add(out, bytes->data, bytes->len);
     return DR_OK;
+}
+
+static struct list_base place_of(const struct list_frame *f)
+{
+    struct list_base ret = { .offset = f->offset, .stored = f->stored, .raw = f->raw };
+    memcpy(ret.pack, f->pack, DIGEST_SIZE);
+    memcpy(ret.id, f->id, DIGEST_SIZE);
+    return ret;
+}
+
+enum dr_rc reader_fetch_segment(struct fetch *fetch, const struct list_frame *frame,
+                                struct buf *ret_raw, struct buf *ret_base, struct dr_err *err)
+{
+    const struct list_base place = place_of(frame);
+    buf_clear(ret_raw);
+    buf_clear(ret_base);
+    if (!frame->patched)
+        return get_frame(fetch, &place, SEGMENT_RAW_MAX, ret_raw, err);
+    DR_CLEANUP(buf_fini) struct buf patch = { 0 };
+    DR_TRY(get_frame(fetch, &frame->base, PATCH_RAW_MAX, ret_base, err));
+    DR_TRY(get_frame(fetch, &place, PATCH_RAW_MAX, &patch, err));
+    const struct patch p = { .base = ret_base, .patch = &patch, .base_id = frame->base.id };
+    return patch_apply("a patch of a segment", &p, ret_raw, err);
 }
 
 static enum dr_rc get_list_frame(void *arg, const struct list_frame *frame, struct buf *out,
                                  struct dr_err *err)
 {
-    return get_frame(arg, frame, PIECE_RAW_MAX, out, err);
+    const struct reader *r = arg;
+    const struct list_base place = place_of(frame);
+    return get_frame(r->fetch, &place, PIECE_RAW_MAX, out, err);
 }
 
 static enum dr_rc read_segment_list(struct reader *r, struct dr_err *err)
@@ -246,17 +273,16 @@ static enum dr_rc read_records(struct reader *r, struct dr_err *err)
 static enum dr_rc segment_bytes(struct reader *r, size_t i, const struct buf **ret,
                                 struct dr_err *err)
 {
-    const struct list_frame *f = &r->frames[i];
-    bool keep = r->kept_bytes + f->raw <= READER_KEEP;
     *ret = &r->kept[i];
     if (r->kept[i].len > 0)
         return DR_OK;
-    struct buf *out = keep ? &r->kept[i] : &r->raw;
-    buf_clear(out);
-    DR_TRY(get_frame(r, f, SEGMENT_RAW_MAX, out, err));
-    if (keep)
-        r->kept_bytes += out->len;
-    *ret = out;
+    DR_TRY(reader_fetch_segment(r->fetch, &r->frames[i], &r->raw, &r->base, err));
+    *ret = &r->raw;
+    if (r->kept_bytes + r->raw.len > READER_KEEP)
+        return DR_OK;
+    buf_add(&r->kept[i], r->raw.data, r->raw.len);
+    r->kept_bytes += r->raw.len;
+    *ret = &r->kept[i];
     return DR_OK;
 }
 

@@ -44,6 +44,14 @@ size_t reader_segment_count(const struct reader *r);
 /* The frame that holds segment i. Borrowed. */
 const struct list_frame *reader_segment_frame(const struct reader *r, size_t i);
 
+/*
+ * The raw bytes of the segment that a line of the table of contents names: of its frame, or made of
+ * its base by the patch that the frame holds. They replace ret_raw; ret_base is empty, or gets the base.
+ */
+enum dr_rc reader_fetch_segment(struct fetch *fetch, const struct list_frame *frame,
+                                struct buf *ret_raw, struct buf *ret_base, struct dr_err *err)
+    DR_MUST_USE;
+
 /* Could segment i hold an entry at or below path? By the list alone. */
 bool reader_segment_has(const struct reader *r, size_t i, const char *path);
 

@@ -174,6 +174,9 @@ static enum dr_rc count_segment(struct counting *c, struct reader *r, size_t i, 
                                   (uint32_t)p->raw });
     }
     add_row(c, &(struct row){ number_of(c, f->pack), (uint32_t)f->offset, (uint32_t)f->stored, 0 });
+    if (f->patched)
+        add_row(c, &(struct row){ number_of(c, f->base.pack), (uint32_t)f->base.offset,
+                                  (uint32_t)f->base.stored, 0 });
     sort_packs(c);
     return DR_OK;
 }
