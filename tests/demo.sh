@@ -83,6 +83,10 @@ demo eu DEMO_EU=ready
 fact a_ready_first_standby_is_taken show_if_not ended_well
 fact the_first_standby_is_the_target journal_says 'any(.body.outputs.region? == "eu-west-1")'
 
+demo s3 STORE=s3
+fact a_region_is_replaced_from_real_s3_servers_while_the_primarys_is_dead show_if_not ended_well
+fact nothing_is_left_running_of_them nothing_left
+
 demo runner DEMO_KILL=restore
 fact a_runner_that_dies_in_the_middle_is_followed_by_another show_if_not ended_well
 fact the_journal_says_who_went_on journal_says 'any(.type == "resume" and .body.by == "bo")'
