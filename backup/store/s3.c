@@ -4,7 +4,7 @@
  */
 #include "backup/store/s3.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "backup/store/s3_inside.h"
@@ -41,22 +41,36 @@ static enum dr_rc version_query(struct s3 *s, const char *name, char **ret, stru
     return DR_OK;
 }
 
-/* "bytes 5-9/100" says which bytes came, and of how many: from wherever they come, only ours count. */
+/* "bytes 5-9/100": the first byte, and how many there are in all; 0 where it does not say. */
+struct range {
+    bool told;
+    uint64_t first, size;
+};
+
+static struct range range_of(const struct transfer_reply *r)
+{
+    static const char unit[] = "bytes ";
+    const char *text = transfer_header(r, "content-range");
+    if (text == NULL || !text_starts(text, unit))
+        return (struct range){ 0 };
+    const char *slash = strchr(text, '/');
+    return (struct range){ .told = true,
+                           .first = strtoull(text + strlen(unit), NULL, 10),
+                           .size = slash != NULL ? strtoull(slash + 1, NULL, 10) : 0 };
+}
+
+/* Whatever the server makes of a range: only the bytes that were asked for count. */
 static enum dr_rc check_range(const struct s3 *s, const char *name, const struct transfer_reply *r,
                               uint64_t offset, size_t len, struct dr_err *err)
 {
-    const char *range = transfer_header(r, "content-range");
-    unsigned long long first = offset, last = offset + len - 1, size = 0;
-    bool whole = r->status == 200 && offset == 0;
-    if (r->status == 206 && range != NULL)
-        (void)sscanf(range, "bytes %llu-%llu/%llu", &first, &last,
-                     &size); /* what is missing stays */
-    if (!whole && (r->status != 206 || first != offset))
+    struct range range = range_of(r);
+    bool ours = r->status == 206 ? !range.told || range.first == offset : offset == 0;
+    if (!ours)
         return dr_fail(err, DR_E_CORRUPT,
                        "bucket '%s': object '%s': other bytes came than asked for", s->base.name,
                        name);
     if (r->got < len)
-        return truncated(s, name, size > 0 ? size : offset + r->got, offset + len, err);
+        return truncated(s, name, range.size > 0 ? range.size : offset + r->got, offset + len, err);
     return DR_OK;
 }
 

@@ -28,6 +28,7 @@ enum {
     S3_PAGE = 1000,         /* rows of one page, names of one removal */
     S3_PAGES_MAX = 1 << 20,
     S3_HEADERS_MAX = 8,
+    S3_KEY_MAX = 132,
     S3_VERSION_MAX = 1024, /* bytes of a version's id: AWS's limit */
 };
 
@@ -90,8 +91,8 @@ struct s3_ask {
 struct s3_answer {
     struct transfer_reply reply;
     unsigned attempts;
-    bool again;       /* an attempt before the last may have had its effect */
-    char *access_key; /* by whose right; owned */
+    bool again;                  /* an attempt before the last may have had its effect */
+    char access_key[S3_KEY_MAX]; /* by whose right; "" before there was one */
 };
 
 void s3_answer_fini(struct s3_answer *a);

@@ -80,41 +80,41 @@ enum advice {
 
 static const struct row {
     const char *code;
-    enum dr_rc rc;
     const char *words;
+    enum dr_rc rc;
     enum advice advice;
 } rows[] = {
-    { "SignatureDoesNotMatch", DR_E_DENIED, "the secret key is wrong", ASK_SECRET },
-    { "InvalidAccessKeyId", DR_E_DENIED, "the access key is not known there", ASK_KEY },
-    { "ExpiredToken", DR_E_DENIED, "the session token has expired", ASK_TOKEN },
-    { "InvalidToken", DR_E_DENIED, "the session token is not good", ASK_TOKEN },
-    { "TokenRefreshRequired", DR_E_DENIED, "the session token has expired", ASK_TOKEN },
-    { "RequestTimeTooSkewed", DR_E_DENIED, "the clocks differ too much", ASK_CLOCK },
-    { "AccessDenied", DR_E_DENIED, "access denied", ASK_RIGHT },
-    { "AllAccessDisabled", DR_E_DENIED, "access denied", ASK_RIGHT },
-    { "AccountProblem", DR_E_DENIED, "there is a problem with the account", ASK_NOTHING },
-    { "NoSuchKey", DR_E_NOTFOUND, "it is not there", ASK_NOTHING },
-    { "NoSuchVersion", DR_E_NOTFOUND, "it is not there", ASK_NOTHING },
-    { "NoSuchBucket", DR_E_CONFIG, "there is no such bucket", ASK_BUCKET },
-    { "InvalidBucketName", DR_E_CONFIG, "there is no such bucket", ASK_BUCKET },
-    { "PermanentRedirect", DR_E_CONFIG, "the bucket is in another region", ASK_REGION },
-    { "TemporaryRedirect", DR_E_CONFIG, "the bucket is in another region", ASK_REGION },
-    { "AuthorizationHeaderMalformed", DR_E_CONFIG, "the bucket is in another region", ASK_REGION },
-    { "IllegalLocationConstraintException", DR_E_CONFIG, "the bucket is in another region",
+    { "SignatureDoesNotMatch", "the secret key is wrong", DR_E_DENIED, ASK_SECRET },
+    { "InvalidAccessKeyId", "the access key is not known there", DR_E_DENIED, ASK_KEY },
+    { "ExpiredToken", "the session token has expired", DR_E_DENIED, ASK_TOKEN },
+    { "InvalidToken", "the session token is not good", DR_E_DENIED, ASK_TOKEN },
+    { "TokenRefreshRequired", "the session token has expired", DR_E_DENIED, ASK_TOKEN },
+    { "RequestTimeTooSkewed", "the clocks differ too much", DR_E_DENIED, ASK_CLOCK },
+    { "AccessDenied", "access denied", DR_E_DENIED, ASK_RIGHT },
+    { "AllAccessDisabled", "access denied", DR_E_DENIED, ASK_RIGHT },
+    { "AccountProblem", "there is a problem with the account", DR_E_DENIED, ASK_NOTHING },
+    { "NoSuchKey", "it is not there", DR_E_NOTFOUND, ASK_NOTHING },
+    { "NoSuchVersion", "it is not there", DR_E_NOTFOUND, ASK_NOTHING },
+    { "NoSuchBucket", "there is no such bucket", DR_E_CONFIG, ASK_BUCKET },
+    { "InvalidBucketName", "there is no such bucket", DR_E_CONFIG, ASK_BUCKET },
+    { "PermanentRedirect", "the bucket is in another region", DR_E_CONFIG, ASK_REGION },
+    { "TemporaryRedirect", "the bucket is in another region", DR_E_CONFIG, ASK_REGION },
+    { "AuthorizationHeaderMalformed", "the bucket is in another region", DR_E_CONFIG, ASK_REGION },
+    { "IllegalLocationConstraintException", "the bucket is in another region", DR_E_CONFIG,
       ASK_REGION },
-    { "NotImplemented", DR_E_CONFIG, "the store cannot do that", ASK_NOTHING },
-    { "QuotaExceeded", DR_E_NOSPACE, "its quota is used up", ASK_SPACE },
-    { "InsufficientStorage", DR_E_NOSPACE, "it is full", ASK_SPACE },
-    { "XMinioStorageFull", DR_E_NOSPACE, "it is full", ASK_SPACE },
-    { "InvalidRange", DR_E_CORRUPT, "it is truncated", ASK_NOTHING },
-    { "BadDigest", DR_E_TRANSIENT, "the bytes were changed on their way", ASK_NOTHING },
-    { "XAmzContentSHA256Mismatch", DR_E_TRANSIENT, "the bytes were changed on their way",
+    { "NotImplemented", "the store cannot do that", DR_E_CONFIG, ASK_NOTHING },
+    { "QuotaExceeded", "its quota is used up", DR_E_NOSPACE, ASK_SPACE },
+    { "InsufficientStorage", "it is full", DR_E_NOSPACE, ASK_SPACE },
+    { "XMinioStorageFull", "it is full", DR_E_NOSPACE, ASK_SPACE },
+    { "InvalidRange", "it is truncated", DR_E_CORRUPT, ASK_NOTHING },
+    { "BadDigest", "the bytes were changed on their way", DR_E_TRANSIENT, ASK_NOTHING },
+    { "XAmzContentSHA256Mismatch", "the bytes were changed on their way", DR_E_TRANSIENT,
       ASK_NOTHING },
-    { "RequestTimeout", DR_E_TIMEOUT, "our bytes came too slowly", ASK_PATIENCE },
-    { "SlowDown", DR_E_TRANSIENT, "it asks us to slow down", ASK_PATIENCE },
-    { "ServiceUnavailable", DR_E_TRANSIENT, "the service is not available", ASK_PATIENCE },
-    { "InternalError", DR_E_TRANSIENT, "the service failed", ASK_PATIENCE },
-    { "ObjectLockConfigurationNotFoundError", DR_E_CONFIG, "the bucket has no object lock",
+    { "RequestTimeout", "our bytes came too slowly", DR_E_TIMEOUT, ASK_PATIENCE },
+    { "SlowDown", "it asks us to slow down", DR_E_TRANSIENT, ASK_PATIENCE },
+    { "ServiceUnavailable", "the service is not available", DR_E_TRANSIENT, ASK_PATIENCE },
+    { "InternalError", "the service failed", DR_E_TRANSIENT, ASK_PATIENCE },
+    { "ObjectLockConfigurationNotFoundError", "the bucket has no object lock", DR_E_CONFIG,
       ASK_LOCK },
 };
 
@@ -122,20 +122,20 @@ static const struct row {
 static struct row row_of_status(int status)
 {
     if (status == 401 || status == 403)
-        return (struct row){ "", DR_E_DENIED, "access denied", ASK_RIGHT };
+        return (struct row){ "", "access denied", DR_E_DENIED, ASK_RIGHT };
     if (status == 404)
-        return (struct row){ "", DR_E_NOTFOUND, "it is not there", ASK_NOTHING };
+        return (struct row){ "", "it is not there", DR_E_NOTFOUND, ASK_NOTHING };
     if (status == 301 || status == 307 || status == 308)
-        return (struct row){ "", DR_E_CONFIG, "it is elsewhere", ASK_REGION };
+        return (struct row){ "", "it is elsewhere", DR_E_CONFIG, ASK_REGION };
     if (status == 408 || status == 504)
-        return (struct row){ "", DR_E_TIMEOUT, "the service did not answer in time", ASK_PATIENCE };
+        return (struct row){ "", "the service did not answer in time", DR_E_TIMEOUT, ASK_PATIENCE };
     if (status == 507)
-        return (struct row){ "", DR_E_NOSPACE, "it is full", ASK_SPACE };
+        return (struct row){ "", "it is full", DR_E_NOSPACE, ASK_SPACE };
     if (status == 429 || status == 500 || status == 502 || status == 503)
-        return (struct row){ "", DR_E_TRANSIENT, "the service failed", ASK_PATIENCE };
+        return (struct row){ "", "the service failed", DR_E_TRANSIENT, ASK_PATIENCE };
     if (status == 501)
-        return (struct row){ "", DR_E_CONFIG, "the store cannot do that", ASK_NOTHING };
-    return (struct row){ "", DR_E_IO, "it was refused", ASK_NOTHING };
+        return (struct row){ "", "the store cannot do that", DR_E_CONFIG, ASK_NOTHING };
+    return (struct row){ "", "it was refused", DR_E_IO, ASK_NOTHING };
 }
 
 static struct row find_row(const char *code, int status)
@@ -236,7 +236,7 @@ static enum dr_rc fail(struct s3 *s, const struct s3_ask *q, const struct fault 
     if (a != NULL && a->attempts > 1)
         buf_addf(&details, ", %u attempts", a->attempts);
     enum dr_rc rc = say(s, q, &row, details.data, err);
-    advise(s, row.advice, f, a != NULL && a->access_key != NULL ? a->access_key : "in use",
+    advise(s, row.advice, f, a != NULL && a->access_key[0] != '\0' ? a->access_key : "in use",
            q->action != NULL ? q->action : "asked for", err);
     return rc;
 }
