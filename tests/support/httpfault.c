@@ -136,7 +136,8 @@ void httpfault_be(struct httpfault *h, const struct httpfault_kind *kind)
 
 static bool matches(const struct httpfault_plan *p, const struct httpfault_entry *e)
 {
-    return (p->method == NULL || strcmp(p->method, e->method) == 0) &&
+    bool reads = strcmp(e->method, "GET") == 0 || strcmp(e->method, "HEAD") == 0;
+    return !(p->changes && reads) && (p->method == NULL || strcmp(p->method, e->method) == 0) &&
            (p->part == NULL || strstr(e->path, p->part) != NULL);
 }
 

@@ -41,6 +41,7 @@ struct httpfault_plan {
     enum httpfault_how how;
     const char *method; /* "GET" ...; NULL: any */
     const char *part;   /* a part of path and query, undecoded; NULL: any */
+    bool changes;       /* only PUT, POST and DELETE */
     unsigned nth;       /* of those that match, from now on; 0 is 1 */
     unsigned times;     /* so many in a row; 0 is 1 */
     int status;
