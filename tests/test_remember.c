@@ -31,6 +31,9 @@
 
 #define HOST "bucket.example.invalid"
 
+#define THREE "1.1.1.1\n1.1.1.1\n1.1.1.1\n"
+#define NINE  "drctl addresses 1\n" THREE THREE THREE
+
 static char dir[160], memory[200];
 static struct dr_err err;
 
@@ -241,8 +244,7 @@ static void a_damaged_file_counts_as_absent_and_is_replaced(void **state)
         "drctl addresses 1\n192.0.2.7:443\n",
         "drctl addresses 1\n/run/x.sock\n",
         "drctl addresses 1\n192.0.2.7\n\n",
-        "drctl addresses 1\n1.1.1.1\n1.1.1.1\n1.1.1.1\n1.1.1.1\n1.1.1.1\n1.1.1.1\n1.1.1.1\n1.1.1.1\n"
-        "1.1.1.1\n",
+        NINE,
     };
     for (size_t i = 0; i < DR_ARRAY_LEN(bad); i++) {
         put_file(HOST ",443", bad[i]);

@@ -19,6 +19,7 @@ struct aws_environment {
     char *endpoint, *disabled;
 };
 
+/* What a source may look at besides. Nothing else is read: a test makes such a world whole. */
 struct aws_world {
     struct aws_environment env;
     char *profile; /* given by name, or NULL */
@@ -26,6 +27,7 @@ struct aws_world {
     int64_t fetch_ms;
 };
 
+/* What it gives, on success only; ends with aws_found_fini(). */
 struct aws_found {
     struct aws_keys keys;
     char *source;  /* in words */
@@ -34,8 +36,9 @@ struct aws_found {
 
 typedef enum dr_rc aws_find(const struct aws_world *w, struct aws_found *ret, struct dr_err *err);
 
-void aws_environment_read(struct aws_environment *env); /* while there is one thread */
-void aws_environment_fini(struct aws_environment *env); /* wipes it */
+/* Copies what is set now; nobody may set variables meanwhile. The second wipes the copies. */
+void aws_environment_read(struct aws_environment *env);
+void aws_environment_fini(struct aws_environment *env);
 
 void aws_found_fini(struct aws_found *f);
 
