@@ -69,6 +69,9 @@ fact "and the nearest is named" has "$talk" "Did you mean 'app'?"
 run "$DRCTL" backup --kind weekly
 fact "a kind that there is not is wrong usage" is "$rc" 2
 fact "and the kinds are told" has "$talk" "full, incremental or config"
+run "$DRCTL" backup --kind config --source app
+fact "a snapshot of configuration is of a source of that class" is "$rc" 2
+fact "and what to do is told" has "$talk" "Give a source that class in the configuration"
 
 # -- snapshots --------------------------------------------------------------------------------------------
 run "$DRCTL" snapshots --json
@@ -196,6 +199,16 @@ fact "an id cut too short: one that is long enough is shown" has "$talk" "Write 
 run "$DRCTL" ls "$id" no/such
 fact "a path that does not exist: what helps is told" has "$talk" "'drctl ls' shows them"
 
+# -- a comparison that fails half way ------------------------------------------------------------------------------------------
+cp -r us bad-us && cp -r eu bad-eu
+sed "s,/us\",/bad-us\", ; s,/eu\",/bad-eu\"," dr.yaml >bad.yaml
+find bad-us/packs bad-eu/packs -type f -exec truncate -s 100 {} +
+other=$("$DRCTL" snapshots --json | python3 -c 'import json,sys; print([s["id"] for s in json.load(sys.stdin) if s["source"] == "etc"][-1])')
+run "$DRCTL" -c bad.yaml diff "$id" "$other" --json
+fact "what was begun ends as an object that says what failed" json \
+    "v['exit'] == $rc != 0 and v['error'] and v['why'] and v['changes'] == [] and 'totals' not in v"
+fact "it is told on standard error as well" has "$talk" "drctl: error: "
+
 mv srv/app srv/away
 run "$DRCTL" backup --source app
 fact "a source that is not there fails, named once, with what to do" is \
@@ -212,6 +225,12 @@ sed "s,/us\",/new-us\", ; s,/eu\",/new-eu\"," dr.yaml >new.yaml
 run "$DRCTL" -c new.yaml init
 run "$DRCTL" -c new.yaml verify
 fact "where nothing was saved, verify does not say that all is there" has "$out" "no snapshot yet"
+
+run "$DRCTL" -c new.yaml backup --kind config --json
+fact "without a name, --kind config takes those of that class alone" json "v['source'] == 'etc' and v['exit'] == 0"
+sed '/class: config/d' new.yaml >none.yaml
+run "$DRCTL" -c none.yaml backup --kind config
+fact "where there is none, it is wrong usage" is "$rc" 2
 
 # -- a key that nobody trusts -----------------------------------------------------------------------------------------------------
 { cat new.yaml && printf 'trusted_writers: {app: ["ed25519:%s="]}\n' "$(printf 'A%.0s' {1..43})"; } >other.yaml

@@ -197,13 +197,38 @@ static int backup_source(struct cli *cli, struct data *d, const struct config_so
     return tell_done(cli, source, asked, &result);
 }
 
+/* Snapshots of configuration have a policy of their own: one of data among them would be kept as
+ * long as it says, and the data less long than theirs does. */
+static bool is_meant(const struct config_source *source, const struct asked *asked)
+{
+    bool config = asked->kind != NULL && strcmp(asked->kind, "config") == 0;
+    return !config || strcmp(source->class, "config") == 0;
+}
+
+static int not_config(struct cli *cli, const char *what)
+{
+    struct dr_err err;
+    dr_fail(&err, DR_E_USAGE, "--kind config is for sources of 'class: config': %s", what);
+    dr_hint(&err, "Give a source that class in the configuration, or leave out --kind.");
+    return cli_fail(cli, &err);
+}
+
+static int backup_named(struct cli *cli, struct data *d, const struct asked *asked)
+{
+    const struct config_source *source = data_source(cli, d->config, asked->source);
+    if (source == NULL)
+        return EXIT_USAGE;
+    if (is_meant(source, asked))
+        return backup_source(cli, d, source, asked);
+    DR_FREE char *what = dr_strf("'%s' is of class '%s'", source->name, source->class);
+    return not_config(cli, what);
+}
+
 static int backup_all(struct cli *cli, struct data *d, const struct asked *asked)
 {
     const struct config *c = d->config;
-    if (asked->source != NULL) {
-        const struct config_source *source = data_source(cli, c, asked->source);
-        return source == NULL ? EXIT_USAGE : backup_source(cli, d, source, asked);
-    }
+    if (asked->source != NULL)
+        return backup_named(cli, d, asked);
     if (c->source_count == 0) {
         struct dr_err err;
         dr_fail(&err, DR_E_CONFIG, "'%s' has no sources", c->path);
@@ -211,12 +236,16 @@ static int backup_all(struct cli *cli, struct data *d, const struct asked *asked
         return cli_fail(cli, &err);
     }
     int exit = EXIT_DONE;
+    size_t meant = 0;
     for (size_t i = 0; i < c->source_count; i++) {
+        if (!is_meant(&c->sources[i], asked))
+            continue;
+        meant++;
         exit = cli_gravest(exit, backup_source(cli, d, &c->sources[i], asked));
         if (progress_stopped())
             return exit; /* whoever stops one means all */
     }
-    return exit;
+    return meant > 0 ? exit : not_config(cli, "there is none");
 }
 
 /* -- the command line ---------------------------------------------------------------------- */
@@ -320,8 +349,9 @@ const struct cli_verb verb_backup = {
         "\n"
         "  --source S            only this source (default: all of the configuration)\n"
         "  --kind K              full: reads every byte. incremental (default): reads what changed\n"
-        "                        since the last one; the first is full. config: the same, for the\n"
-        "                        config_snapshot policy. Each restores by itself\n"
+        "                        since the last one; the first is full. config: the same, of sources\n"
+        "                        of class config alone, for the config_snapshot policy. Each\n"
+        "                        restores by itself\n"
         "  --tag WORD            kept with the snapshot; may be given again\n"
         "  --exclude PATTERN     leave out, as in gitignore; may be given again\n"
         "  --exclude-file FILE   patterns, one a line; may be given again\n"

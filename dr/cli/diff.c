@@ -102,6 +102,20 @@ static void sum_json(const struct diff_totals *t)
     printf("\n],\"exit\":0,\"totals\":%s}\n", line.data);
 }
 
+/* The object that was begun ends as that of any verb that failed; the changes told so far stay. */
+static void fail_json(const struct dr_err *err)
+{
+    DR_JSON json_t *o = json_object();
+    json_put_text(o, "error", dr_rc_name(err->rc));
+    json_put_int(o, "exit", cli_exit_of(err->rc));
+    if (err->hint[0] != '\0')
+        json_put(o, "hint", json_printable(err->hint));
+    json_put(o, "why", json_printable(err->msg));
+    DR_CLEANUP(buf_fini) struct buf line = { 0 };
+    json_add_canonical(&line, o);
+    printf("\n],%s\n", line.data + 1); /* without its opening brace */
+}
+
 static void sum_text(const struct diff_totals *t)
 {
     char plus[32], minus[32];
@@ -127,7 +141,9 @@ static int compare(struct cli *cli, struct data *d, const struct snapshot_info *
     enum dr_rc rc = diff_run(d->repo, &wish, &p.hooks, &totals, &err);
     progress_end(&p);
     if (rc != DR_OK) {
-        cli->json = false; /* what was begun on standard output cannot be an object any more */
+        if (cli->json)
+            fail_json(&err);
+        cli->json = false; /* it is told already */
         return cli_fail(cli, &err);
     }
     if (cli->json)
