@@ -19,7 +19,7 @@
 #include "tests/support/site.h"
 #include "tests/support/spied.h"
 
-enum { WAIT_S = 60 };
+enum { WAIT_S = 60, SPOOL = 16 }; /* packs in a full spool */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* between a fact and its spies */
 
@@ -188,39 +188,165 @@ static bool is_cancelled(void *arg)
     return ++asked >= cancel_at;
 }
 
-static void lagging_bucket_stops_nobody_before_the_spool_is_full(void **state)
+static const struct buckets_options small_spool = { .spool_bytes = SPOOL * SPIED_PACK_BYTES,
+                                                    .cancelled = is_cancelled };
+
+static void begin_held(enum dr_rc (*before)(struct spy *s, const char *op, const char *name,
+                                            struct dr_err *err))
 {
-    (void)state;
     open_gate(false);
-    spied.before = hold_back;
+    spied.before = before;
     spied.after_put = count_us;
     asked = 0;
     cancel_at = UINT32_MAX;
-    spied_begin(&(struct buckets_options){ .cancelled = is_cancelled });
-    for (unsigned n = 0; n < BUCKETS_SPOOL_MAX; n++)
+    spied_begin(&small_spool);
+}
+
+static void lagging_bucket_drops_out_when_the_spool_is_full(void **state)
+{
+    (void)state;
+    begin_held(hold_back);
+    for (unsigned n = 0; n < SPOOL; n++)
         assert_int_equal(spied_put_pack(n), DR_OK);
-    assert_true(wait_for_us(BUCKETS_SPOOL_MAX)); /* eu has none yet */
+    assert_true(wait_for_us(SPOOL)); /* eu has none yet */
     assert_false(spied_has(1, "", spied_pack_name(0)));
-    cancel_at = asked + 3; /* the next one waits; somebody presses a key */
-    assert_int_equal(spied_put_pack(BUCKETS_SPOOL_MAX), DR_E_CANCELLED);
+    assert_false(spied_is_missing("eu", "lags"));
+    for (unsigned n = SPOOL; n < 3 * SPOOL; n++)
+        assert_int_equal(spied_put_pack(n), DR_OK);
+    assert_int_equal(spied_commit("s1", 0, 3 * SPOOL), DR_OK); /* the gate is still shut */
+    assert_int_equal(spied_copies(), SPIED_BUCKETS - 1);
+    assert_true(spied_is_missing("eu", "lags"));
+    assert_false(spied_has(1, NAMES_SNAPSHOTS, "s1"));
     open_gate(true);
 }
 
-static void lagging_bucket_is_waited_for(void **state)
+/* Puts into all but us wait for the gate. */
+static enum dr_rc hold_two(struct spy *s, const char *op, const char *name, struct dr_err *err)
+{
+    struct spy as_eu = { .number = s->number == 0 ? 0 : 1 };
+    return hold_back(&as_eu, op, name, err);
+}
+
+static void nobody_drops_out_while_too_few_are_on_time(void **state)
 {
     (void)state;
-    open_gate(false);
-    spied.before = hold_back;
-    spied.after_put = count_us;
-    spied_begin(&(struct buckets_options){ .upload_limit = 0 });
-    for (unsigned n = 0; n < BUCKETS_SPOOL_MAX; n++)
+    begin_held(hold_two);
+    for (unsigned n = 0; n < SPOOL; n++)
         assert_int_equal(spied_put_pack(n), DR_OK);
-    assert_true(wait_for_us(BUCKETS_SPOOL_MAX));
+    assert_true(wait_for_us(SPOOL));
+    cancel_at = asked + 3; /* the next one waits for two of three; somebody presses a key */
+    assert_int_equal(spied_put_pack(SPOOL), DR_E_CANCELLED);
+    assert_false(spied_is_missing("eu", "lags"));
     open_gate(true);
-    for (unsigned n = BUCKETS_SPOOL_MAX; n < 2 * BUCKETS_SPOOL_MAX; n++)
+}
+
+static void lagging_buckets_that_are_needed_are_waited_for(void **state)
+{
+    (void)state;
+    begin_held(hold_two);
+    for (unsigned n = 0; n < SPOOL; n++)
         assert_int_equal(spied_put_pack(n), DR_OK);
-    assert_int_equal(spied_commit("s1", 0, 2 * BUCKETS_SPOOL_MAX), DR_OK);
+    assert_true(wait_for_us(SPOOL));
+    open_gate(true);
+    for (unsigned n = SPOOL; n < 2 * SPOOL; n++)
+        assert_int_equal(spied_put_pack(n), DR_OK);
+    assert_int_equal(spied_commit("s1", 0, 2 * SPOOL), DR_OK);
     assert_int_equal(spied_copies(), SPIED_BUCKETS);
+}
+
+static int64_t still_ns;
+
+static int64_t jumping_ns(void)
+{
+    return __atomic_load_n(&still_ns, __ATOMIC_RELAXED);
+}
+
+/* Each look at the cancel flag is ten seconds later. */
+static bool jump(void *arg)
+{
+    (void)arg;
+    (void)__atomic_add_fetch(&still_ns, 10000000000LL, __ATOMIC_RELAXED);
+    return false;
+}
+
+/* Each bucket counts, so that a fact can keep them abreast. */
+static enum dr_rc count_all(struct spy *s, const char *name, struct dr_err *err)
+{
+    struct spy as_us = *s;
+    as_us.number = 0;
+    return count_us(&as_us, name, err);
+}
+
+static void nearly_as_fast_is_waited_for_until_it_stands_still(void **state)
+{
+    (void)state;
+    const struct clock_ops real = dr_clock;
+    open_gate(true);
+    spied.before = hold_back;
+    spied.after_put = count_all;
+    packs_in_us = 0;
+    still_ns = 1000000000;
+    dr_clock.boot_ns = jumping_ns;
+    spied_begin(
+        &(struct buckets_options){ .spool_bytes = SPOOL * SPIED_PACK_BYTES, .cancelled = jump });
+    for (unsigned n = 0; n < 20 * SPOOL; n++) {
+        assert_int_equal(spied_put_pack(n), DR_OK);
+        assert_true(wait_for_us(SPIED_BUCKETS * (n + 1)));
+    }
+    assert_false(spied_is_missing("eu", "lags"));
+    open_gate(false); /* by now it has all but a few: no lag of 15 percent fits into the spool */
+    for (unsigned n = 20 * SPOOL; n < 22 * SPOOL; n++)
+        assert_int_equal(spied_put_pack(n), DR_OK);
+    assert_true(spied_is_missing("eu", "nothing any more"));
+    open_gate(true);
+    dr_clock = real;
+}
+
+static void bucket_that_fails_for_a_moment_is_filled_by_the_commit(void **state)
+{
+    (void)state;
+    for (int bucket = 0; bucket < 2; bucket++) {
+        assert_int_equal(spied_tear_down(state), 0);
+        assert_int_equal(spied_set_up(state), 0);
+        plan(bucket, "put", "packs/", 4,
+             DR_E_TRANSIENT); /* three tries of one pack, one of the next */
+        spied_begin_inline();
+        for (unsigned n = 0; n < 4; n++)
+            assert_int_equal(spied_put_pack(n), DR_OK);
+        assert_false(spied_has(bucket, "", spied_pack_name(0)));
+        assert_int_equal(spied_commit("s1", 0, 4), DR_OK);
+        assert_int_equal(spied_copies(), SPIED_BUCKETS);
+        for (int i = 0; i < SPIED_BUCKETS; i++)
+            spied_assert_holds(i, "s1", 0, 4);
+    }
+}
+
+static unsigned at_once; /* puts that wait in eu; guarded by lock */
+
+static enum dr_rc hold_and_count(struct spy *s, const char *op, const char *name,
+                                 struct dr_err *err)
+{
+    bool mine = s->number == 1 && strcmp(op, "put") == 0;
+    pthread_mutex_lock(&lock);
+    at_once += mine;
+    if (at_once >= 4)
+        gate_open = true;
+    pthread_cond_broadcast(&opened);
+    pthread_mutex_unlock(&lock);
+    return hold_back(s, op, name, err);
+}
+
+static void bucket_behind_a_network_gets_some_packs_at_once(void **state)
+{
+    (void)state;
+    at_once = 0;
+    repo_bucket(spied.repo, 1)->store->parallel = 4;
+    begin_held(hold_and_count);
+    for (unsigned n = 0; n < 8; n++)
+        assert_int_equal(spied_put_pack(n), DR_OK);
+    assert_int_equal(spied_commit("s1", 0, 8), DR_OK); /* the fourth opened the gate for all */
+    assert_int_equal(spied_copies(), SPIED_BUCKETS);
+    spied_assert_holds(1, "s1", 0, 8);
 }
 
 /* -- pace ---------------------------------------------------------------------------------- */
@@ -421,8 +547,12 @@ int main(void)
         FRESH(put_without_an_answer_is_repeated),
         FRESH(pending_stays_where_the_home_never_answers),
         FRESH(run_without_any_bucket_fails_with_the_first_reason),
-        FRESH(lagging_bucket_stops_nobody_before_the_spool_is_full),
-        FRESH(lagging_bucket_is_waited_for),
+        FRESH(lagging_bucket_drops_out_when_the_spool_is_full),
+        FRESH(nobody_drops_out_while_too_few_are_on_time),
+        FRESH(nearly_as_fast_is_waited_for_until_it_stands_still),
+        FRESH(bucket_that_fails_for_a_moment_is_filled_by_the_commit),
+        FRESH(bucket_behind_a_network_gets_some_packs_at_once),
+        FRESH(lagging_buckets_that_are_needed_are_waited_for),
         cmocka_unit_test(upload_is_paced_in_slices),
         cmocka_unit_test(no_limit_asks_nobody),
         FRESH(cancel_ends_the_waiting_for_a_paced_upload),

@@ -61,12 +61,12 @@ static const char *must_find(const char *trace, const char *what)
 static void each_bucket_gets_packs_and_snapshot(bool inline_work)
 {
     spied_begin(&(struct buckets_options){ .inline_work = inline_work });
-    for (unsigned n = 0; n < 3 * BUCKETS_SPOOL_MAX; n++)
+    for (unsigned n = 0; n < 48; n++)
         assert_int_equal(spied_put_pack(n), DR_OK);
-    assert_int_equal(spied_commit("s1", 0, 3 * BUCKETS_SPOOL_MAX), DR_OK);
+    assert_int_equal(spied_commit("s1", 0, 48), DR_OK);
     assert_int_equal(spied_copies(), SPIED_BUCKETS);
     for (int i = 0; i < SPIED_BUCKETS; i++) {
-        spied_assert_holds(i, "s1", 0, 3 * BUCKETS_SPOOL_MAX);
+        spied_assert_holds(i, "s1", 0, 48);
         assert_false(spied_has(i, NAMES_PENDING, "s1"));
     }
 }

@@ -1,5 +1,5 @@
 /*
- * Writing packs to many buckets: a lane for each, and a count of the packs that some lane still has.
+ * Writing packs to many buckets: a lane for each, and a count of the bytes that some lane still has.
  * How a snapshot becomes visible is in backup_commit.c.
  */
 #include "backup/work/backup_buckets.h"
@@ -9,9 +9,10 @@
 
 #include "backup/format/names.h"
 #include "backup/work/backup_targets.h"
+#include "dr/base/clock.h"
 #include "dr/base/mem.h"
 
-enum { PUT_TRIES = 3, NS_PER_MS = 1000000, NS_PER_S = 1000000000 };
+enum { PUT_TRIES = 3, MISSED_MAX = 3, NS_PER_MS = 1000000, NS_PER_S = 1000000000 };
 
 struct parcel { /* a pack on its way */
     struct buckets *all;
@@ -38,6 +39,12 @@ bool target_is_good(struct target *t)
 {
     HOLD(t->all->lock);
     return t->good;
+}
+
+bool target_has_gaps(struct target *t)
+{
+    HOLD(t->all->lock);
+    return t->has_gaps;
 }
 
 void target_drop(struct target *t, const struct dr_err *why)
@@ -138,17 +145,99 @@ static bool wait_for_pace(void *arg, int64_t ns)
     return !b->cancelled;
 }
 
+/* A put into a bucket that dropped out ends between two slices. */
 static enum dr_rc take_pace(void *arg, size_t bytes, struct dr_err *err)
 {
-    return pace_take(&((struct target *)arg)->pace, bytes, err);
+    struct target *t = arg;
+    if (!target_is_good(t))
+        return dr_fail(err, DR_E_CANCELLED, "it has dropped out");
+    return pace_take(&t->pace, bytes, err);
+}
+
+/* -- lag ----------------------------------------------------------------------------------- */
+
+size_t buckets_wanted(const struct buckets *b)
+{
+    return b->count >= 3 ? b->count / 2 + 1 : 1;
+}
+
+/* The lock is held. */
+static bool drop_as_lagging(struct target *t, const char *how)
+{
+    if (!t->good)
+        return false;
+    dr_fail(&t->why, DR_E_TIMEOUT, "it lags behind the others: %s", how);
+    dr_hint(&t->why, "When it is well again: drctl repair");
+    t->good = false;
+    pthread_cond_broadcast(&t->all->changed);
+    return true;
+}
+
+/* The spool is full. Whom do W others wait for? The lock is held. */
+static bool drop_laggards(struct buckets *b, uint64_t bound)
+{
+    bool dropped = false;
+    size_t on_time = 0;
+    uint64_t least = UINT64_MAX; /* that one of these took */
+    int64_t now = clock_boot_ms();
+    for (size_t i = 0; i < b->count; i++) {
+        const struct target *t = &b->targets[i];
+        if (!t->good || t->queued > bound / 4)
+            continue;
+        on_time++;
+        least = t->delivered < least ? t->delivered : least;
+    }
+    if (on_time < buckets_wanted(b))
+        return false;
+    for (size_t i = 0; i < b->count; i++) {
+        struct target *t = &b->targets[i];
+        if (!t->good || t->queued <= bound / 2)
+            continue;
+        int64_t since = t->moved_ms > 0 ? t->moved_ms : b->began_ms;
+        if (t->delivered / LAG_PERCENT < least / 100)
+            dropped |= drop_as_lagging(t, "the spool is full of what it has not taken");
+        else if (now - since >= LAG_STILL_MS)
+            dropped |= drop_as_lagging(t, "it takes nothing any more");
+    }
+    return dropped;
+}
+
+bool target_drop_late(struct target *t, int64_t through_ms)
+{
+    struct buckets *b = t->all;
+    int64_t now = clock_boot_ms();
+    HOLD(b->lock);
+    bool any = t->delivered > 0;
+    int64_t least = any ? LAG_LEAST_MS : LAG_NOTHING_MS;
+    int64_t share = (through_ms - b->began_ms) * (100 - LAG_PERCENT) / 100 / (any ? 1 : 3);
+    if (now - through_ms < (share > least ? share : least))
+        return false;
+    return drop_as_lagging(t, "the others have waited long enough");
+}
+
+static size_t count_through(struct buckets *b)
+{
+    HOLD(b->lock);
+    size_t n = 0;
+    for (size_t i = 0; i < b->count; i++)
+        n += b->targets[i].good && b->targets[i].queued == 0;
+    return n;
 }
 
 enum dr_rc buckets_wait(struct buckets *b, struct dr_err *err)
 {
-    for (size_t i = 0; i < b->count; i++)
-        while (b->targets[i].lane != NULL && !lane_wait(b->targets[i].lane, WAIT_MS))
+    int64_t through_ms = 0;
+    for (size_t i = 0; i < b->count; i++) {
+        struct target *t = &b->targets[i];
+        while (t->lane != NULL && target_is_good(t) && !lane_wait(t->lane, WAIT_MS)) {
             if (is_cancelled(b))
                 return fail_cancelled(err);
+            if (through_ms == 0 && count_through(b) >= buckets_wanted(b))
+                through_ms = clock_boot_ms();
+            if (through_ms != 0)
+                (void)target_drop_late(t, through_ms); /* the loop asks whether it is good */
+        }
+    }
     return DR_OK;
 }
 
@@ -164,10 +253,13 @@ static enum dr_rc open_target(struct buckets *b, struct target *t, struct dr_err
         dr_fail(&t->why, DR_E_REFUSED, "its region must not be touched");
     if (!t->good)
         return DR_OK;
-    DR_TRY(lane_new(!b->o.inline_work, &t->lane, err));
+    unsigned threads = store_parallel(t->bucket->store);
+    if (b->o.upload_limit > 0) /* one of them keeps the pace */
+        threads = 1;
+    DR_TRY(lane_new(b->o.inline_work ? 0 : threads, &t->lane, err));
     t->pace = (struct pace){ .rate = b->o.upload_limit, .wait = wait_for_pace, .arg = t };
     t->store_pace = (struct store_pace){ pace_slice(&t->pace), take_pace, t };
-    if (b->o.upload_limit > 0)
+    if (b->o.upload_limit > 0 || threads > 1) /* a directory needs no way to end a put */
         t->bucket->store->pace = &t->store_pace;
     return DR_OK;
 }
@@ -179,6 +271,7 @@ enum dr_rc buckets_new(struct repo *repo, const struct buckets_options *options,
     pthread_condattr_t attr;
     b->repo = repo;
     b->o = *options;
+    b->began_ms = clock_boot_ms();
     b->count = repo_bucket_count(repo);
     b->targets = dr_alloc(b->count + 1, sizeof *b->targets);
     DR_ASSERT(pthread_condattr_init(&attr) == 0);
@@ -196,14 +289,11 @@ enum dr_rc buckets_new(struct repo *repo, const struct buckets_options *options,
     return DR_OK;
 }
 
-void buckets_free(struct buckets *b)
+static void end(void *arg)
 {
-    if (b == NULL)
-        return;
-    cancel(b);
+    struct buckets *b = arg;
     for (size_t i = 0; i < b->count; i++)
         lane_free(b->targets[i].lane);
-    buckets_release(b);
     for (size_t i = 0; i < b->count; i++) {
         struct target *t = &b->targets[i];
         if (t->bucket != NULL && t->bucket->store != NULL)
@@ -214,6 +304,26 @@ void buckets_free(struct buckets *b)
     pthread_mutex_destroy(&b->lock);
     free(b->targets);
     free(b);
+}
+
+/* A call that hangs in a bucket that dropped out does not hold up the end of the run. */
+void buckets_free(struct buckets *b)
+{
+    bool idle = true;
+    if (b == NULL)
+        return;
+    cancel(b);
+    for (size_t i = 0; i < b->count; i++) {
+        struct target *t = &b->targets[i];
+        while (t->lane != NULL && target_is_good(t) && !lane_wait(t->lane, WAIT_MS))
+            continue;
+        idle = idle && (t->lane == NULL || lane_wait(t->lane, 0));
+    }
+    buckets_release(b);
+    if (idle)
+        end(b);
+    else
+        repo_at_close(b->repo, end, b);
 }
 
 enum dr_rc buckets_repository(struct buckets *b, struct repository *ret, struct dr_err *err)
@@ -248,25 +358,45 @@ enum dr_rc buckets_repository(struct buckets *b, struct repository *ret, struct 
 /* -- packs --------------------------------------------------------------------------------- */
 
 /* A pack has left the spool. */
-static void give_room(struct buckets *b)
+static void give_room(struct buckets *b, size_t bytes)
 {
     HOLD(b->lock);
-    b->outstanding--;
+    b->outstanding -= bytes;
     pthread_cond_broadcast(&b->changed);
 }
 
 /* A target is through with a parcel; the last one drops it. */
-static void finish(struct parcel *p)
+static void finish(struct target *t, struct parcel *p)
 {
     struct buckets *b = p->all;
+    size_t len = p->pack->len;
     pthread_mutex_lock(&b->lock);
+    t->queued -= len;
     bool last = --p->left == 0;
     pthread_mutex_unlock(&b->lock);
     if (!last)
         return;
     spooled_drop(p->pack);
     free(p);
-    give_room(b);
+    give_room(b, len);
+}
+
+static void note_delivery(struct target *t, size_t len)
+{
+    HOLD(t->all->lock);
+    t->delivered += len;
+    t->moved_ms = clock_boot_ms();
+    t->missed = 0;
+}
+
+/* Is it out for a moment only? Then the commit fills the gap. */
+static bool is_forgiven(struct target *t, enum dr_rc rc)
+{
+    HOLD(t->all->lock);
+    if (rc != DR_E_TRANSIENT && rc != DR_E_BUSY)
+        return false;
+    t->has_gaps = true;
+    return ++t->missed < MISSED_MAX;
 }
 
 /* The last target may keep the file itself: nobody reads it from the spool after that. */
@@ -285,26 +415,48 @@ static void deliver(void *arg)
     struct target *t = e->target;
     char name[NAMES_MAX];
     struct dr_err why = { .rc = DR_OK };
-    const struct store_file file = file_of(e->parcel);
-    if (target_is_good(t) &&
-        target_put_file(t, names_pack(e->parcel->pack->name, name), &file, &why) != DR_OK)
-        target_drop(t, &why);
-    finish(e->parcel);
+    if (target_is_good(t)) {
+        const struct store_file file = file_of(e->parcel);
+        enum dr_rc rc = target_put_file(t, names_pack(e->parcel->pack->name, name), &file, &why);
+        if (rc == DR_OK)
+            note_delivery(t, file.len);
+        else if (!is_forgiven(t, rc))
+            target_drop(t, &why);
+    }
+    finish(t, e->parcel);
     free(e);
 }
 
-/* Until the spool has room for one more; it is taken. */
-static enum dr_rc take_room(struct buckets *b, struct dr_err *err)
+/* What waits for buckets that have dropped out leaves the spool at once, whatever their lanes are held by. */
+static void flush_dropped(struct buckets *b)
 {
+    for (size_t i = 0; i < b->count; i++)
+        if (b->targets[i].lane != NULL && !target_is_good(&b->targets[i]))
+            lane_flush(b->targets[i].lane);
+}
+
+static bool try_room(struct buckets *b, size_t bytes, uint64_t bound)
+{
+    HOLD(b->lock);
+    if (b->outstanding > 0 && b->outstanding + bytes > bound)
+        return false;
+    b->outstanding += bytes;
+    return true;
+}
+
+/* Until the spool has room for one more; it is taken. */
+static enum dr_rc take_room(struct buckets *b, size_t bytes, struct dr_err *err)
+{
+    uint64_t bound = b->o.spool_bytes > 0 ? b->o.spool_bytes : BUCKETS_SPOOL_BYTES;
     for (;;) {
         if (is_cancelled(b))
             return fail_cancelled(err);
-        HOLD(b->lock);
-        if (b->outstanding < BUCKETS_SPOOL_MAX) {
-            b->outstanding++;
+        flush_dropped(b);
+        if (try_room(b, bytes, bound))
             return DR_OK;
-        }
-        wait_change(b, (int64_t)WAIT_MS * NS_PER_MS);
+        HOLD(b->lock);
+        if (!drop_laggards(b, bound))
+            wait_change(b, (int64_t)WAIT_MS * NS_PER_MS);
     }
 }
 
@@ -318,9 +470,13 @@ static void hand_out(struct buckets *b, struct spooled *pack)
         if (b->targets[i].lane != NULL && target_is_good(&b->targets[i]))
             to[count++] = &b->targets[i];
     if (count == 0) {
-        give_room(b);
+        give_room(b, pack->len);
         return;
     }
+    pthread_mutex_lock(&b->lock);
+    for (size_t i = 0; i < count; i++)
+        to[i]->queued += pack->len;
+    pthread_mutex_unlock(&b->lock);
     struct parcel *p = dr_alloc(1, sizeof *p);
     *p = (struct parcel){ .all = b, .pack = spooled_ref(pack), .left = count };
     for (size_t i = 0; i < count; i++) {
@@ -334,7 +490,7 @@ enum dr_rc buckets_put(struct buckets *b, struct spooled *pack, struct dr_err *e
 {
     if (!is_any_good(b))
         return buckets_fail_all(b, err);
-    DR_TRY(take_room(b, err));
+    DR_TRY(take_room(b, pack->len, err));
     hand_out(b, pack);
     if (b->o.inline_work && is_cancelled(b))
         return fail_cancelled(err);
@@ -345,7 +501,7 @@ void buckets_report(struct buckets *b, struct backup_result *ret)
 {
     HOLD(b->lock);
     ret->copies = 0;
-    ret->wanted = b->count >= 3 ? b->count / 2 + 1 : 1;
+    ret->wanted = buckets_wanted(b);
     for (size_t i = 0; i < b->count; i++) {
         const struct target *t = &b->targets[i];
         if (t->durable) {

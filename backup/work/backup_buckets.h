@@ -12,14 +12,18 @@
  *     buckets_report()      who holds it, and why the others do not
  *     buckets_free()
  *
- * A bucket drops out at its first failure and gets no further object of this run, so that it never
- * shows a snapshot without its packs. When the last one drops out the run fails with the reason of
- * the first.
+ * A bucket drops out at a failure and gets no further object of this run, so that it never shows a snapshot
+ * without its packs. One whose puts fail for the moment only (transient, after all retries) is
+ * not given up for that: the commit fills what it missed; the third pack in a row ends it. When the
+ * last one drops out the run fails with the reason of the first.
  *
- * Packs wait in the spool until the slowest bucket has them, BUCKETS_SPOOL_MAX at once. A bucket that
- * lags stops nobody while that lasts; then buckets_put() waits for it. To drop it instead would leave a
- * copy less without any failure, and a backup has the time that a copy has not; who cannot wait
- * takes the bucket out of the configuration.
+ * Packs wait in the spool until the slowest bucket has them, so many bytes at most. A bucket that
+ * lags stops nobody while that lasts. When the spool is full, and W buckets (all that makes a snapshot
+ * durable) are waiting for it alone, a bucket drops out as lagging if it has taken less than
+ * LAG_PERCENT of what they took, or nothing for LAG_STILL_MS; one that is nearly as fast is waited for, and costs
+ * no more than the difference. At the end of the run, and while it is filled, it gets LAG_PERCENT's rest of
+ * the time that the run took, and LAG_LEAST_MS at least. What it lacks then is copied into it by the
+ * next run, as far as that needs it, and by `drctl repair` wholly.
  *
  * Waiting ends within WAIT_MS of cancelled() saying so.
  */
@@ -33,8 +37,12 @@
 #include "backup/work/work.h"
 
 enum {
-    BUCKETS_SPOOL_MAX = 16, /* packs that some bucket has not got yet */
-    BUCKETS_ATTEMPTS = 3,   /* of a run whose packs are condemned under its hands */
+    BUCKETS_SPOOL_BYTES = 512 << 20, /* of packs that some bucket has not got yet */
+    BUCKETS_ATTEMPTS = 3,            /* of a run whose packs are condemned under its hands */
+    LAG_PERCENT = 85,
+    LAG_STILL_MS = 30000,
+    LAG_LEAST_MS = 5000,
+    LAG_NOTHING_MS = 2000, /* the same for a bucket that has taken nothing at all */
 };
 
 struct buckets;
@@ -42,6 +50,7 @@ struct buckets;
 struct buckets_options {
     bool inline_work;      /* no threads: buckets_put() has put when it returns */
     uint64_t upload_limit; /* bytes of packs a second for each bucket; 0: none */
+    uint64_t spool_bytes;  /* 0: BUCKETS_SPOOL_BYTES */
     /* Asked by the caller's thread while it waits; or NULL. */
     bool (*cancelled)(void *arg);
     void *arg;

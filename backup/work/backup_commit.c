@@ -16,10 +16,11 @@
 #include "backup/format/names.h"
 #include "backup/work/backup_targets.h"
 #include "backup/work/process.h"
+#include "dr/base/clock.h"
 #include "dr/base/hash.h"
 #include "dr/base/mem.h"
 
-enum { HEADS_MAX = 16, COPY_STEP = 1 << 20 };
+enum { HEADS_MAX = 16, COPY_STEP = 8 << 20 };
 
 struct commit {
     struct buckets *all;
@@ -161,11 +162,11 @@ static enum dr_rc find_home(struct commit *c, struct pack_names *avoid, struct d
     struct buckets *b = c->all;
     bool held = false;
     enum dr_rc verdict = DR_OK;
-    for (size_t i = 0; i < b->count; i++) {
-        struct target *t = &b->targets[i];
+    for (size_t i = 0; i < 2 * b->count; i++) {
+        struct target *t = &b->targets[i % b->count];
         DR_CLEANUP(pack_names_fini) struct pack_names bad = { 0 };
         struct dr_err why = { .rc = DR_OK };
-        if (!target_is_good(t))
+        if (!target_is_good(t) || target_has_gaps(t) != (i >= b->count)) /* those come last */
             continue;
         enum dr_rc rc = target_put(t, c->pending_name, c->pending.data, c->pending.len, &why);
         if (rc != DR_OK) {
@@ -250,9 +251,13 @@ static enum dr_rc copy_missing(const struct commit *c, struct target *t, struct 
 {
     DR_FREE bool *there = NULL;
     DR_TRY(find_packs(c, t, &there, err));
-    for (uint32_t i = 0; i < c->needed.count; i++)
-        if (!there[i])
-            DR_TRY(copy_pack(c, t, pack_names_of(&c->needed, i), err));
+    for (uint32_t i = 0; i < c->needed.count; i++) {
+        if (there[i])
+            continue;
+        if (!target_is_good(t)) /* dropped as late: why is told already */
+            return dr_fail(err, DR_E_TIMEOUT, "it lags behind the others");
+        DR_TRY(copy_pack(c, t, pack_names_of(&c->needed, i), err));
+    }
     return DR_OK;
 }
 
@@ -293,6 +298,31 @@ static void fill(void *arg)
     pthread_mutex_unlock(&b->lock);
 }
 
+static size_t count_durable(struct buckets *b)
+{
+    size_t n = 0;
+    pthread_mutex_lock(&b->lock);
+    for (size_t i = 0; i < b->count; i++)
+        n += b->targets[i].durable;
+    pthread_mutex_unlock(&b->lock);
+    return n;
+}
+
+/* The jobs use what is ours, so not even a cancel ends this; but one that is late ends its copying. */
+static void wait_filled(struct buckets *b, const struct fill *fills, size_t count)
+{
+    int64_t through_ms = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct target *t = fills[i].target;
+        while (!lane_wait(t->lane, WAIT_MS)) {
+            if (through_ms == 0 && count_durable(b) >= buckets_wanted(b))
+                through_ms = clock_boot_ms();
+            if (through_ms != 0)
+                (void)target_drop_late(t, through_ms); /* its job notices */
+        }
+    }
+}
+
 /* Home first, the others beside it; returns when all are through. */
 static void fill_all(struct commit *c)
 {
@@ -308,10 +338,7 @@ static void fill_all(struct commit *c)
         fills[n] = (struct fill){ c, t };
         lane_push(t->lane, fill, &fills[n++]);
     }
-    for (size_t i = 0; i < b->count;
-         i++) /* the jobs use what is ours: not even a cancel ends this */
-        while (b->targets[i].lane != NULL && !lane_wait(b->targets[i].lane, WAIT_MS))
-            continue;
+    wait_filled(b, fills, n);
 }
 
 enum dr_rc buckets_commit(struct buckets *b, const struct snapshot *s, const struct buf *object,

@@ -1,5 +1,5 @@
 /*
- * A lane: a list of jobs under a lock, and a thread that takes the first until it is told to end.
+ * A lane: a list of jobs under a lock, and threads that take the first until they are told to end.
  */
 #include "backup/work/backup_lane.h"
 
@@ -16,12 +16,12 @@ struct job {
 };
 
 struct lane {
-    bool threaded;
-    pthread_t thread;
+    pthread_t threads[LANE_THREADS_MAX];
+    unsigned count;       /* of them; 0: a push does its job */
     pthread_mutex_t lock; /* guards what is below */
     pthread_cond_t pushed, idle;
     struct job *first, **last;
-    bool busy; /* a job is being done */
+    unsigned busy; /* jobs being done */
     bool ends;
 };
 
@@ -38,13 +38,13 @@ static void *run(void *arg)
         l->first = job->next;
         if (l->first == NULL)
             l->last = &l->first;
-        l->busy = true;
+        l->busy++;
         pthread_mutex_unlock(&l->lock);
         job->fn(job->arg);
         free(job);
         pthread_mutex_lock(&l->lock);
-        l->busy = false;
-        if (l->first == NULL)
+        l->busy--;
+        if (l->first == NULL && l->busy == 0)
             pthread_cond_broadcast(&l->idle);
     }
     pthread_mutex_unlock(&l->lock);
@@ -56,12 +56,13 @@ static int start(struct lane *l)
     sigset_t all, before;
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before); /* inherited; never fails */
-    int rc = pthread_create(&l->thread, NULL, run, l);
+    int rc = pthread_create(&l->threads[l->count], NULL, run, l);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    l->count += rc == 0;
     return rc;
 }
 
-enum dr_rc lane_new(bool thread, struct lane **ret, struct dr_err *err)
+enum dr_rc lane_new(unsigned threads, struct lane **ret, struct dr_err *err)
 {
     DR_CLEANUP(lane_free_ptr) struct lane *l = dr_alloc(1, sizeof *l);
     pthread_condattr_t attr;
@@ -72,14 +73,15 @@ enum dr_rc lane_new(bool thread, struct lane **ret, struct dr_err *err)
     DR_ASSERT(pthread_cond_init(&l->pushed, NULL) == 0);
     DR_ASSERT(pthread_cond_init(&l->idle, &attr) == 0);
     (void)pthread_condattr_destroy(&attr); /* fails only when misused */
-    if (thread) {
+    for (unsigned i = 0; i < threads && i < LANE_THREADS_MAX; i++) {
         int rc = start(l);
-        if (rc != 0) {
-            dr_fail_sys(err, rc, "cannot start a thread for a bucket");
-            err->rc = DR_E_TRANSIENT;
-            return DR_E_TRANSIENT;
-        }
-        l->threaded = true;
+        if (rc == 0)
+            continue;
+        if (i > 0) /* fewer are as good, and slower */
+            break;
+        dr_fail_sys(err, rc, "cannot start a thread for a bucket");
+        err->rc = DR_E_TRANSIENT;
+        return DR_E_TRANSIENT;
     }
     *ret = DR_TAKE(l);
     return DR_OK;
@@ -89,13 +91,12 @@ void lane_free(struct lane *l)
 {
     if (l == NULL)
         return;
-    if (l->threaded) {
-        pthread_mutex_lock(&l->lock);
-        l->ends = true;
-        pthread_cond_signal(&l->pushed);
-        pthread_mutex_unlock(&l->lock);
-        DR_ASSERT(pthread_join(l->thread, NULL) == 0);
-    }
+    pthread_mutex_lock(&l->lock);
+    l->ends = true;
+    pthread_cond_broadcast(&l->pushed);
+    pthread_mutex_unlock(&l->lock);
+    for (unsigned i = 0; i < l->count; i++)
+        DR_ASSERT(pthread_join(l->threads[i], NULL) == 0);
     pthread_cond_destroy(&l->pushed);
     pthread_cond_destroy(&l->idle);
     pthread_mutex_destroy(&l->lock);
@@ -104,7 +105,7 @@ void lane_free(struct lane *l)
 
 void lane_push(struct lane *l, void (*fn)(void *arg), void *arg)
 {
-    if (!l->threaded) {
+    if (l->count == 0) {
         fn(arg);
         return;
     }
@@ -115,6 +116,23 @@ void lane_push(struct lane *l, void (*fn)(void *arg), void *arg)
     l->last = &job->next;
     pthread_cond_signal(&l->pushed);
     pthread_mutex_unlock(&l->lock);
+}
+
+void lane_flush(struct lane *l)
+{
+    pthread_mutex_lock(&l->lock);
+    struct job *job = l->first;
+    l->first = NULL;
+    l->last = &l->first;
+    if (l->busy == 0)
+        pthread_cond_broadcast(&l->idle);
+    pthread_mutex_unlock(&l->lock);
+    while (job != NULL) {
+        struct job *next = job->next;
+        job->fn(job->arg);
+        free(job);
+        job = next;
+    }
 }
 
 bool lane_wait(struct lane *l, unsigned timeout_ms)
@@ -129,9 +147,9 @@ bool lane_wait(struct lane *l, unsigned timeout_ms)
     }
     int rc = 0;
     pthread_mutex_lock(&l->lock);
-    while ((l->first != NULL || l->busy) && rc == 0)
+    while ((l->first != NULL || l->busy > 0) && rc == 0)
         rc = pthread_cond_timedwait(&l->idle, &l->lock, &end);
-    bool idle = l->first == NULL && !l->busy;
+    bool idle = l->first == NULL && l->busy == 0;
     pthread_mutex_unlock(&l->lock);
     return idle;
 }

@@ -23,8 +23,13 @@ struct target {
     struct pace pace;
     struct store_pace store_pace;
     struct gc_view gc;
-    bool good, durable; /* guarded by the lock, with why */
+    bool good, durable; /* guarded by the lock, with all below */
     struct dr_err why;  /* of one that is not */
+    uint64_t queued;    /* bytes handed to its lane and not through */
+    uint64_t delivered; /* bytes it has taken */
+    int64_t moved_ms;   /* when it last took something */
+    unsigned missed;    /* packs it did not get, in a row */
+    bool has_gaps;      /* some pack of this run is not there: no home */
 };
 
 struct buckets {
@@ -36,11 +41,13 @@ struct buckets {
     char held_name[NAMES_MAX];
     pthread_mutex_t lock; /* guards what is below and what is said above */
     pthread_cond_t changed;
-    size_t outstanding; /* packs in the spool */
+    uint64_t outstanding; /* bytes in the spool */
+    int64_t began_ms;
     bool cancelled;
 };
 
 bool target_is_good(struct target *t);
+bool target_has_gaps(struct target *t);
 void target_drop(struct target *t, const struct dr_err *why);
 
 /* Put an object; an outcome that is not known is found out by putting the same bytes again. What is
@@ -55,7 +62,14 @@ enum dr_rc target_put_file(struct target *t, const char *name, const struct stor
 /* No bucket is left: the reason of the first tells most. */
 enum dr_rc buckets_fail_all(struct buckets *b, struct dr_err *err) DR_MUST_USE;
 
-/* All lanes are idle, or the run was cancelled. */
+/* W: so many copies make a snapshot durable. */
+size_t buckets_wanted(const struct buckets *b);
+
+/* W others are through since through_ms, and this one is not, for longer than it may: it drops out. False:
+ * wait on. */
+bool target_drop_late(struct target *t, int64_t through_ms);
+
+/* All lanes of good buckets are idle, or the run was cancelled. */
 enum dr_rc buckets_wait(struct buckets *b, struct dr_err *err) DR_MUST_USE;
 
 /* Take away the pending that is held, if any. */

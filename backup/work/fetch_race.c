@@ -117,7 +117,7 @@ static struct call *start(struct race *r, const struct race_ask *ask, size_t buc
                           struct buf *memory)
 {
     struct dr_err ignored = { .rc = DR_OK };
-    if (r->lanes[bucket] == NULL && lane_new(true, &r->lanes[bucket], &ignored) != DR_OK)
+    if (r->lanes[bucket] == NULL && lane_new(1, &r->lanes[bucket], &ignored) != DR_OK)
         return NULL;
     struct call *c = dr_alloc(1, sizeof(*c));
     *c = (struct call){ .race = r, .bucket = bucket, .offset = ask->offset, .len = ask->len };

@@ -163,8 +163,8 @@ static int tell_done(struct cli *cli, const struct config_source *source, const 
         log_warning("source '%s' is not in bucket %s", source->name, result->missing.items[i]);
     int exit = exit_of(asked, result);
     if (exit == EXIT_DEGRADED)
-        log_warning("source '%s' has %zu of %zu wanted copies; run it again when the buckets are "
-                    "back",
+        log_warning("source '%s' has %zu of %zu wanted copies; when the buckets are well "
+                    "again: drctl repair",
                     source->name, result->copies, result->wanted);
     if (cli->json)
         tell_json(source, asked, result, exit);

@@ -16,8 +16,6 @@
 #include "dr/base/hash.h"
 #include "dr/base/mem.h"
 
-enum { PACK_BYTES = 3000 };
-
 const char *const spied_names[SPIED_BUCKETS] = { "us", "eu", "ap" };
 
 struct spied spied;
@@ -161,7 +159,7 @@ void spied_begin_inline(void)
 
 struct spooled *spied_make_pack(unsigned n)
 {
-    static uint8_t bytes[PACK_BYTES];
+    static uint8_t bytes[SPIED_PACK_BYTES];
     struct spool *spool = NULL;
     struct spooled *pack = NULL;
     DR_FREE char *state = dr_strf("%s/state", spied.dir);

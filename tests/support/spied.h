@@ -13,7 +13,7 @@
 #include "backup/work/backup_buckets.h"
 #include "backup/work/repo.h"
 
-enum { SPIED_BUCKETS = 3 };
+enum { SPIED_BUCKETS = 3, SPIED_PACK_BYTES = 3000 };
 
 extern const char *const spied_names[SPIED_BUCKETS];
 
