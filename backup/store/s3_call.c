@@ -243,6 +243,8 @@ static enum dr_rc no_answer(const struct s3 *s, const struct s3_ask *q, const st
                    tried);
     else
         dr_context(err, "bucket '%s': cannot %s%s", s->base.name, q->what, tried);
+    if (a->attempts == 0 && err->hint[0] == '\0')
+        dr_hint(err, "Where the keys come from is 'credentials' of bucket '%s'.", s->base.name);
     if ((rc == DR_E_TRANSIENT || rc == DR_E_TIMEOUT) && err->hint[0] == '\0')
         dr_hint(err, "Look whether %s can be reached from here, and is the right endpoint.",
                 s->place);

@@ -403,14 +403,30 @@ static enum dr_rc remove_page(struct s3 *s, char *const *names, size_t count, st
     return r.found ? tell_refusals(s, &r, err) : DR_OK;
 }
 
+/* One that is locked does not keep the others. */
+static enum dr_rc remove_unlocked(struct s3 *s, const struct text_list *names, struct dr_err *err)
+{
+    enum dr_rc first = DR_OK;
+    for (size_t i = 0; i < names->count; i++) {
+        struct dr_err why = { 0 };
+        enum dr_rc rc = s3_remove_versions(s, names->items[i], &why);
+        if (rc != DR_OK && first == DR_OK) {
+            first = rc;
+            *err = why;
+        }
+        if (rc != DR_OK && rc != DR_E_REFUSED) {
+            *err = why;
+            return rc;
+        }
+    }
+    return first;
+}
+
 enum dr_rc s3_remove_many(struct store *base, const struct text_list *names, struct dr_err *err)
 {
     struct s3 *s = (struct s3 *)base;
-    if (s->lock_ms > 0) {
-        for (size_t i = 0; i < names->count; i++)
-            DR_TRY(s3_remove_versions(s, names->items[i], err));
-        return DR_OK;
-    }
+    if (s->lock_ms > 0)
+        return remove_unlocked(s, names, err);
     for (size_t at = 0; at < names->count; at += S3_PAGE) {
         size_t left = names->count - at;
         DR_TRY(remove_page(s, names->items + at, left < S3_PAGE ? left : S3_PAGE, err));

@@ -79,19 +79,17 @@ static enum dr_rc weigh(struct prune *p, const struct idset *packs, struct dr_er
     r->buckets = dr_alloc(p->view.count + 1, sizeof(r->buckets[0]));
     r->bucket_count = p->view.count;
     for (size_t b = 0; b < p->view.count; b++) {
+        DR_CLEANUP(store_entries_fini) struct store_entries all = { 0 };
         struct prune_bucket *bucket = &r->buckets[b];
         bucket->name = repo_bucket(p->repo, b)->config->name;
-        for (size_t i = 0; i < packs->count; i++) {
-            char name[NAMES_MAX];
-            uint64_t size = 0;
-            if (!idset_has(&p->view.places[b].packs, packs->items[i]))
+        if (packs->count > 0)
+            DR_TRY(store_list_sizes(p->view.places[b].store, NAMES_PACKS, &all, err));
+        for (size_t i = 0; i < all.count; i++) {
+            uint8_t id[DIGEST_SIZE];
+            if (!names_parse_pack(all.items[i].name, id) || !idset_has(packs, id))
                 continue;
-            names_pack(packs->items[i], name);
-            enum dr_rc rc = store_head(p->view.places[b].store, name, &size, err);
-            if (rc != DR_OK && rc != DR_E_NOTFOUND)
-                return rc;
-            bucket->packs += rc == DR_OK;
-            bucket->bytes += size;
+            bucket->packs++;
+            bucket->bytes += all.items[i].size;
         }
     }
     return DR_OK;
@@ -106,41 +104,45 @@ struct deletion {
     struct dr_err err;
 };
 
-static bool remove_one(struct deletion *d, size_t bucket, const char *name)
+/* What a lock of the bucket keeps is no failure: the first prune behind its end takes it. */
+static bool remove_all(struct deletion *d, size_t bucket, const struct text_list *names)
 {
     struct dr_err why = { 0 };
-    if (store_remove(d->prune->view.places[bucket].store, name, &why) == DR_OK)
+    enum dr_rc rc = store_remove_many(d->prune->view.places[bucket].store, names, &why);
+    if (rc == DR_E_REFUSED && repo_bucket(d->prune->repo, bucket)->config->lock.ms > 0) {
+        d->prune->result->buckets[bucket].locked = true;
         return true;
-    if (d->rc == DR_OK) {
-        d->rc = why.rc;
+    }
+    if (rc != DR_OK && d->rc == DR_OK) {
+        d->rc = rc;
         d->err = why;
     }
-    return false;
+    return rc == DR_OK;
 }
 
 static void remove_snapshots(struct deletion *d)
 {
     const struct prune *p = d->prune;
-    for (size_t b = 0; b < p->view.count; b++) {
-        bool good = true;
-        for (size_t i = 0; i < p->expire.count && good; i++) {
-            char name[NAMES_MAX];
-            good = remove_one(d, b, names_of(NAMES_SNAPSHOTS, p->expire.items[i], name));
-        }
+    DR_CLEANUP(text_list_fini) struct text_list names = { 0 };
+    for (size_t i = 0; i < p->expire.count; i++) {
+        char name[NAMES_MAX];
+        text_list_add(&names, names_of(NAMES_SNAPSHOTS, p->expire.items[i], name));
     }
+    for (size_t b = 0; b < p->view.count; b++)
+        (void)remove_all(d, b, &names); /* kept in d */
 }
 
 static void remove_packs(struct deletion *d, const struct idset *packs)
 {
     const struct prune *p = d->prune;
     for (size_t b = 0; b < p->view.count; b++) {
-        bool good = true;
-        for (size_t i = 0; i < packs->count && good; i++) {
+        DR_CLEANUP(text_list_fini) struct text_list names = { 0 };
+        for (size_t i = 0; i < packs->count; i++) {
             char name[NAMES_MAX];
-            names_pack(packs->items[i], name);
             if (idset_has(&p->view.places[b].packs, packs->items[i]))
-                good = remove_one(d, b, name);
+                text_list_add(&names, names_pack(packs->items[i], name));
         }
+        (void)remove_all(d, b, &names); /* kept in d */
     }
 }
 
@@ -150,6 +152,7 @@ static void remove_records(struct deletion *d, const char *prefix)
     const struct prune *p = d->prune;
     for (size_t b = 0; b < p->view.count; b++) {
         DR_CLEANUP(text_list_fini) struct text_list names = { 0 };
+        DR_CLEANUP(text_list_fini) struct text_list go = { 0 };
         struct dr_err ignored = { 0 };
         bool good = store_list(p->view.places[b].store, prefix, &names, &ignored) == DR_OK;
         for (size_t i = 0; good && i < names.count; i++) {
@@ -157,8 +160,9 @@ static void remove_records(struct deletion *d, const char *prefix)
             DR_FREE char *only = dr_memdup(id, strcspn(id, "/"));
             if (text_list_has_sorted(&p->gc.expired, only) ||
                 text_list_has_sorted(&p->expire, only))
-                good = remove_one(d, b, names.items[i]);
+                text_list_add(&go, names.items[i]);
         }
+        (void)remove_all(d, b, &go); /* kept in d */
     }
 }
 

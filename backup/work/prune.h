@@ -41,6 +41,7 @@ struct prune_bucket {
     const char *name; /* borrowed from the configuration */
     size_t packs;     /* that go (or went) from it */
     uint64_t bytes;
+    bool locked; /* it keeps some of that until their lock ends: a later prune takes them */
 };
 
 struct prune_result {

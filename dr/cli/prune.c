@@ -151,6 +151,11 @@ static int tell(struct cli *cli, const struct prune_options *o, const struct ask
         return asked->answer == SURE_NOBODY ? EXIT_USAGE : EXIT_HELD;
     int exit = r->hold_count > 0 ? EXIT_HELD : EXIT_DONE;
     tell_rest(r, o->grace_ms);
+    for (size_t i = 0; i < r->bucket_count; i++)
+        if (r->buckets[i].locked)
+            log_warning(
+                "bucket %s keeps what is locked; a prune behind the end of its locks frees it",
+                r->buckets[i].name);
     if (cli->json)
         return tell_json(r, o->dry_run, exit,
                          exit == EXIT_HELD ? "retention expires nothing of some sources" : NULL);
