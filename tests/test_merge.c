@@ -162,50 +162,64 @@ static void what_changed_just_before_or_in_the_future_is_racy(void **state)
 
 /* -- thresholds ---------------------------------------------------------------------------- */
 
-static void a_bundle_is_due_when_a_quarter_is_dead_and_cut_when_half_is(void **state)
+static void a_bundle_may_be_cut_from_a_quarter_and_must_from_three_that_are_dead(void **state)
 {
     (void)state;
     struct merge_range r = { .raw = 1000, .dead = 250, .entries = 100 };
-    assert_false(merge_is_due(&r) || merge_recuts(&r));
+    assert_int_equal(merge_recuts(&r), MERGE_STAYS);
     r.dead = 251;
-    assert_true(merge_is_due(&r) && !merge_recuts(&r));
-    r.dead = 500;
-    assert_true(merge_is_due(&r) && !merge_recuts(&r));
-    r.dead = 501;
-    assert_true(merge_is_due(&r) && merge_recuts(&r));
+    assert_int_equal(merge_recuts(&r), MERGE_MAY);
+    r.dead = 750;
+    assert_int_equal(merge_recuts(&r), MERGE_MAY);
+    r.dead = 751;
+    assert_int_equal(merge_recuts(&r), MERGE_MUST);
     r.dead = 101;
-    assert_false(merge_recuts(&r));
+    assert_int_equal(merge_recuts(&r), MERGE_STAYS);
     r.full = true;
-    assert_true(merge_recuts(&r));
+    assert_int_equal(merge_recuts(&r), MERGE_MUST);
     r.dead = 100;
-    assert_false(merge_recuts(&r));
+    assert_int_equal(merge_recuts(&r), MERGE_STAYS);
     r.links = true;
-    assert_true(merge_recuts(&r));
-    r = (struct merge_range){ .raw = 1000, .avoided = true };
-    assert_true(merge_recuts(&r));
-    r = (struct merge_range){ .raw = 0, .entries = 3 };
-    assert_false(merge_recuts(&r));
-    r.new_bytes = 1;
-    assert_true(merge_recuts(&r));
-    r = (struct merge_range){ .raw = 1000, .new_bytes = MERGE_NEW_BYTES };
-    assert_false(merge_recuts(&r));
-    r.new_bytes++;
-    assert_true(merge_recuts(&r));
-    r = (struct merge_range){ .raw = 1000, .entries = MERGE_RANGE_ENTRIES + 1 };
-    assert_true(merge_recuts(&r));
-    assert_false(merge_folds(1000, 500));
-    assert_true(merge_folds(1000, 501));
-    assert_true(merge_is_small(MERGE_OVERLAY_SMALL - 1) && !merge_is_small(MERGE_OVERLAY_SMALL));
+    assert_int_equal(merge_recuts(&r), MERGE_MUST);
+    assert_false(merge_folds(1000, 500, true));
+    assert_true(merge_folds(1000, 501, true));
+    assert_false(merge_folds(1000, 750, false));
+    assert_true(merge_folds(1000, 751, false));
 }
 
-static void what_is_due_costs_one_bundle_and_an_eighth_of_what_changed(void **state)
+static void a_range_is_cut_for_what_is_new_in_it(void **state)
 {
     (void)state;
-    assert_true(merge_may_renew(0, 0));
-    assert_false(merge_may_renew(1, 0));
-    assert_false(merge_may_renew(1000, 7999));
-    assert_true(merge_may_renew(1000, 8000));
-    assert_false(merge_may_renew(1001, 8007));
+    struct merge_range r = { .raw = 1000, .avoided = true };
+    assert_int_equal(merge_recuts(&r), MERGE_MUST);
+    r = (struct merge_range){ .raw = 0, .entries = 3 };
+    assert_int_equal(merge_recuts(&r), MERGE_STAYS);
+    r.new_bytes = 1;
+    assert_int_equal(merge_recuts(&r), MERGE_MUST);
+    r = (struct merge_range){ .raw = 1000, .new_bytes = MERGE_NEW_BYTES };
+    assert_int_equal(merge_recuts(&r), MERGE_STAYS);
+    r.new_bytes++;
+    assert_int_equal(merge_recuts(&r), MERGE_MAY);
+    r.full = true;
+    assert_int_equal(merge_recuts(&r), MERGE_MUST);
+    r.full = false;
+    r.new_bytes = MERGE_NEW_BYTES_MUST + 1;
+    assert_int_equal(merge_recuts(&r), MERGE_MUST);
+    r = (struct merge_range){ .raw = 1000, .entries = MERGE_RANGE_ENTRIES + 1 };
+    assert_int_equal(merge_recuts(&r), MERGE_MUST);
+}
+
+static void a_purse_holds_a_share_of_what_has_changed(void **state)
+{
+    (void)state;
+    struct merge_purse p = { .changed = 100 * MERGE_SHARE };
+    assert_false(merge_affords(&p, 101));
+    assert_true(merge_affords(&p, 60));
+    assert_false(merge_affords(&p, 41));
+    assert_true(merge_affords(&p, 40));
+    assert_false(merge_affords(&p, 1));
+    p.changed += MERGE_SHARE;
+    assert_true(merge_affords(&p, 1));
 }
 
 static void a_segment_is_rewritten_for_each_reason_alone(void **state)
@@ -379,8 +393,9 @@ int main(void)
         cmocka_unit_test(what_is_unknown_racy_or_full_is_checked_and_what_differs_is_not),
         cmocka_unit_test(a_link_is_the_same_only_with_the_same_first_name),
         cmocka_unit_test(what_changed_just_before_or_in_the_future_is_racy),
-        cmocka_unit_test(a_bundle_is_due_when_a_quarter_is_dead_and_cut_when_half_is),
-        cmocka_unit_test(what_is_due_costs_one_bundle_and_an_eighth_of_what_changed),
+        cmocka_unit_test(a_bundle_may_be_cut_from_a_quarter_and_must_from_three_that_are_dead),
+        cmocka_unit_test(a_range_is_cut_for_what_is_new_in_it),
+        cmocka_unit_test(a_purse_holds_a_share_of_what_has_changed),
         cmocka_unit_test(a_segment_is_rewritten_for_each_reason_alone),
         cmocka_unit_test(the_bytes_of_an_entry_are_whole_blocks),
         cmocka_unit_test(dead_paths_are_listed_by_what_is_highest_and_never_what_lives),

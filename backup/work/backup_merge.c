@@ -17,7 +17,7 @@ struct merge {
     struct parts parts;
     struct removed removed;
     struct merge_counts counts;
-    struct plan_budget budget;
+    struct merge_purse purse;
     bool joined; /* the segment before was left open for the next one */
 };
 
@@ -87,9 +87,9 @@ static enum dr_rc merge_segment(struct merge *m, const struct prev_segment *s, c
                                .avoided = avoided,
                                .frame_avoided =
                                    base_avoided || packs_avoided(m->o->packs, s->frame->pack),
+                               .purse = &m->purse,
                                .at = &facts,
-                               .joined = m->joined,
-                               .budget = &m->budget };
+                               .joined = m->joined };
     plan_make(s, &m->parts, &po, &plan);
     if (plan.kind == PLAN_FRESH)
         scope.keep_from = last_path(s);

@@ -152,19 +152,17 @@ static bool touches_links(const struct making *m, const struct part *part)
     return type == '1' || type == '2' || (type != '5' && part->now.st.nlink > 1);
 }
 
-/* Changed bytes of the segment count first: what is due in it may lean on them. */
-static void renew_due(struct making *m, const struct merge_range *ranges)
+/* What would be read again of the range, though nothing happened to it. */
+static uint64_t bytes_that_stay(const struct making *m, uint32_t range)
 {
-    struct plan_budget *b = m->o->budget;
-    for (size_t i = 0; i < m->s->toc.range_count; i++)
-        b->changed += ranges[i].new_bytes;
-    for (size_t i = 0; i < m->s->toc.range_count; i++) {
-        if (m->plan->recut[i] || !merge_is_due(&ranges[i]) ||
-            !merge_may_renew(b->renewed, b->changed))
-            continue;
-        m->plan->recut[i] = true;
-        b->renewed += ranges[i].raw - ranges[i].dead;
+    uint64_t ret = 0;
+    for (size_t i = 0; i < m->parts->count; i++) {
+        const struct part *part = &m->parts->items[i];
+        if (part->range == range && part->verdict == PART_SAME && is_small_now(part) &&
+            part_type(part) == '0')
+            ret += part->now.st.size;
     }
+    return ret;
 }
 
 static void judge_ranges(struct making *m, struct merge_range *ranges)
@@ -187,9 +185,21 @@ static void judge_ranges(struct making *m, struct merge_range *ranges)
         if (is_written(part) && is_small_now(part))
             r->new_bytes += bytes_now(part);
     }
-    for (size_t i = 0; i < toc->range_count; i++)
-        m->plan->recut[i] = merge_recuts(&ranges[i]);
-    renew_due(m, ranges);
+    for (size_t i = 0; i < toc->range_count; i++) {
+        enum merge_recut how = merge_recuts(&ranges[i]);
+        m->plan->recut[i] =
+            how == MERGE_MUST ||
+            (how == MERGE_MAY && merge_affords(m->o->purse, bytes_that_stay(m, (uint32_t)i)));
+    }
+}
+
+static void count_changed(struct making *m)
+{
+    for (size_t i = 0; i < m->parts->count; i++) {
+        const struct part *part = &m->parts->items[i];
+        if (is_written(part) && part_type(part) == '0')
+            m->o->purse->changed += part->now.st.size;
+    }
 }
 
 /* In a full one: a bundle far below its target is cut together with its neighbour. */
@@ -229,6 +239,44 @@ static uint64_t overlay_bytes(const struct making *m)
     return ret;
 }
 
+struct overlay {
+    uint64_t live;
+    uint32_t row;
+};
+
+static int by_live(const void *a, const void *b)
+{
+    const struct overlay *x = a, *y = b;
+    if (x->live != y->live)
+        return x->live < y->live ? -1 : 1;
+    return x->row < y->row ? -1 : 1;
+}
+
+/* All in a full one; else the smallest: down to three quarters when there are too many, and on while it is
+ * within the purse. */
+static void fold_some(struct making *m, size_t kept, size_t made)
+{
+    struct overlay *all = dr_alloc(kept + 1, sizeof *all);
+    size_t count = 0, most = SIZE_MAX;
+    for (uint32_t i = 0; i < m->s->toc.piece_count; i++) {
+        const struct toc_piece *row = &m->s->toc.pieces[i];
+        if (row->kind == FRAME_OVERLAY && m->plan->keep[i])
+            all[count++] = (struct overlay){ row->raw - m->plan->dead[i], i };
+    }
+    if (m->o->full)
+        most = 0;
+    else if (kept + made > MERGE_OVERLAYS_MAX)
+        most = (size_t)MERGE_OVERLAYS_MAX / 4 * 3;
+    qsort(all, count, sizeof *all, by_live);
+    for (size_t i = 0; i < count; i++) {
+        bool few = count - i + made <= MERGE_OVERLAYS;
+        if (count - i <= most && (few || !merge_affords(m->o->purse, all[i].live)))
+            break;
+        m->plan->keep[all[i].row] = false;
+    }
+    free(all);
+}
+
 static void judge_overlays(struct making *m)
 {
     size_t kept = 0;
@@ -241,15 +289,13 @@ static void judge_overlays(struct making *m)
         const struct toc_piece *row = &m->s->toc.pieces[i];
         if (row->kind != FRAME_OVERLAY)
             continue;
-        m->plan->keep[i] = !is_avoided(m, i) && !merge_folds(row->raw, m->plan->dead[i]);
-        kept += m->plan->keep[i] && merge_is_small(row->raw);
+        m->plan->keep[i] =
+            !is_avoided(m, i) && !merge_folds(row->raw, m->plan->dead[i], m->o->full);
+        kept += m->plan->keep[i];
     }
-    uint64_t bytes = overlay_bytes(m);
-    if (kept + (bytes > 0 && merge_is_small(bytes)) <= MERGE_OVERLAYS_MAX)
-        return;
-    for (uint32_t i = 0; i < m->s->toc.piece_count; i++)
-        if (m->s->toc.pieces[i].kind == FRAME_OVERLAY && merge_is_small(m->s->toc.pieces[i].raw))
-            m->plan->keep[i] = false;
+    uint64_t made = (overlay_bytes(m) + MERGE_OVERLAY_SIZE - 1) / MERGE_OVERLAY_SIZE;
+    if (kept + made > MERGE_OVERLAYS)
+        fold_some(m, kept, made);
 }
 
 /* -- what stays ---------------------------------------------------------------------------- */
@@ -309,6 +355,7 @@ void plan_make(const struct prev_segment *s, struct parts *parts, const struct p
     *ret = (struct plan){ .kind = PLAN_CONTINUED };
     struct making m = { s, parts, o, ret };
     leave_avoided_large(&m);
+    count_changed(&m);
     struct merge_segment facts = facts_of(&m);
     ret->joins = merge_joins(&facts);
     if (o->joined || merge_rewrites(&facts))

@@ -7,8 +7,7 @@
  *     one segment ─────────┤ merge_rewrites() ─────────────────────> fresh: as if it were new
  *                          └ else ─────────────────────────────────> continued, range by range
  *
- *     a range of a continued one ┌ merge_recuts(), or due and within the budget
- *                                │  ────────────────> its small entries are read and cut afresh
+ *     a range of a continued one ┌ merge_recuts() ──> (it must, or may and the purse allows it) its small entries are read and cut afresh
  *                                └ else ────────────> its bundle stays, with some more dead bytes;
  *                                                     what changed or is new goes to overlays
  *
@@ -20,20 +19,15 @@
 
 #include "backup/work/merge_parts.h"
 
-/* What a run has spent so far on bundles that are due, and may spend: merge_may_renew(). */
-struct plan_budget {
-    uint64_t renewed, changed; /* raw bytes */
-};
-
 enum plan_kind { PLAN_KEPT, PLAN_CONTINUED, PLAN_FRESH };
 
 struct plan_options {
     bool full;                      /* the kind of this snapshot */
     const bool *avoided;            /* for each pack of the segment's table: is it to be left? */
     bool frame_avoided;             /* the pack in which the segment itself lies */
+    struct merge_purse *purse;      /* of the run */
     const struct merge_segment *at; /* with type_changed, reborn, blocked and removed set */
     bool joined;                    /* the segment before is still open: this one goes on in it */
-    struct plan_budget *budget;     /* of the run; plan_make() adds to it */
 };
 
 struct plan {

@@ -80,32 +80,29 @@ uint64_t merge_entry_bytes(const struct toc_record *r)
     return head + (r->type == '0' ? head_padded(r->size) : 0);
 }
 
-bool merge_recuts(const struct merge_range *r)
+enum merge_recut merge_recuts(const struct merge_range *r)
 {
-    uint64_t percent = r->full ? MERGE_DEAD_PERCENT_FULL : MERGE_DEAD_PERCENT_MOST;
-    return r->links || r->avoided || r->dead * 100 > r->raw * percent ||
-           r->new_bytes > MERGE_NEW_BYTES || (r->raw == 0 && r->new_bytes > 0) ||
-           r->entries > MERGE_RANGE_ENTRIES;
+    uint64_t percent = r->full ? MERGE_DEAD_PERCENT_FULL : MERGE_DEAD_PERCENT_MUST;
+    uint64_t bytes = r->full ? MERGE_NEW_BYTES : MERGE_NEW_BYTES_MUST;
+    if (r->links || r->avoided || r->dead * 100 > r->raw * percent || r->new_bytes > bytes ||
+        (r->raw == 0 && r->new_bytes > 0) || r->entries > MERGE_RANGE_ENTRIES)
+        return MERGE_MUST;
+    if (r->dead * 100 > r->raw * MERGE_DEAD_PERCENT || r->new_bytes > MERGE_NEW_BYTES)
+        return MERGE_MAY;
+    return MERGE_STAYS;
 }
 
-bool merge_is_due(const struct merge_range *r)
+bool merge_folds(uint64_t raw, uint64_t dead, bool full)
 {
-    return r->dead * 100 > r->raw * MERGE_DEAD_PERCENT;
+    return full ? dead * 2 > raw : dead * 100 > raw * MERGE_DEAD_PERCENT_MUST;
 }
 
-bool merge_may_renew(uint64_t renewed, uint64_t changed)
+bool merge_affords(struct merge_purse *p, uint64_t bytes)
 {
-    return renewed <= changed / MERGE_RENEW_SHARE;
-}
-
-bool merge_folds(uint64_t raw, uint64_t dead)
-{
-    return dead * 2 > raw;
-}
-
-bool merge_is_small(uint64_t raw)
-{
-    return raw < MERGE_OVERLAY_SMALL;
+    if (p->spent + bytes > p->changed / MERGE_SHARE)
+        return false;
+    p->spent += bytes;
+    return true;
 }
 
 bool merge_joins(const struct merge_segment *s)

@@ -3,18 +3,19 @@
  *
  * merge_trust()     is an entry what the snapshot before says of it?
  * merge_is_racy()   might it change after this run has read it, without a trace in its times?
- * merge_recuts()    is the bundle of a range written afresh? merge_is_due(): or rather soon?
- * merge_may_renew() how much of what is due is done in this run
- * merge_folds()     is an overlay written afresh? merge_is_small(): together with others like it?
+ * merge_recuts()    is the bundle of a range written afresh?
+ * merge_folds()     is an overlay written afresh?
+ * merge_affords()   is there something left for what need not be done now?
  * merge_rewrites()  is a whole segment written afresh? merge_joins(): and the next one with it?
  *
  * No function here reads a file, a clock or a bucket. The reasons:
  *
- * A changed entry goes into an overlay, and its old copy stays in its bundle as dead bytes. That is cheap until a
- * quarter of a bundle is dead; then the bundle is written afresh. Where changes are scattered, many bundles
- * get there in the same run, and what did not change would be most of what is stored: so one
- * bundle a run is written afresh, and more only as far as an eighth of the changed bytes. The
- * others wait for the next runs, but not longer than until half of them is dead. A full one waits for nothing. A tar stream that is extracted from
+ * A changed entry goes into an overlay, and its old copy stays in its bundle as dead bytes. To write a bundle
+ * afresh, all that lives in it is read again although nothing happened to it. A full snapshot reads
+ * everything anyway and does so when a tenth is dead. An incremental one keeps house from a quarter on as far
+ * as its purse goes, a small share of what it has to read for its changes, so that it costs what has
+ * changed and no more; it must when three quarters are dead: a byte read for three that go. The same
+ * holds for overlays, of which a segment may have many: the smallest are folded first. A tar stream that is extracted from
  * front to end must give the right tree although it holds dead copies: the newest copy of a path comes
  * last, so it wins, if both can lie at that path one after the other. They cannot when the type
  * changed, or when one is a directory's content and the other no directory: then everything
@@ -29,21 +30,22 @@
 #include "backup/work/scan.h"
 
 enum {
-    MERGE_DEAD_PERCENT = 25,          /* of a bundle: above, it is due to be written afresh */
-    MERGE_DEAD_PERCENT_MOST = 50,     /* likewise: above, at once */
-    MERGE_DEAD_PERCENT_FULL = 10,     /* likewise in a full snapshot */
-    MERGE_RENEW_SHARE = 8,            /* what is due may cost this part of what changed */
-    MERGE_BUNDLE_SMALL = 256 << 10,   /* of live bytes: cut with its neighbour in a full one */
-    MERGE_OVERLAY_SMALL = 64 << 10,   /* an overlay below this is one of many crumbs */
-    MERGE_OVERLAYS_MAX = 16,          /* small ones of a segment: above, one new for all of them */
-    MERGE_OVERLAY_SIZE = 1 << 20,     /* an overlay is cut here */
-    MERGE_NEW_BYTES = 1 << 20,        /* new in one range: above, it is cut afresh with them */
-    MERGE_RANGE_ENTRIES = 4096,       /* likewise: its entries */
-    MERGE_SEGMENT_ENTRIES = 6144,     /* a segment with more is written afresh, and cut */
-    MERGE_SEGMENT_NAMES = 16 << 20,   /* likewise: bytes of its paths */
-    MERGE_SEGMENT_ROWS = 1 << 18,     /* likewise: rows of its piece table */
-    MERGE_SEGMENT_SMALL = 512,        /* one with fewer is joined with the next */
-    MERGE_REMOVED_MIN = 64,           /* removed paths that a segment of any size may have */
+    MERGE_DEAD_PERCENT = 25,        /* of a bundle: above, it may be written afresh */
+    MERGE_DEAD_PERCENT_MUST = 75,   /* above, it must */
+    MERGE_DEAD_PERCENT_FULL = 10,   /* above, it must in a full snapshot */
+    MERGE_SHARE = 32,               /* a purse holds one part in so many of what has changed */
+    MERGE_BUNDLE_SMALL = 256 << 10, /* of live bytes: cut with its neighbour in a full one */
+    MERGE_OVERLAYS = 8,             /* of a segment: above, they may be folded, and are in a full */
+    MERGE_OVERLAYS_MAX = 64,        /* above, a quarter of them is folded */
+    MERGE_OVERLAY_SIZE = 1 << 20,   /* an overlay is cut here */
+    MERGE_NEW_BYTES = 1 << 20,      /* new in one range: above, it may be cut afresh with them */
+    MERGE_NEW_BYTES_MUST = 8 << 20, /* above, it must: several times what the bundle holds */
+    MERGE_RANGE_ENTRIES = 4096,     /* above, it must: its entries */
+    MERGE_SEGMENT_ENTRIES = 6144,   /* a segment with more is written afresh, and cut */
+    MERGE_SEGMENT_NAMES = 16 << 20, /* likewise: bytes of its paths */
+    MERGE_SEGMENT_ROWS = 1 << 18,   /* likewise: rows of its piece table */
+    MERGE_SEGMENT_SMALL = 512,      /* one with fewer is joined with the next */
+    MERGE_REMOVED_MIN = 64,         /* removed paths that a segment of any size may have */
     MERGE_RACY_NS = 50 * 1000 * 1000, /* the kernel's clock of files ticks every 1 to 10 ms */
 };
 #define MERGE_RACY_SECONDS_NS INT64_C(2100000000) /* file systems with whole (even) seconds */
@@ -78,15 +80,19 @@ struct merge_range {
     bool avoided; /* a piece of it lies in a pack that is to be left */
     bool full;    /* the kind of this snapshot */
 };
-bool merge_recuts(const struct merge_range *r);
-bool merge_is_due(const struct merge_range *r);
 
-/* May a range that is due be cut afresh, after bytes of renewed were spent on others in this run and
- * so many of changed and new small entries were seen? */
-bool merge_may_renew(uint64_t renewed, uint64_t changed);
+enum merge_recut { MERGE_STAYS, MERGE_MAY, MERGE_MUST };
+enum merge_recut merge_recuts(const struct merge_range *r);
 
-bool merge_folds(uint64_t raw, uint64_t dead);
-bool merge_is_small(uint64_t raw);
+bool merge_folds(uint64_t raw, uint64_t dead, bool full);
+
+struct merge_purse {  /* of one run */
+    uint64_t changed; /* bytes of files that are read because they changed or are new */
+    uint64_t spent;   /* read for what may be done */
+};
+
+/* Reading so many bytes is within the purse; they are taken out of it. */
+bool merge_affords(struct merge_purse *p, uint64_t bytes);
 
 struct merge_segment {
     bool type_changed; /* a path has another type than before */
