@@ -337,6 +337,20 @@ static void bodies_are_sent_as_they_are(void **state)
     assert_int_equal(counts().bytes_out, 1 + BIG + 70000);
 }
 
+static void a_large_body_is_not_sent_to_a_server_that_refuses_it(void **state)
+{
+    (void)state;
+    const char *const headers[] = { "x-early: 1", NULL };
+    assert_int_equal(send_out((struct transfer_request){ .method = "PUT",
+                                                         .url = url_of("/status/503"),
+                                                         .headers = headers,
+                                                         .body = noise,
+                                                         .body_len = BIG }),
+                     DR_OK);
+    assert_int_equal(w.reply.status, 503);
+    assert_int_equal(counts().bytes_out, 0);
+}
+
 static void paths_and_headers_are_sent_as_they_are(void **state)
 {
     (void)state;
@@ -540,6 +554,13 @@ static void a_broken_answer_is_transient_and_says_so(void **state)
         assert_int_equal(w.reply.status, rows[i].status);
         assert_true(w.reply.sent);
     }
+    DR_CLEANUP(buf_fini) struct buf grow = { 0 };
+    buf_adds(&grow, "before");
+    assert_int_equal(send_out((struct transfer_request){
+                         .url = url_of("/short"), .grow = &grow, .grow_limit = 1000 }),
+                     DR_E_TRANSIENT);
+    assert_int_equal(grow.len, 6); /* half an answer is none */
+    assert_string_equal(grow.data, "before");
 }
 
 static void a_closed_port_is_transient_and_nothing_was_sent(void **state)
@@ -787,6 +808,7 @@ int main(void)
         FACT(an_answer_larger_than_the_room_is_corrupt_and_writes_nothing_behind_it),
         FACT(other_answers_never_touch_the_callers_memory),
         FACT(bodies_are_sent_as_they_are),
+        FACT(a_large_body_is_not_sent_to_a_server_that_refuses_it),
         FACT(paths_and_headers_are_sent_as_they_are),
         FACT(signature_covers_hash_date_and_token),
         FACT(servers_clock_is_compared_with_ours),

@@ -419,6 +419,7 @@ enum dr_rc transfer_do(struct transfer *t, const struct transfer_request *q,
     if (t->o.cancelled != NULL && t->o.cancelled(t->o.arg))
         return dr_fail(err, DR_E_CANCELLED, "cancelled");
     struct call c;
+    size_t before = q->grow != NULL ? q->grow->len : 0;
     enum dr_rc rc = call_init(&c, &t->setting, q, ret, err);
     struct net_addr numeric;
     bool named = rc == DR_OK && t->memory != NULL && !net_addr_parse(c.easy.host, 0, &numeric);
@@ -434,6 +435,10 @@ enum dr_rc transfer_do(struct transfer *t, const struct transfer_request *q,
         (void)!remember_note(t->memory, c.easy.host, c.easy.port, c.address, &ignored);
     }
     call_fini(&c);
+    if (rc != DR_OK && q->grow != NULL && q->grow->len > before) {
+        q->grow->len = before; /* half an answer is none: the next attempt appends a whole one */
+        q->grow->data[before] = '\0';
+    }
     return rc;
 }
 

@@ -83,9 +83,10 @@ struct transfer_request {
     const void *body;           /* of PUT and POST */
     size_t body_len;
     void *out; /* the body of a 2xx goes here: at most out_len bytes, more is DR_E_CORRUPT ... */
-    size_t out_len;    /* ... and how many came is reply.got; or */
-    struct buf *grow;  /* it is appended here: at most grow_limit bytes, more is DR_E_CORRUPT */
-    size_t grow_limit; /* with neither it is dropped (and counted) */
+    size_t out_len;   /* ... and how many came is reply.got; or */
+    struct buf *grow; /* it is appended here: at most grow_limit bytes, more is DR_E_CORRUPT; all of
+                          it or, after a failure, nothing */
+    size_t grow_limit;                /* with neither it is dropped (and counted) */
     const struct transfer_sign *sign; /* or NULL */
     const struct transfer_pace *pace; /* or NULL: as fast as it goes */
     int64_t deadline_ms; /* of everything, waiting for a place too, on clock_boot_ms(); 0: none */

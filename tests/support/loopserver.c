@@ -126,10 +126,13 @@ static void *serve(void *arg)
         struct loopserver_request q = {
             .head = head, .fd = c->fd, .connection = c->number, .nth = nth
         };
-        if (sscanf(head, "%15s %1023s", q.method, q.target) != 2 || !read_body(&q, &in, &body, len))
+        char early[8];
+        loopserver_header(&q, "x-early", early, sizeof(early));
+        if (sscanf(head, "%15s %1023s", q.method, q.target) != 2 ||
+            (early[0] == '\0' && !read_body(&q, &in, &body, len)))
             break;
         atomic_fetch_add(&s->requests, 1);
-        if (!s->handler(s->arg, &q))
+        if (!s->handler(s->arg, &q) || early[0] != '\0')
             break;
     }
     shutdown(c->fd, SHUT_RDWR); /* closed at the end: its number must stay ours until then */

@@ -9,7 +9,8 @@
  *
  * Each connection has a thread, in which the handler runs; it may wait, write half an answer, or none.
  * What it waits for must end before loopserver_stop(). Connections are kept for as long as the handler returns
- * true. "Expect: 100-continue" is answered before the body is read.
+ * true. "Expect: 100-continue" is answered before the body is read. A request with a header "x-early" is given
+ * to the handler before its body is read, which then never is.
  */
 #ifndef TESTS_SUPPORT_LOOPSERVER_H
 #define TESTS_SUPPORT_LOOPSERVER_H
