@@ -30,13 +30,14 @@ struct fence {
 
 static void fence_fini(struct fence *f)
 {
+    lease_place_fini(&f->where);
     stage_fini(&f->p);
 }
 
 static enum dr_rc open_fence(struct fence *f, struct step_call *call, struct dr_err *err)
 {
     DR_TRY(stage_need_config(&f->p, call, err));
-    DR_TRY(lease_place_of(f->p.config, &f->where, err));
+    DR_TRY(lease_place_of(f->p.config, f->p.gate, &f->where, err));
     const char *name = step_text(call, "region", step_text(call, "host", NULL));
     if (!name)
         return dr_fail(err, DR_E_CONFIG, "a fence needs 'region' or 'host'");

@@ -14,11 +14,11 @@ static enum step_verdict lease_check(struct step_call *call)
 {
     DR_CLEANUP(stage_fini) struct stage p = { 0 };
     struct dr_err err = { 0 };
-    struct lease_place where;
+    DR_CLEANUP(lease_place_fini) struct lease_place where = { 0 };
     DR_CLEANUP(lease_record_fini) struct lease_record record = { 0 };
     const char *key = step_text(call, "key", "");
     if (stage_need_config(&p, call, &err) != DR_OK ||
-        lease_place_of(p.config, &where, &err) != DR_OK ||
+        lease_place_of(p.config, p.gate, &where, &err) != DR_OK ||
         lease_read(&where, key, &record, &err) != DR_OK)
         return stage_cannot_tell(&p, &err);
     int holders = lease_holders(&record);

@@ -39,6 +39,7 @@ struct promotion {
 static void promotion_fini(struct promotion *m)
 {
     free(m->was);
+    lease_place_fini(&m->where);
     stage_fini(&m->p);
 }
 
@@ -101,7 +102,7 @@ static enum dr_rc open_promotion(struct promotion *m, struct step_call *call, st
     if (!good_path(m->data) || !good_path(m->live))
         return dr_fail(err, DR_E_CONFIG, "'data' and 'live' must be absolute paths");
     if (m->lease)
-        DR_TRY(lease_place_of(m->p.config, &m->where, err));
+        DR_TRY(lease_place_of(m->p.config, m->p.gate, &m->where, err));
     return read_live(m->live, &m->was, err);
 }
 

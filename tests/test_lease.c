@@ -13,9 +13,11 @@
 
 #include <cmocka.h>
 
+#include "backup/store/store.h"
 #include "dr/base/clock.h"
 #include "dr/base/fs.h"
 #include "dr/base/mem.h"
+#include "dr/lease/bucket.h"
 #include "dr/lease/lease.h"
 #include "tests/support/fault.h"
 
@@ -38,6 +40,18 @@ static void fake_pause(int64_t ms)
 }
 
 static struct lease_place place;
+static bool in_bucket; /* every fact holds in both places */
+
+static int open_bucket(void)
+{
+    struct dr_err err = { 0 };
+    struct store *s = NULL;
+    DR_FREE char *url = dr_strf("file://%s", dir);
+    if (store_open_url("eu", "eu-west-1", url, &s, &err) != DR_OK)
+        return -1;
+    lease_bucket_place(s, &place);
+    return 0;
+}
 
 static int setup(void **state)
 {
@@ -50,13 +64,16 @@ static int setup(void **state)
     place = (struct lease_place){
         .path = dir, .hold_ms = 20000, .take_ms = 30000, .pause = fake_pause
     };
-    return mkdtemp(dir) == NULL;
+    if (mkdtemp(dir) == NULL)
+        return -1;
+    return in_bucket ? open_bucket() : 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
     struct dr_err err = { 0 };
+    lease_place_fini(&place);
     dr_clock = real_clock;
     return fs_remove_tree(dir, &err) != DR_OK;
 }
@@ -286,7 +303,9 @@ static void a_damaged_record_is_never_a_free_lease(void **state)
     (void)state;
     struct dr_err err = { 0 };
     DR_CLEANUP(lease_free_ptr) struct lease *a = acquire("a", "us");
-    assert_int_equal(fs_replace(dir, "writer%2Fapp.lease", "{", 1, &err), DR_OK);
+    DR_FREE char *folder = dr_strf("%s%s", dir, in_bucket ? "/leases" : "");
+    const char *name = in_bucket ? "writer_2fapp" : "writer%2Fapp.lease";
+    assert_int_equal(fs_replace(folder, name, "{", 1, &err), DR_OK);
     assert_int_equal(try_acquire("b", "eu", &err), DR_E_CORRUPT);
 }
 
@@ -413,5 +432,7 @@ int main(void)
         TEST(epochs_survive_every_fault_and_death),
         TEST(a_recovery_survives_every_fault_and_death_of_each_operation),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("file", tests, NULL, NULL);
+    in_bucket = true;
+    return failed + cmocka_run_group_tests_name("bucket", tests, NULL, NULL);
 }

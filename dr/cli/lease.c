@@ -223,8 +223,10 @@ static int run_show(struct cli *cli, const struct lease_place *place)
         else
             print_record(&r);
     }
-    if (keys.count == 0 && !cli->json)
-        printf("no lease was ever taken in '%s'\n", place->path);
+    if (keys.count == 0 && !cli->json) {
+        DR_FREE char *where = lease_place_tell(place);
+        printf("no lease was ever taken in %s\n", where);
+    }
     return EXIT_DONE;
 }
 
@@ -236,7 +238,7 @@ static int run_lease(struct cli *cli)
     const char *region = NULL;
     bool wait = false;
     struct dr_err err = { 0 };
-    struct lease_place place;
+    DR_CLEANUP(lease_place_fini) struct lease_place place = { 0 };
     const struct cli_option options[] = {
         { .name = "as", .value = &as },
         { .name = "region", .value = &region },
@@ -254,7 +256,7 @@ static int run_lease(struct cli *cli)
     DR_CLEANUP(config_free_ptr) struct config *c = cli_config(cli);
     if (c == NULL)
         return EXIT_USAGE;
-    if (lease_place_of(c, &place, &err) != DR_OK)
+    if (lease_place_of(c, NULL, &place, &err) != DR_OK)
         return cli_fail(cli, &err);
     if (hold && region != NULL && !config_is_region(c, region))
         return cli_usage(cli, "'%s' is no region of the configuration", region);

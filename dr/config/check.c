@@ -354,14 +354,37 @@ static void check_left_out(struct reader *r, struct yaml_node *root, const struc
     }
 }
 
+/* A lease in a bucket: there is one, and it is not lost together with what it is to move. */
+static void check_lease_bucket(struct reader *r, struct yaml_node *node, const struct config *c)
+{
+    const struct config_bucket *b = config_bucket(c, c->lease.bucket);
+    struct yaml_node *name = reader_value(node, "bucket");
+    if (b == NULL) {
+        reader_error(r, name != NULL ? name : node, "unknown-bucket", "there is no bucket '%s'",
+                     c->lease.bucket);
+        diag_hint(r->d, "one of those under 'buckets', best in a region that no plan gives up");
+    } else if (c->primary_region != NULL && b->region != NULL &&
+               strcmp(b->region, c->primary_region) == 0) {
+        reader_warning(r, name != NULL ? name : node, "lease-region",
+                       "the lease lies in the primary region '%s': when that is lost, nobody can"
+                       " take it",
+                       b->region);
+        diag_hint(r->d, "put it into a bucket of another region: no failover begins without it");
+    }
+}
+
 static void check_lease(struct reader *r, struct yaml_node *root, const struct loaded *l)
 {
     const struct config *c = &l->config;
     struct yaml_node *node = reader_value(root, "coordination");
-    if (node == NULL || node->kind != YAML_MAP || c->lease.take_ms > c->lease.hold_ms)
+    if (node == NULL || node->kind != YAML_MAP)
         return;
     node = reader_value(node, "lease");
     if (node == NULL || node->kind != YAML_MAP)
+        return;
+    if (c->lease.bucket != NULL)
+        check_lease_bucket(r, node, c);
+    if (c->lease.take_ms > c->lease.hold_ms)
         return;
     struct yaml_node *take = reader_value(node, "take");
     reader_error(r, take != NULL ? take : node, "lease-times",

@@ -81,7 +81,7 @@ void config_complete(struct reader *r, struct yaml_node *root, struct loaded *l)
     if (c->state_dir == NULL)
         c->state_dir = dr_strdup("/var/lib/drctl");
     if (c->lease.driver == NULL)
-        c->lease.driver = dr_strdup("file");
+        c->lease.driver = dr_strdup(c->lease.bucket != NULL ? "bucket" : "file");
     if (c->lease.path == NULL)
         c->lease.path = dr_strf("%s/leases", c->state_dir);
     c->lease.hold_ms = first_set(c->lease.hold_ms, 0, 20 * SECOND_MS);

@@ -13,7 +13,8 @@
  *       service  {start: [argv], stop: [argv], status: [argv]}; default systemctl; the unit's name and
  *                "${region}" / "${unit}" are put into the argv
  *     secrets             NAME -> {file: PATH} or {env: NAME}
- *     coordination.lease  {driver: file, path: DIR, hold: 20s, take: 30s}
+ *     coordination.lease  {driver: file, path: DIR, hold: 20s, take: 30s}, or
+ *                         {driver: bucket, bucket: NAME, hold: 20s, take: 30s}
  *     health[].interval, .timeout, .resolver ("127.0.0.1:5300"), .times
  *
  *     health[].interval, .timeout also have defaults in disaster_recovery.monitoring.health_checks
@@ -180,8 +181,9 @@ struct config {
     struct config_trust *trusts;
     size_t trust_count;
     struct {
-        char *driver;             /* "file" */
+        char *driver;             /* "file" or "bucket" */
         char *path;               /* default STATE_DIR/leases */
+        char *bucket;             /* name of a known bucket; NULL with driver file */
         int64_t hold_ms, take_ms; /* take is always longer than hold */
     } lease;
     struct {

@@ -498,10 +498,19 @@ static void finish_lease(struct reader *r, struct yaml_node *map, void *out)
 {
     struct config *c = &((struct loaded *)out)->config;
     struct yaml_node *driver = reader_value(map, "driver");
-    if (driver != NULL && c->lease.driver != NULL && strcmp(c->lease.driver, "file") != 0) {
+    bool in_bucket = c->lease.driver != NULL && strcmp(c->lease.driver, "bucket") == 0;
+    if (driver != NULL && c->lease.driver != NULL && strcmp(c->lease.driver, "etcd") == 0) {
         reader_error(r, driver, "not-available",
                      "lease driver '%s' is not available in this version", driver->text);
-        diag_hint(r->d, "driver: file, with a path that all hosts of the plan share");
+        diag_hint(r->d, "driver: bucket, or driver: file with a path that all hosts share");
+    } else if (in_bucket && c->lease.bucket == NULL) {
+        reader_error(r, driver, "lease-place", "driver 'bucket' needs the name of a 'bucket'");
+        diag_hint(r->d, "lease: {driver: bucket, bucket: NAME}");
+    } else if (c->lease.driver != NULL && !in_bucket && c->lease.bucket != NULL) {
+        reader_error(r, driver, "lease-place", "'bucket' goes with driver 'bucket' only");
+    } else if (c->lease.path != NULL && c->lease.bucket != NULL) {
+        reader_error(r, map, "lease-place",
+                     "a lease lies in a 'path' or in a 'bucket', not in both");
     }
 }
 
@@ -510,6 +519,7 @@ static const char *const drivers[] = { "file", "bucket", "etcd", NULL };
 static const struct config_key lease_keys[] = {
     { "driver", KEY_CHOICE, AT(loaded, config.lease.driver), .choices = drivers },
     { "path", KEY_PATH, AT(loaded, config.lease.path) },
+    { "bucket", KEY_NAME, AT(loaded, config.lease.bucket) },
     { "hold", KEY_DURATION, AT(loaded, config.lease.hold_ms) },
     { "take", KEY_DURATION, AT(loaded, config.lease.take_ms) },
     { .name = NULL },

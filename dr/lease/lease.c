@@ -11,15 +11,33 @@
 #include <string.h>
 #include <time.h>
 
+#include "backup/store/bucket.h"
 #include "dr/base/clock.h"
 #include "dr/base/hash.h"
 #include "dr/base/mem.h"
 #include "dr/data/duration.h"
+#include "dr/lease/bucket.h"
 #include "dr/lease/file.h"
 
 enum { WATCH_MS = 200, WATCH_PARTS = 8 };
 
-enum dr_rc lease_place_of(const struct config *c, struct lease_place *ret, struct dr_err *err)
+/* -- the place ---------------------------------------------------------------------------------- */
+
+static enum dr_rc open_bucket(const struct config *c, struct gate *gate, struct lease_place *ret,
+                              struct dr_err *err)
+{
+    const struct config_bucket *b = config_bucket(c, c->lease.bucket);
+    const struct bucket_access access = { .gate = gate };
+    struct store *store = NULL;
+    DR_ASSERT(b != NULL); /* the configuration was checked */
+    if (bucket_open(c, b, &access, &store, err) != DR_OK)
+        return dr_context(err, "the lease cannot be used");
+    lease_bucket_place(store, ret);
+    return DR_OK;
+}
+
+enum dr_rc lease_place_of(const struct config *c, struct gate *gate, struct lease_place *ret,
+                          struct dr_err *err)
 {
     if (c->lease.take_ms < c->lease.hold_ms + LEASE_CLOCK_MARGIN_MS) {
         (void)dr_fail(err, DR_E_CONFIG,
@@ -27,12 +45,42 @@ enum dr_rc lease_place_of(const struct config *c, struct lease_place *ret, struc
                       LEASE_CLOCK_MARGIN_MS);
         return dr_hint(err, "For example hold: 20s, take: 30s.");
     }
-    *ret = (struct lease_place){
+    struct lease_place place = {
+        .driver = &lease_file,
         .path = c->lease.path,
         .hold_ms = c->lease.hold_ms,
         .take_ms = c->lease.take_ms,
     };
+    if (c->lease.bucket != NULL)
+        DR_TRY(open_bucket(c, gate, &place, err));
+    *ret = place;
     return DR_OK;
+}
+
+void lease_place_fini(struct lease_place *p)
+{
+    lease_shared_drop(p->bucket);
+    p->bucket = NULL;
+}
+
+char *lease_place_tell(const struct lease_place *p)
+{
+    if (p->bucket != NULL)
+        return lease_bucket_tell(p);
+    return dr_strf("'%s'", p->path);
+}
+
+/* The same place for somebody who may live longer. */
+static struct lease_place share(const struct lease_place *p)
+{
+    struct lease_place copy = *p;
+    copy.bucket = lease_shared_take(p->bucket);
+    return copy;
+}
+
+static const struct lease_driver *driver(const struct lease_place *p)
+{
+    return p->driver != NULL ? p->driver : &lease_file;
 }
 
 void lease_record_fini(struct lease_record *r)
@@ -143,7 +191,7 @@ static struct lease *lease_new(const struct lease_place *p, const struct lease_w
     struct lease *l = dr_alloc(1, sizeof(*l));
     char instance[LEASE_NONCE_MAX];
     new_nonce(instance);
-    l->place = *p;
+    l->place = share(p);
     l->key = dr_strdup(wish->key);
     l->holder = dr_strdup(wish->holder);
     l->region = dr_strdup(wish->region != NULL ? wish->region : "");
@@ -155,6 +203,7 @@ void lease_free(struct lease *l)
 {
     if (l == NULL)
         return;
+    lease_place_fini(&l->place);
     free(l->key);
     free(l->holder);
     free(l->region);
@@ -175,7 +224,7 @@ static enum dr_rc take(struct lease *l, struct lease_record *r, struct dr_err *e
     r->keeper = false;
     r->epoch++;
     new_nonce(r->nonce);
-    DR_TRY(lease_file_swap(l->place.path, seen, r, err));
+    DR_TRY(driver(&l->place)->swap(&l->place, seen, r, err));
     l->epoch = r->epoch;
     l->believed_ms = before_ms + l->place.hold_ms;
     return DR_OK;
@@ -188,7 +237,7 @@ static enum dr_rc try_acquire(struct lease *l, struct watch *w, bool *ret_alive,
     char before[LEASE_NONCE_MAX];
     memcpy(before, w->nonce, sizeof(before));
     bool looked = w->since_ms != 0;
-    DR_TRY(lease_file_read(l->place.path, l->key, &r, err));
+    DR_TRY(driver(&l->place)->read(&l->place, l->key, &r, err));
     int64_t unchanged = watch_ms(w, &r);
     *ret_alive = looked && strcmp(before, r.nonce) != 0 && r.holder[0] != '\0';
     enum dr_rc rc = may_take(&l->place, &r, l->region, unchanged, err);
@@ -228,7 +277,7 @@ enum dr_rc lease_renew(struct lease *l, struct dr_err *err)
         DR_CLEANUP(lease_record_fini) struct lease_record r = { 0 };
         char seen[LEASE_NONCE_MAX];
         int64_t before_ms = clock_boot_ms();
-        DR_TRY(lease_file_read(l->place.path, l->key, &r, err));
+        DR_TRY(driver(&l->place)->read(&l->place, l->key, &r, err));
         int64_t late_ms = -lease_left_ms(l);
         if (!is_ours(l, &r)) {
             l->believed_ms = 0;
@@ -247,7 +296,7 @@ enum dr_rc lease_renew(struct lease *l, struct dr_err *err)
         }
         memcpy(seen, r.nonce, sizeof(seen));
         new_nonce(r.nonce);
-        enum dr_rc rc = lease_file_swap(l->place.path, seen, &r, err);
+        enum dr_rc rc = driver(&l->place)->swap(&l->place, seen, &r, err);
         if (rc == DR_E_TRANSIENT)
             continue; /* a fence of another region was set meanwhile: look again */
         DR_TRY(rc);
@@ -269,7 +318,7 @@ enum dr_rc lease_release(struct lease *l, struct dr_err *err)
         DR_CLEANUP(lease_record_fini) struct lease_record r = { 0 };
         char seen[LEASE_NONCE_MAX];
         l->believed_ms = 0;
-        DR_TRY(lease_file_read(l->place.path, l->key, &r, err));
+        DR_TRY(driver(&l->place)->read(&l->place, l->key, &r, err));
         if (!is_ours(l, &r))
             return DR_OK;
         memcpy(seen, r.nonce, sizeof(seen));
@@ -277,7 +326,7 @@ enum dr_rc lease_release(struct lease *l, struct dr_err *err)
         set(&r.region, "");
         set(&r.instance, "");
         new_nonce(r.nonce);
-        enum dr_rc rc = lease_file_swap(l->place.path, seen, &r, err);
+        enum dr_rc rc = driver(&l->place)->swap(&l->place, seen, &r, err);
         if (rc != DR_E_TRANSIENT)
             return rc;
     }
@@ -286,12 +335,12 @@ enum dr_rc lease_release(struct lease *l, struct dr_err *err)
 enum dr_rc lease_read(const struct lease_place *p, const char *key, struct lease_record *ret,
                       struct dr_err *err)
 {
-    return lease_file_read(p->path, key, ret, err);
+    return driver(p)->read(p, key, ret, err);
 }
 
 enum dr_rc lease_keys(const struct lease_place *p, struct text_list *ret, struct dr_err *err)
 {
-    return lease_file_keys(p->path, ret, err);
+    return driver(p)->keys(p, ret, err);
 }
 
 /* -- fencing, granting ------------------------------------------------------------------------- */
@@ -312,7 +361,7 @@ static enum dr_rc swap_new(const struct lease_place *p, struct lease_record *r, 
     char seen[LEASE_NONCE_MAX];
     memcpy(seen, r->nonce, sizeof(seen));
     new_nonce(r->nonce);
-    return lease_file_swap(p->path, seen, r, err);
+    return driver(p)->swap(p, seen, r, err);
 }
 
 /* Must the holder of this record be waited for before its region can be shut out? */
@@ -334,7 +383,7 @@ static bool held_elsewhere(const struct lease_record *r, const char *region)
 static enum dr_rc try_fence(const struct lease_place *p, const struct lease_fence *f,
                             struct watch *w, struct lease_record *r, struct dr_err *err)
 {
-    DR_TRY(lease_file_read(p->path, f->key, r, err));
+    DR_TRY(driver(p)->read(p, f->key, r, err));
     if (text_list_has(&r->fenced, f->region))
         return DR_OK;
     if (r->epoch == 0)
@@ -397,7 +446,7 @@ enum dr_rc lease_lift(const struct lease_place *p, const char *key, const char *
 {
     for (;;) {
         DR_CLEANUP(lease_record_fini) struct lease_record r = { 0 };
-        DR_TRY(lease_file_read(p->path, key, &r, err));
+        DR_TRY(driver(p)->read(p, key, &r, err));
         bool ours = r.keeper && strcmp(r.holder, by) == 0;
         if (!text_list_has(&r.fenced, region) && !ours)
             return DR_OK;
@@ -418,7 +467,7 @@ enum dr_rc lease_grant(const struct lease_place *p, const char *key, const char 
     DR_ASSERT(region[0] != '\0');
     for (;;) {
         DR_CLEANUP(lease_record_fini) struct lease_record r = { 0 };
-        DR_TRY(lease_file_read(p->path, key, &r, err));
+        DR_TRY(driver(p)->read(p, key, &r, err));
         if (text_list_has(&r.fenced, region))
             return refuse_fenced(&r, region, err);
         bool has = strcmp(r.granted, region) == 0 ||
@@ -446,7 +495,7 @@ enum dr_rc lease_revoke(const struct lease_place *p, const struct lease_fence *f
     struct watch w = { 0 };
     for (;;) {
         DR_CLEANUP(lease_record_fini) struct lease_record r = { 0 };
-        DR_TRY(lease_file_read(p->path, f->key, &r, err));
+        DR_TRY(driver(p)->read(p, f->key, &r, err));
         int64_t unchanged = watch_ms(&w, &r);
         bool theirs = r.holder[0] != '\0' && !r.keeper && strcmp(r.region, f->region) == 0;
         if (!theirs && strcmp(r.granted, f->region) != 0)

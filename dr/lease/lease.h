@@ -20,9 +20,10 @@
  * Life of a writer lease through a failover: held by the old writer; lease_fence() (keeper: the
  * run, the old region fenced); lease_grant() (granted: target); lease_acquire() by the new writer.
  *
- * The driver is "file": one file per key below a directory, flock around read, compare and
- * fs_replace(). It survives the death of a process, and of a host when the file
- * system is shared and its locks are real.
+ * There are two drivers. "file": one file per key below a directory, flock around read, compare and
+ * fs_replace(); it survives the death of a process, and of a host when the file
+ * system is shared and its locks are real. "bucket": one object per key in one declared bucket, changed by
+ * compare-and-set; it survives the loss of any host, and not that of the bucket or its region.
  */
 #ifndef DR_LEASE_LEASE_H
 #define DR_LEASE_LEASE_H
@@ -33,9 +34,15 @@
 
 enum { LEASE_NONCE_MAX = 33, LEASE_KEY_MAX = 128, LEASE_CLOCK_MARGIN_MS = 500 };
 
+struct gate;
+struct lease_driver;
+struct lease_shared;
+
 /* Where leases live and how long they last. Borrowed texts. */
 struct lease_place {
-    const char *path; /* directory, made at first use */
+    const struct lease_driver *driver; /* NULL: files in path */
+    const char *path;                  /* directory, made at first use */
+    struct lease_shared *bucket;       /* of the driver "bucket"; shared, counted */
     int64_t hold_ms;
     int64_t take_ms;
     void (*pause)(int64_t ms); /* how waiting is done; NULL: sleep. Tests move a clock instead */
@@ -43,9 +50,16 @@ struct lease_place {
     void *stop_arg;
 };
 
-/* The place that the configuration declares. DR_E_CONFIG when hold and take do not fit. */
-enum dr_rc lease_place_of(const struct config *c, struct lease_place *ret, struct dr_err *err)
-    DR_MUST_USE;
+/*
+ * The place that the configuration declares. DR_E_CONFIG when hold and take do not fit. A bucket is
+ * opened through the gate (or NULL), which must outlive the place. The caller finis.
+ */
+enum dr_rc lease_place_of(const struct config *c, struct gate *gate, struct lease_place *ret,
+                          struct dr_err *err) DR_MUST_USE;
+void lease_place_fini(struct lease_place *p);
+
+/* In words: "'/var/lib/drctl/leases'", "bucket 'eu' in region 'eu-west-1'". The caller frees. */
+char *lease_place_tell(const struct lease_place *p) DR_MUST_USE;
 
 struct lease_record {
     char *key;

@@ -249,10 +249,10 @@ static int64_t real_lease_left(struct world *world)
 
 static bool real_is_fenced(struct world *world, const char *region)
 {
-    struct lease_place place;
+    DR_CLEANUP(lease_place_fini) struct lease_place place = { 0 };
     struct dr_err err = { 0 };
     DR_CLEANUP(text_list_fini) struct text_list keys = { 0 };
-    if (lease_place_of(real_of(world)->o.config, &place, &err) != DR_OK ||
+    if (lease_place_of(real_of(world)->o.config, NULL, &place, &err) != DR_OK ||
         lease_keys(&place, &keys, &err) != DR_OK)
         return false; /* the fence that counts is asked again by whoever takes the lease */
     for (size_t i = 0; i < keys.count; i++) {

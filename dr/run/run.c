@@ -202,12 +202,26 @@ char *run_newest_open(const struct config *c)
 
 /* -- lease --------------------------------------------------------------------------------------- */
 
+/* Without the lease nobody may begin, and a bucket of the region that is given up is not to be asked. */
+static enum dr_rc refuse_dark_lease(const struct config *c, const char *failed, struct dr_err *err)
+{
+    const struct config_bucket *b =
+        c->lease.bucket != NULL ? config_bucket(c, c->lease.bucket) : NULL;
+    if (b == NULL || failed == NULL || strcmp(b->region, failed) != 0)
+        return DR_OK;
+    (void)dr_fail(err, DR_E_REFUSED,
+                  "the lease lies in bucket '%s', in the region '%s' that is given up", b->name,
+                  failed);
+    return dr_hint(err,
+                   "Move it by hand: coordination.lease.bucket of another region, on every host.");
+}
+
 static enum dr_rc take_lease(const struct config *c, const char *who, struct lease **ret,
                              struct dr_err *err)
 {
-    struct lease_place place;
+    DR_CLEANUP(lease_place_fini) struct lease_place place = { 0 };
     struct lease_wish wish = { .key = run_key, .holder = who };
-    DR_TRY(lease_place_of(c, &place, err));
+    DR_TRY(lease_place_of(c, NULL, &place, err));
     if (lease_acquire(&place, &wish, ret, err) == DR_OK)
         return DR_OK;
     if (err->rc == DR_E_BUSY)
@@ -310,6 +324,7 @@ enum dr_rc run_begin(const struct config *c, struct script *script, struct run_b
     r->config = c;
     r->script = script;
     DR_TRY(guard_plan(script, begin, err));
+    DR_TRY(refuse_dark_lease(c, begin->failed, err));
     if (!begin->dry)
         DR_TRY(take_first_lease(c, who, &lease, err));
     DR_TRY(create_journal(r, begin->dry, err));
@@ -422,6 +437,7 @@ enum dr_rc run_take_up(const struct config *c, const char *id, const struct engi
     if (known)
         state_replay(&s, journal_all(r->journal));
     DR_TRY(refuse_final(id, &s, err));
+    DR_TRY(refuse_dark_lease(c, s.failed, err));
     int64_t before = clock_boot_ms();
     if (!s.dry)
         DR_TRY(take_lease(c, who, &lease, err));

@@ -2,7 +2,7 @@
 # regions.sh - for shell tests of runs: three regions on loopback, sources and buckets as directories.
 #
 # Source it after facts.sh. The configuration is $work/dr.yaml, and $work is the current folder; leases are
-# short, and the operator is ana.
+# short (LEASE: where they lie), and the operator is ana.
 
 : "${work:?source facts.sh first}"
 unset DRCTL_CONFIG
@@ -35,7 +35,7 @@ buckets:
   - {name: us, url: "file://$work/us", region: us-east-1}
   - {name: eu, url: "file://$work/eu", region: eu-west-1}
 $more
-coordination: {lease: {driver: file, path: $work/leases, hold: 3s, take: 4s}}
+coordination: {lease: {${LEASE:-driver: file, path: $work/leases}, hold: 3s, take: 4s}}
 state_dir: $work/state
 YAML
 }
