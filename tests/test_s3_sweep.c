@@ -81,6 +81,7 @@ struct spoil {
 
 static const struct spoil spoils[] = {
     { "is answered with 500", HTTPFAULT_STATUS, 500, false, false },
+    { "has an answer cut short", HTTPFAULT_CUT, 0, false, false },
     { "is done and the connection reset", HTTPFAULT_LOST, 0, true, false },
     { "is done twice", HTTPFAULT_TWICE, 0, true, false },
     { "is the last before death", HTTPFAULT_STALL, 0, true, true },
@@ -90,9 +91,11 @@ static const struct spoil spoils[] = {
 static void plan(const struct spoil *s, unsigned n)
 {
     httpfault_clear(server);
-    httpfault_plan(server,
-                   &(struct httpfault_plan){
-                       .how = s->how, .status = s->status, .changes = s->changes_only, .nth = n });
+    httpfault_plan(server, &(struct httpfault_plan){ .how = s->how,
+                                                     .status = s->status,
+                                                     .changes = s->changes_only,
+                                                     .at = s->how == HTTPFAULT_CUT ? 3 : 0,
+                                                     .nth = n });
 }
 
 /* Work in a child, and kill it as soon as the request was seen. */

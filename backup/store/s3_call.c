@@ -203,7 +203,10 @@ static enum dr_rc call(struct attempt *a, struct s3_answer *ret, struct dr_err *
     bool away = now < a->s->away_until_ms;
     retry_begin(&r, away ? &one : NULL, now, now + TOTAL_MS, seed);
     for (;;) {
-        enum dr_rc rc = send_once(a, ret, err);
+        struct dr_err why = {
+            0
+        }; /* of this attempt: err stays as it is if a later one goes well */
+        enum dr_rc rc = send_once(a, ret, &why);
         struct transfer_reply *reply = &ret->reply;
         int64_t wait = -1;
         bool effect = rc != DR_OK ? reply->sent : reply->status >= 500;
@@ -219,6 +222,8 @@ static enum dr_rc call(struct attempt *a, struct s3_answer *ret, struct dr_err *
         if (wait < 0) {
             bool silent = (rc == DR_E_TRANSIENT || rc == DR_E_TIMEOUT) && !reply->sent;
             a->s->away_until_ms = silent ? clock_boot_ms() + AWAY_MS : 0;
+            if (rc != DR_OK)
+                *err = why;
             return rc;
         }
         transfer_reply_fini(reply);

@@ -4,6 +4,9 @@
  * One thread accepts, and each connection has its own, which reads a request, asks the plans, asks
  * httpfault_s3.c, answers, and logs. A thread that waits for bytes, or stalls on purpose, polls in
  * short steps, so that httpfault_stop() comes through.
+ *
+ * A child that the test forks must not hold our sockets: what we end would go on for the client. So
+ * fork() waits until no socket is about to be made or ended, and the child closes them all.
  */
 #include "tests/support/httpfault.h"
 
@@ -54,6 +57,7 @@ struct httpfault {
     struct planned plans[HTTPFAULT_PLANS];
     size_t plan_count;
     unsigned hits, living, connections, busy, most;
+    int sockets[CONNECTIONS_MAX]; /* of living connections; 0: none */
     struct httpfault_entry *log;
     size_t log_count, log_cap;
 };
@@ -536,34 +540,46 @@ static bool serve(struct connection *c)
 
 /* -- connections ----------------------------------------------------------------------------- */
 
+/* Caller holds the lock. */
+static void keep_socket(struct httpfault *h, int old, int new)
+{
+    size_t i = 0;
+    while (i < CONNECTIONS_MAX && h->sockets[i] != old)
+        i++;
+    DR_ASSERT(i < CONNECTIONS_MAX);
+    h->sockets[i] = new;
+}
+
 static void *run_connection(void *arg)
 {
     struct connection *c = arg;
     struct httpfault *h = c->h;
     while (serve(c)) {
     }
+    pthread_mutex_lock(&h->lock);
+    keep_socket(h, c->fd, 0);
     close(c->fd);
     buf_fini(&c->in);
     free(c);
-    pthread_mutex_lock(&h->lock);
     h->living--;
     pthread_cond_signal(&h->gone);
     pthread_mutex_unlock(&h->lock);
     return NULL;
 }
 
-static void take_connection(struct httpfault *h, int fd)
+/* Caller holds the lock. */
+static void take_connection(struct httpfault *h)
 {
     pthread_t thread;
-    struct connection *c = dr_alloc(1, sizeof(*c));
-    *c = (struct connection){ .h = h, .fd = fd };
+    int fd = accept4(h->fd, NULL, NULL, SOCK_CLOEXEC);
+    if (fd < 0)
+        return;
     const int on = 1; /* head and body are two writes: the second must not wait for an answer */
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    pthread_mutex_lock(&h->lock);
-    c->number = ++h->connections;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* else it is slow */
+    struct connection *c = dr_alloc(1, sizeof(*c));
+    *c = (struct connection){ .h = h, .fd = fd, .number = ++h->connections };
     h->living++;
-    DR_ASSERT(h->living <= CONNECTIONS_MAX);
-    pthread_mutex_unlock(&h->lock);
+    keep_socket(h, 0, fd);
     DR_ASSERT(pthread_create(&thread, NULL, run_connection, c) == 0);
     DR_ASSERT(pthread_detach(thread) == 0);
 }
@@ -575,19 +591,45 @@ static void *run_acceptor(void *arg)
     while (!is_stopping(h)) {
         if (poll(&p, 1, STEP_MS) <= 0)
             continue;
-        int fd = accept4(h->fd, NULL, NULL, SOCK_CLOEXEC);
-        if (fd >= 0)
-            take_connection(h, fd);
+        pthread_mutex_lock(&h->lock);
+        take_connection(h);
+        pthread_mutex_unlock(&h->lock);
     }
     return NULL;
 }
 
+static struct httpfault *running; /* one at a time, for fork() */
+
+static void before_fork(void)
+{
+    if (running != NULL)
+        pthread_mutex_lock(&running->lock);
+}
+
+static void after_fork(void)
+{
+    if (running != NULL)
+        pthread_mutex_unlock(&running->lock);
+}
+
+static void in_child(void)
+{
+    for (size_t i = 0; running != NULL && i < CONNECTIONS_MAX; i++) {
+        if (running->sockets[i] != 0)
+            close(running->sockets[i]);
+    }
+    if (running != NULL)
+        close(running->fd);
+    after_fork();
+}
+
 struct httpfault *httpfault_start(void)
 {
+    static bool told;
     struct httpfault *h = dr_alloc(1, sizeof(*h));
     struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t len = sizeof(in);
-    h->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    h->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (h->fd < 0 || bind(h->fd, (struct sockaddr *)&in, len) != 0 || listen(h->fd, 64) != 0 ||
         getsockname(h->fd, (struct sockaddr *)&in, &len) != 0) {
         perror("httpfault");
@@ -597,6 +639,10 @@ struct httpfault *httpfault_start(void)
     snprintf(h->virtual_url, sizeof(h->virtual_url), "http://s3.localhost:%d", ntohs(in.sin_port));
     DR_ASSERT(pthread_mutex_init(&h->lock, NULL) == 0);
     DR_ASSERT(pthread_cond_init(&h->gone, NULL) == 0);
+    DR_ASSERT(told || pthread_atfork(before_fork, after_fork, in_child) == 0);
+    told = true;
+    DR_ASSERT(running == NULL);
+    running = h;
     DR_ASSERT(pthread_create(&h->acceptor, NULL, run_acceptor, h) == 0);
     return h;
 }
@@ -613,6 +659,7 @@ void httpfault_stop(struct httpfault *h)
     while (h->living > 0)
         pthread_cond_wait(&h->gone, &h->lock);
     pthread_mutex_unlock(&h->lock);
+    running = NULL;
     close(h->fd);
     for (size_t i = 0; i < h->bucket_count; i++)
         memory_free(h->buckets[i].memory);

@@ -14,8 +14,8 @@
  * and object lock (both off). A request without a signature of version 4, its date and its digest is
  * refused; the signature itself is believed. HTTP/1.1, connections are kept.
  *
- * It runs in threads of the test's process, a connection each, on a loopback port. A child that the
- * test forks is served like anybody else.
+ * It runs in threads of the test's process, a connection each, on a loopback port; one server at a time. A
+ * child that the test forks is served like anybody else.
  */
 #ifndef TESTS_SUPPORT_HTTPFAULT_H
 #define TESTS_SUPPORT_HTTPFAULT_H
