@@ -1,7 +1,7 @@
 /*
- * The world as it is: steps are child processes, records go to buckets outside the failed region, the
- * lease is renewed, the prober is asked, all on one event loop. Tests put another world behind the
- * same interface.
+ * The world as it is: steps are child processes, people and the prober are heard, all on one event loop;
+ * beside it a thread keeps the lease, and one for each bucket puts records. Tests put another world behind
+ * the same interface.
  */
 #include "dr/run/real.h"
 
@@ -11,15 +11,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "backup/store/bucket.h"
 #include "dr/base/clock.h"
 #include "dr/base/log.h"
 #include "dr/base/mem.h"
 #include "dr/data/time.h"
+#include "dr/lease/keeper.h"
 #include "dr/run/health.h"
+#include "dr/run/mirror.h"
 #include "plugins/plugins.h"
 
-enum { SELF_MAX = 4096, HEALTH_WAIT_MAX_MS = 60000, RENEW_PARTS = 3 };
+enum { SELF_MAX = 4096, HEALTH_WAIT_MAX_MS = 60000 };
 
 struct timer {
     uv_timer_t uv;
@@ -32,11 +33,10 @@ struct real_world {
     struct real_options o;
     char *run, *failed;
     uv_loop_t loop;
-    uv_timer_t renewal;
+    uv_async_t woken; /* by the keeper, from its thread: the lease is lost */
+    struct keeper *keeper;
     char self[SELF_MAX];
-    struct store **stores; /* one for each bucket; NULL: dark or not opened */
-    bool *tried;
-    bool lost;
+    struct mirror *mirror; /* NULL until the first record */
 };
 
 /* -- plugins that are programs ------------------------------------------------------------------ */
@@ -151,35 +151,15 @@ static bool real_turn(struct world *world)
 
 /* -- buckets ------------------------------------------------------------------------------------ */
 
-static struct store *store_at(struct real_world *w, size_t i, struct dr_err *err)
-{
-    const struct config_bucket *b = &w->o.config->buckets[i];
-    if (w->failed != NULL && b->region != NULL && strcmp(b->region, w->failed) == 0)
-        return NULL;
-    if (!w->tried[i] && bucket_open(w->o.config, b, NULL, &w->stores[i], err) != DR_OK)
-        w->stores[i] = NULL; /* told when no other bucket takes the record */
-    w->tried[i] = w->stores[i] != NULL;
-    return w->stores[i];
-}
-
 static enum dr_rc real_put(struct world *world, const char *name, const void *data, size_t len,
                            struct dr_err *err)
 {
     struct real_world *w = real_of(world);
-    size_t stored = 0;
-    struct dr_err why = { 0 };
-    (void)dr_fail(&why, DR_E_TRANSIENT, "no bucket outside the failed region is configured");
-    for (size_t i = 0; i < w->o.config->bucket_count; i++) {
-        struct store *s = store_at(w, i, &why);
-        if (s == NULL)
-            continue;
-        enum dr_rc rc = store_put(s, name, data, len, &why);
-        stored += rc == DR_OK || rc == DR_E_EXISTS;
+    if (w->mirror == NULL) {
+        const struct mirror_options o = { .config = w->o.config, .failed = w->failed };
+        DR_TRY(mirror_new(&o, &w->mirror, err));
     }
-    if (stored > 0)
-        return DR_OK;
-    *err = why;
-    return err->rc;
+    return mirror_put(w->mirror, name, data, len, err);
 }
 
 /* -- the prober --------------------------------------------------------------------------------- */
@@ -242,9 +222,7 @@ static int64_t real_health_wait(struct world *world)
 static int64_t real_lease_left(struct world *world)
 {
     const struct real_world *w = real_of(world);
-    if (w->lost)
-        return 0;
-    return w->o.lease != NULL ? lease_left_ms(w->o.lease) : INT64_MAX;
+    return w->keeper != NULL ? keeper_left_ms(w->keeper) : INT64_MAX;
 }
 
 static bool real_is_fenced(struct world *world, const char *region)
@@ -282,16 +260,20 @@ static double real_random(struct world *world)
     return (double)r / 4294967296.0;
 }
 
-static void renew(uv_timer_t *timer)
+/* In the keeper's thread. */
+static void on_keeper_lost(void *arg)
 {
-    struct real_world *w = timer->data;
+    struct real_world *w = arg;
+    (void)uv_async_send(&w->woken);
+}
+
+static void on_woken(uv_async_t *woken)
+{
+    struct real_world *w = woken->data;
     struct dr_err err = { 0 };
-    if (w->lost || lease_renew(w->o.lease, &err) == DR_OK)
+    if (!keeper_is_lost(w->keeper, &err))
         return;
-    if (err.rc != DR_E_REFUSED && lease_left_ms(w->o.lease) > 0)
-        return; /* tried again with the next tick */
     log_err(&err);
-    w->lost = true;
     if (w->o.lost != NULL)
         w->o.lost(w->o.arg);
 }
@@ -313,26 +295,29 @@ static const struct world_ops real_ops = {
     .random = real_random,
 };
 
-struct world *real_world_new(const struct real_options *options)
+enum dr_rc real_world_new(const struct real_options *options, struct world **ret,
+                          struct dr_err *err)
 {
     struct real_world *w = dr_alloc(1, sizeof(*w));
     w->world.ops = &real_ops;
     w->o = *options;
     w->run = dr_strdup(options->run);
     w->failed = options->failed != NULL ? dr_strdup(options->failed) : NULL;
-    w->stores = dr_alloc(options->config->bucket_count + 1, sizeof(struct store *));
-    w->tried = dr_alloc(options->config->bucket_count + 1, sizeof(bool));
     ssize_t len = readlink("/proc/self/exe", w->self, sizeof(w->self) - 1);
     DR_ASSERT(len > 0);
     int rc = uv_loop_init(&w->loop);
     DR_ASSERT(rc == 0);
-    uv_timer_init(&w->loop, &w->renewal);
-    w->renewal.data = w;
-    if (options->lease != NULL) {
-        uint64_t every = (uint64_t)options->lease->place.hold_ms / RENEW_PARTS;
-        uv_timer_start(&w->renewal, renew, every, every);
+    rc = uv_async_init(&w->loop, &w->woken, on_woken);
+    DR_ASSERT(rc == 0);
+    w->woken.data = w;
+    uv_unref((uv_handle_t *)&w->woken); /* alone it is nothing to wait for */
+    if (options->lease != NULL &&
+        keeper_new(options->lease, on_keeper_lost, w, &w->keeper, err) != DR_OK) {
+        real_world_free(&w->world);
+        return err->rc;
     }
-    return &w->world;
+    *ret = &w->world;
+    return DR_OK;
 }
 
 void real_world_on_loss(struct world *world, void (*lost)(void *arg), void *arg)
@@ -351,17 +336,11 @@ void real_world_free(struct world *world)
     if (world == NULL)
         return;
     struct real_world *w = real_of(world);
-    struct dr_err err = { 0 };
-    if (w->o.lease != NULL && !w->lost && lease_release(w->o.lease, &err) != DR_OK)
-        err.rc = DR_OK; /* it runs out by itself */
-    lease_free(w->o.lease);
-    uv_close((uv_handle_t *)&w->renewal, NULL);
+    mirror_free(w->mirror); /* under the lease: what follows us lists what is there */
+    keeper_free(w->keeper);
+    uv_close((uv_handle_t *)&w->woken, NULL);
     (void)uv_run(&w->loop, UV_RUN_DEFAULT);
     (void)uv_loop_close(&w->loop);
-    for (size_t i = 0; i < w->o.config->bucket_count; i++)
-        store_close(w->stores[i]);
-    free(w->stores);
-    free(w->tried);
     free(w->run);
     free(w->failed);
     free(w);

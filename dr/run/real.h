@@ -1,8 +1,8 @@
 /*
  * real.h - the world as it is: children on libuv, buckets, the prober's files, and the run's lease.
  *
- * The lease is renewed from the loop each third of HOLD. When it is lost, or cannot be renewed until the
- * belief ends, the engine is told and stops everything. Buckets in the failed region are never opened.
+ * A keeper's thread renews the lease; when it is lost the engine is told and stops everything. Records go
+ * to the buckets outside the failed region side by side (mirror.h); those in it are never opened.
  */
 #ifndef DR_RUN_REAL_H
 #define DR_RUN_REAL_H
@@ -22,7 +22,9 @@ struct real_options {
     void *arg;
 };
 
-struct world *real_world_new(const struct real_options *options) DR_MUST_USE;
+/* Fails (DR_E_TRANSIENT) when no thread can be made; the lease is given back then. */
+enum dr_rc real_world_new(const struct real_options *options, struct world **ret,
+                          struct dr_err *err) DR_MUST_USE;
 
 /* Releases the lease. NULL is fine. */
 void real_world_free(struct world *w);

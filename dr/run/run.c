@@ -290,13 +290,14 @@ static void on_lost(void *arg)
     engine_lose(arg);
 }
 
-static void start_engine(struct run *r, const struct engine_options *options, struct lease *lease,
-                         const char *failed)
+static enum dr_rc start_engine(struct run *r, const struct engine_options *options,
+                               struct lease *lease, const char *failed, struct dr_err *err)
 {
     struct real_options o = { .config = r->config, .run = r->id, .failed = failed, .lease = lease };
-    r->world = real_world_new(&o);
+    DR_TRY(real_world_new(&o, &r->world, err));
     r->engine = engine_new(r->script, r->journal, r->world, options);
     real_world_on_loss(r->world, on_lost, r->engine);
+    return DR_OK;
 }
 
 /* The lease of a run that is to begin: none other may be open, before we have it and after. */
@@ -334,7 +335,7 @@ enum dr_rc run_begin(const struct config *c, struct script *script, struct run_b
     DR_TRY(journal_append(r->journal, "start", run_begin_body(script, begin), err));
     DR_TRY(record_lease(r, lease, err));
     DR_TRY(record_impact(r, begin, begin->since, err));
-    start_engine(r, options, DR_TAKE(lease), begin->failed);
+    DR_TRY(start_engine(r, options, DR_TAKE(lease), begin->failed, err));
     *ret = DR_TAKE(r);
     return DR_OK;
 }
@@ -447,7 +448,7 @@ enum dr_rc run_take_up(const struct config *c, const char *id, const struct engi
         release(lease);
         return rc;
     }
-    start_engine(r, options, DR_TAKE(lease), s.failed);
+    DR_TRY(start_engine(r, options, DR_TAKE(lease), s.failed, err));
     *ret = DR_TAKE(r);
     return DR_OK;
 }
