@@ -151,7 +151,7 @@ fact "-q draws nothing" absent grep -q $'\033' typescript
 # -- doctor -------------------------------------------------------------------------------------------------------
 run "$DRCTL" doctor
 fact "doctor finds nothing wrong" is "$rc" 0
-fact "and tells what a thief could do" has "$out" "delete everything in us, eu"
+fact "and tells what a thief could do" has "$out" "destroy everything in us, eu"
 run "$DRCTL" doctor --json
 fact "as JSON: a list of checks" json "v['exit'] == 0 and len(v['checks']) > 8"
 fact "doctor leaves nothing in a bucket" is "$(find us eu -name 'doctor*')" ""

@@ -3,8 +3,8 @@
  *
  * Looks at everything that a backup or a recovery from this machine leans on, one line for each, and
  * goes on after a finding. What it writes into a bucket, to see whether it may, it takes away
- * again. The last lines say what a thief of this machine could do: with directories, whoever
- * may write may also delete.
+ * again. The last lines say what a thief of this machine could do: who may write may also destroy,
+ * except where a lock holds what is there.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -230,8 +230,8 @@ static void try_writing(struct doctor *doc, struct store *store, const struct co
     else if (rc != DR_OK)
         say(doc, WARNING, what, NULL, "the object '%s' of this test is left in it: %s", name,
             cause(b, &err));
-    bool stays = b->lock.ms > 0 || (rc == DR_E_DENIED && !is_directory(b));
-    text_list_add(stays ? &doc->addable : &doc->writable, store->name);
+    /* who may put may overwrite, whoever may delete: only a lock keeps what was there */
+    text_list_add(b->lock.ms > 0 ? &doc->addable : &doc->writable, store->name);
 }
 
 /* What its kind of store can do: for a directory there is nothing to find out. */
@@ -409,7 +409,7 @@ static void tell_thief(struct doctor *doc)
             readable);
     if (doc->writable.count > 0)
         say(doc, NOTE, "a thief", NULL,
-            "could add to, and delete everything in %s; keep one bucket that this machine cannot "
+            "could add to, and destroy everything in %s; keep one bucket that this machine cannot "
             "write",
             writable);
     DR_FREE char *addable = text_list_join(&doc->addable, ", ");

@@ -1,0 +1,130 @@
+#!/bin/bash
+# S3 as a user meets it: two real servers (http, and https with a CA of their own), from init to prune; what is
+# said when something is wrong; and a thief with the source's keys who destroys all that he can.
+set -euo pipefail
+# shellcheck source=tests/support/facts.sh
+. "$(dirname "$0")/support/facts.sh"
+unset DRCTL_CONFIG
+export AWS_EC2_METADATA_DISABLED=true
+OBJECTS=${OBJECTS:-$root/build/release}
+# shellcheck source=tests/support/radosgw.sh
+. "$root/tests/support/radosgw.sh"
+cd "$work"
+
+fact "two regions are up" radosgw_start "$work/regions" 2
+radosgw_say bucket 1 backup-us plain
+radosgw_say bucket 2 vault locked
+umask 077
+for who in SOURCE GUARD; do
+    key=S3_${who}_KEY secret=S3_${who}_SECRET
+    printf %s "${!key}" >"$who.key"
+    printf %s "${!secret}" >"$who.secret"
+done
+mkdir -p src/some
+for i in $(seq 40); do head -c $((i * 997)) /dev/urandom >"src/some/$i"; done
+head -c 3000000 /dev/urandom >src/large
+
+us="s3://backup-us?endpoint=${S3_1_HTTP:?}"
+write() { # FIELDS-OF-US...
+    cat >dr.yaml <<YAML
+disaster_recovery:
+  backup_policy: {full_backup: {frequency: daily, retention: 30d}}
+sources: [{name: app, path: $work/src}]
+secrets:
+  id: {file: $work/SOURCE.key}
+  secret: {file: $work/SOURCE.secret}
+  guard-id: {file: $work/GUARD.key}
+  guard-secret: {file: $work/GUARD.secret}
+buckets:
+  - {name: us, url: "$us", region: us-east-1, guard: {access_key: guard-id, secret_key: guard-secret}, ${1:-credentials: {access_key: id, secret_key: secret\}}}
+  - name: eu
+    url: "s3://vault/drctl?endpoint=${S3_2_HTTPS:?}"
+    region: eu-west-1
+    ca: ${S3_2_CA:?}
+    credentials: {access_key: id, secret_key: secret}
+    guard: {access_key: guard-id, secret_key: guard-secret}
+    lock: 1d
+state_dir: $work/state
+YAML
+}
+is() { [ "$1" = "$2" ] || { printf '    is:     %s\n    wanted: %s\n' "$1" "$2" && return 1; }; }
+
+write
+run "$DRCTL" init
+fact "init takes two buckets" is "$rc" 0
+run "$DRCTL" backup
+fact "a backup goes to both" has "$out" "stored in 2 buckets"
+run "$DRCTL" verify --data
+fact "and what lies there is right" has "$out" "all are there and right"
+run "$DRCTL" restore latest --to "$work/back"
+fact "and comes back" diff -r src back
+printf x >src/new
+run "$DRCTL" backup
+fact "an incremental reads what is new" has "$out" "1 added"
+run "$DRCTL" forget --source app --keep-last 1 --yes
+run "$DRCTL" prune --yes
+fact "the guard may prune" is "$rc" 0
+
+run "$DRCTL" doctor
+fact "doctor is content" is "$rc $(tail -n 1 "$work/.out")" "0 all is well"
+fact "and tells of each bucket what it can do" has "$out" "refuses a second put by itself; can hold a lease; keeps no versions; cannot lock objects"
+fact "and what it locks" has "$out" "what is put is locked for 1d 0h (compliance)"
+fact "and that a source may not delete" has "$out" "we may not delete in it: good for a source"
+fact "and what a thief could do: who may put may overwrite" has "$out" "could add to, and destroy everything in us;"
+fact "except what is locked" has "$out" "could add to eu, and take nothing away that is locked there"
+
+# -- what is wrong is said, and what to do ---------------------------------------------------------
+us="s3://not-there?endpoint=$S3_1_HTTP"
+write
+run "$DRCTL" init
+fact "a bucket that is missing is not made" is "$rc" 2
+fact "but named" has "$talk" "there is no such bucket (404 NoSuchBucket)"
+fact "with the next move" has "$talk" "Create 'not-there' there, or correct its url: drctl never creates a bucket."
+us="s3://backup-us?endpoint=$S3_1_HTTP"
+write "credentials: {access_key: id, secret_key: guard-secret}"
+run "$DRCTL" init
+fact "a wrong secret is told" has "$talk" "the secret key is wrong (403 SignatureDoesNotMatch)"
+write "credentials: environment"
+AWS_ACCESS_KEY_ID='' run "$DRCTL" init
+fact "keys that are not there are told" has "$talk" "AWS_ACCESS_KEY_ID"
+AWS_ACCESS_KEY_ID=$S3_SOURCE_KEY AWS_SECRET_ACCESS_KEY=$S3_SOURCE_SECRET run "$DRCTL" snapshots
+fact "and are taken from the environment" is "$rc $talk" "0 "
+write "credentials: {access_key: id, secret_key: secret}, lock: 1d"
+run "$DRCTL" init
+fact "a lock that the bucket cannot keep is an error" has "$talk" "'lock' is configured, and it has no object lock"
+us="s3://backup-us?endpoint=$S3_1_HTTPS"
+write
+run "$DRCTL" init
+fact "a certificate that nobody vouches for is refused" has "$talk" "name its file: ca: /PATH, at bucket 'us'"
+us="s3://backup-us?endpoint=$S3_1_HTTP"
+write
+
+# -- ransom ------------------------------------------------------------------------------------------
+# Everything that the source may do is put and list; in the vault old versions stay below.
+s3() { # METHOD URL [CURL-OPTION...]
+    curl -sS --cacert "$S3_2_CA" --aws-sigv4 aws:amz:us-east-1:s3 \
+        --user "$S3_SOURCE_KEY:$S3_SOURCE_SECRET" -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' \
+        -o "$work/.s3" -w '%{http_code}' -X "$1" "$2" "${@:3}"
+}
+rob() { # ENDPOINT BUCKET
+    s3 GET "$1/$2?list-type=2" >/dev/null
+    grep -o '<Key>[^<]*' "$work/.s3" | cut -c 6- >keys
+    while read -r key; do
+        s3 PUT "$1/$2/$key" --data-binary 'pay first' >/dev/null
+        s3 DELETE "$1/$2/$key" >/dev/null
+    done <keys
+}
+rob "$S3_1_HTTP" backup-us
+rob "$S3_2_HTTPS" vault
+fact "the thief had work" test "$(wc -l <keys)" -gt 5
+s3 GET "$S3_2_HTTPS/vault/drctl/repository" >/dev/null
+fact "and whoever asks for the newest gets his bytes" is "$(cat "$work/.s3")" "pay first"
+run "$DRCTL" snapshots
+fact "the vault shows the snapshots all the same" has "$out" "eu            good"
+rm -rf back
+run "$DRCTL" restore latest --to "$work/back"
+fact "and gives back every byte" diff -r src back
+run "$DRCTL" verify --data
+fact "that the other bucket is destroyed is told" has "$talk$out" "us"
+radosgw_stop
+facts_end
