@@ -133,6 +133,25 @@ static void the_progress_line_promises_nothing_it_does_not_know(void **state)
     assert_string_equal(line.data, "a\\x1b[2Jb  reading  0 B");
 }
 
+static void what_was_done_is_told_by_what_was_looked_at_where_little_is_read(void **state)
+{
+    (void)state;
+    static const struct {
+        struct progress_done done;
+        const char *line;
+    } cases[] = {
+        { { .bytes = 12 << 20 }, "app: 12.0 MiB in 2.0s, 6.0 MiB/s" },
+        { { .bytes = 3 << 20, .entries = 78579 },
+          "app: 78579 entries looked at, 3.0 MiB read in 2.0s" },
+        { { .entries = 78579 }, "app: 78579 entries looked at in 2.0s, nothing read" },
+    };
+    for (size_t i = 0; i < DR_ARRAY_LEN(cases); i++) {
+        DR_CLEANUP(buf_fini) struct buf line = { 0 };
+        progress_outcome("app", &cases[i].done, 2000, &line);
+        assert_string_equal(line.data, cases[i].line);
+    }
+}
+
 static void the_progress_line_never_wraps(void **state)
 {
     (void)state;
@@ -157,6 +176,7 @@ int main(void)
         cmocka_unit_test(the_progress_line_tells_bytes_rate_and_time_left),
         cmocka_unit_test(the_progress_line_promises_nothing_it_does_not_know),
         cmocka_unit_test(the_progress_line_never_wraps),
+        cmocka_unit_test(what_was_done_is_told_by_what_was_looked_at_where_little_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -193,7 +193,11 @@ static int backup_source(struct cli *cli, struct data *d, const struct config_so
         dr_hint(&err, "Nothing was made visible; what was stored is freed by a later prune.");
     if (rc != DR_OK)
         return cli_fail(cli, &err);
-    progress_summary(&p, cli, result.read);
+    /* A full one, and one of nothing before it, reads what it looks at. */
+    bool looks = result.parent[0] != '\0' && strcmp(result.kind, "full") != 0;
+    progress_summary(
+        &p, cli,
+        &(struct progress_done){ .bytes = result.read, .entries = looks ? result.entries : 0 });
     return tell_done(cli, source, asked, &result);
 }
 

@@ -21,7 +21,7 @@ static int export_snapshot(struct cli *cli, struct data *d, const struct snapsho
     progress_end(&p);
     if (rc != DR_OK) /* a reader that had enough ("| head") needs no message */
         return err.sys == EPIPE ? EXIT_FAILED : cli_fail(cli, &err);
-    progress_summary(&p, cli, snapshot->bytes);
+    progress_summary(&p, cli, &(struct progress_done){ .bytes = snapshot->bytes });
     return p.warnings > 0 ? EXIT_WARNINGS : EXIT_DONE;
 }
 

@@ -181,14 +181,28 @@ void progress_end(struct progress *p)
         log_warning("%zu more warnings were not shown", p->warnings - WARNINGS_SHOWN);
 }
 
-void progress_summary(const struct progress *p, const struct cli *cli, uint64_t bytes)
+void progress_outcome(const char *label, const struct progress_done *done, int64_t elapsed_ms,
+                      struct buf *out)
 {
+    char size[32], rate[32], took[DURATION_TEXT_MAX];
+    uint64_t per_s = done->bytes * 1000 / (uint64_t)(elapsed_ms > 0 ? elapsed_ms : 1);
+    text_size(size, sizeof(size), done->bytes);
+    duration_tell(elapsed_ms, took);
+    text_add_printable(out, label, strlen(label));
+    if (done->entries == 0)
+        buf_addf(out, ": %s in %s, %s/s", size, took, text_size(rate, sizeof(rate), per_s));
+    else if (done->bytes > 0)
+        buf_addf(out, ": %" PRIu64 " entries looked at, %s read in %s", done->entries, size, took);
+    else
+        buf_addf(out, ": %" PRIu64 " entries looked at in %s, nothing read", done->entries, took);
+}
+
+void progress_summary(const struct progress *p, const struct cli *cli,
+                      const struct progress_done *done)
+{
+    DR_CLEANUP(buf_fini) struct buf line = { 0 };
     if (cli->quiet)
         return;
-    int64_t elapsed_ms = clock_boot_ms() - p->start_ms;
-    char size[32], rate[32], took[DURATION_TEXT_MAX];
-    text_size(size, sizeof(size), bytes);
-    text_size(rate, sizeof(rate), bytes * 1000 / (uint64_t)(elapsed_ms > 0 ? elapsed_ms : 1));
-    log_line(LOG_NOTICE, "%s: %s in %s, %s/s", p->label, size, duration_tell(elapsed_ms, took),
-             rate);
+    progress_outcome(p->label, done, clock_boot_ms() - p->start_ms, &line);
+    log_line(LOG_NOTICE, "%s", line.data);
 }

@@ -16,7 +16,7 @@
  *     enum dr_rc rc = backup_run(repo, &wish, &p.hooks, &result, &err);
  *     progress_end(&p);
  *     if (rc == DR_OK)
- *         progress_summary(&p, result.bytes);
+ *         progress_summary(&p, cli, &(struct progress_done){ .bytes = result.bytes });
  *
  * One of them at a time.
  */
@@ -36,6 +36,11 @@ struct progress {
     size_t warnings;
 };
 
+struct progress_done {
+    uint64_t bytes;   /* that went through */
+    uint64_t entries; /* looked at, of a job that need not read them all; 0: it reads all */
+};
+
 void progress_start(struct progress *p, const struct cli *cli, const char *label);
 
 /* Was the job asked to stop, by Ctrl-C or SIGTERM? True until the next progress_start(). */
@@ -44,8 +49,20 @@ bool progress_stopped(void);
 /* Clear the line, say how many warnings were not shown, take signals as before. */
 void progress_end(struct progress *p);
 
-/* "app: 12.3 MiB in 1.2s, 10.1 MiB/s" on stderr; nothing with -q. After progress_end(). */
-void progress_summary(const struct progress *p, const struct cli *cli, uint64_t bytes);
+/* progress_outcome() on stderr; nothing with -q. After progress_end(). */
+void progress_summary(const struct progress *p, const struct cli *cli,
+                      const struct progress_done *done);
+
+/*
+ * What was done, in one line; appended to out. A job that mostly looks and finds nothing to do has no rate
+ * worth telling, but has looked at something:
+ *
+ *     app: 12.3 MiB in 1.2s, 10.1 MiB/s
+ *     app: 78579 entries looked at, 1.2 MiB read in 0.6s
+ *     app: 78579 entries looked at in 0.2s, nothing read
+ */
+void progress_outcome(const char *label, const struct progress_done *done, int64_t elapsed_ms,
+                      struct buf *out);
 
 /*
  * The line for a screen that is columns wide, without its cursor movements. Appended to out. The time left

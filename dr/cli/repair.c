@@ -153,7 +153,7 @@ static int repair(struct cli *cli, struct data *d, const struct repair_wish *wis
     if (rc != DR_OK)
         return cli_fail(cli, &err);
     if (!wish->dry_run)
-        progress_summary(&p, cli, bytes_of(&report));
+        progress_summary(&p, cli, &(struct progress_done){ .bytes = bytes_of(&report) });
     return tell(cli, &report, wish->dry_run);
 }
 

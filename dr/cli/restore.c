@@ -132,7 +132,7 @@ static int restore(struct cli *cli, struct data *d, const struct snapshot_info *
     if (rc != DR_OK)
         return cli_fail(cli, &err);
     if (!w->how.dry_run)
-        progress_summary(&p, cli, result.bytes);
+        progress_summary(&p, cli, &(struct progress_done){ .bytes = result.bytes });
     return tell(w, snapshot, &result);
 }
 

@@ -64,7 +64,7 @@ static int verify(struct cli *cli, struct data *d, const char *source, bool data
     if (rc != DR_OK)
         return cli_fail(cli, &err);
     if (data)
-        progress_summary(&p, cli, result.bytes);
+        progress_summary(&p, cli, &(struct progress_done){ .bytes = result.bytes });
     return tell(cli, d, &result, data);
 }
 
