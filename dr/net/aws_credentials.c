@@ -40,8 +40,7 @@ struct aws_credentials {
     struct aws_found now;        /* keys that are NULL: none yet */
     const struct source *worked; /* it gave the keys; or NULL */
     bool fetching, distrusted;
-    unsigned failures;    /* of fetches, so far */
-    struct dr_err failed; /* the last of them */
+    struct dr_err failed; /* the last fetch, when it did */
     int64_t again_ms;     /* while the old keys hold, no fetch before that */
 };
 
@@ -67,7 +66,7 @@ void aws_found_fini(struct aws_found *f)
     aws_keys_fini(&f->keys);
     free(f->source);
     free(f->warning);
-    *f = (struct aws_found){ 0 };
+    f->source = f->warning = NULL;
 }
 
 static char *copy(const char *text)
@@ -198,13 +197,16 @@ void aws_credentials_free(struct aws_credentials *c)
 static enum dr_rc ask_one(struct aws_credentials *c, const struct source *s, struct aws_found *ret,
                           struct dr_err *err)
 {
-    DR_TRY(s->find(&c->world, ret, err));
-    if (ret->keys.expires_ns == 0 || ret->keys.expires_ns > clock_wall_ns())
+    struct aws_found found = { 0 };
+    DR_TRY(s->find(&c->world, &found, err));
+    if (found.keys.expires_ns == 0 || found.keys.expires_ns > clock_wall_ns()) {
+        *ret = found;
         return DR_OK;
+    }
     char at[TIME_TEXT_MAX];
-    time_print_s(ret->keys.expires_ns, at);
-    (void)dr_fail(err, DR_E_DENIED, "%s gave keys that expired at %s", ret->source, at);
-    aws_found_fini(ret);
+    time_print_s(found.keys.expires_ns, at);
+    (void)dr_fail(err, DR_E_DENIED, "%s gave keys that expired at %s", found.source, at);
+    aws_found_fini(&found);
     return dr_hint(err, "Is the clock of this machine right?");
 }
 
@@ -304,31 +306,26 @@ static void fetch(struct aws_credentials *c)
         c->now = found;
         c->worked = worked;
         c->distrusted = false;
-    } else {
-        c->failed = err;
-        c->failures++;
     }
+    c->failed = err; /* of no failure: DR_OK */
     (void)pthread_cond_broadcast(&c->changed);
 }
 
 enum dr_rc aws_credentials_get(struct aws_credentials *c, struct aws_keys *ret, struct dr_err *err)
 {
     HOLD(c);
-    unsigned failures = c->failures;
-    for (;;) {
-        if (is_fresh(c) || (holds(c) && c->fetching))
-            return hand_out(c, ret);
-        if (c->fetching)
-            (void)pthread_cond_wait(&c->changed, held); /* fails only when misused */
-        else
-            fetch(c);
-        if (holds(c))
-            return hand_out(c, ret);
-        if (c->failures != failures) {
-            *err = c->failed;
-            return dr_not_ok(err->rc);
-        }
-    }
+    if (is_fresh(c) || (holds(c) && c->fetching))
+        return hand_out(c, ret);
+    if (!c->fetching)
+        fetch(c);
+    while (c->fetching)
+        (void)pthread_cond_wait(&c->changed, held); /* fails only when misused */
+    if (holds(c))
+        return hand_out(c, ret);
+    if (c->failed.rc == DR_OK)
+        return dr_fail(err, DR_E_TRANSIENT, "the keys of %s ended just now", c->now.source);
+    *err = c->failed;
+    return dr_not_ok(err->rc);
 }
 
 void aws_credentials_distrust(struct aws_credentials *c, const char *access_key)

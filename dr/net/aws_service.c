@@ -99,8 +99,11 @@ static void wipe_json(json_t *root)
     json_t *value;
     json_object_foreach(root, key, value)
     {
-        if (json_is_string(value)) /* it is ours to destroy: nobody else holds the object */
-            explicit_bzero((void *)(uintptr_t)json_string_value(value), json_string_length(value));
+        const char *text = json_is_string(value) ? json_string_value(value) : "";
+        char *ours; /* nobody else holds the object, so its bytes are ours to destroy */
+        memcpy(&ours, &text, sizeof(ours));
+        if (text[0] != '\0')
+            explicit_bzero(ours, strlen(ours));
     }
     json_decref(root);
 }
