@@ -192,6 +192,17 @@ static bool is_away(enum dr_rc rc, const struct s3_answer *answer)
     return rc == DR_E_TIMEOUT && !answer->reply.sent && answer->attempts >= CONNECTS_MAX;
 }
 
+/* No further attempt: the last one's outcome is that of the call. */
+static enum dr_rc settle(struct s3 *s, enum dr_rc rc, const struct transfer_reply *reply,
+                         const struct dr_err *why, struct dr_err *err)
+{
+    bool silent = (rc == DR_E_TRANSIENT || rc == DR_E_TIMEOUT) && !reply->sent;
+    s->away_until_ms = silent ? clock_boot_ms() + AWAY_MS : 0;
+    if (rc != DR_OK)
+        *err = *why;
+    return rc;
+}
+
 static enum dr_rc call(struct attempt *a, struct s3_answer *ret, struct dr_err *err)
 {
     static const struct retry_policy one = { .attempts = 1, .base_ms = 1, .cap_ms = 1 };
@@ -219,13 +230,8 @@ static enum dr_rc call(struct attempt *a, struct s3_answer *ret, struct dr_err *
             wait = retry_next(&r, clock_boot_ms(), after);
         }
         ret->again = ret->again || reply->resent || (wait >= 0 && effect);
-        if (wait < 0) {
-            bool silent = (rc == DR_E_TRANSIENT || rc == DR_E_TIMEOUT) && !reply->sent;
-            a->s->away_until_ms = silent ? clock_boot_ms() + AWAY_MS : 0;
-            if (rc != DR_OK)
-                *err = why;
-            return rc;
-        }
+        if (wait < 0)
+            return settle(a->s, rc, reply, &why, err);
         transfer_reply_fini(reply);
         *reply = (struct transfer_reply){ 0 };
         DR_TRY(transfer_pause(a->engine, wait, err));
