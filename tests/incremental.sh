@@ -85,6 +85,24 @@ take --kind incremental
 fact "a lost cache finds them in the bucket" test "$rc $(value stored) $(widths)" = "0 0 7 12"
 take --kind full
 fact "a full one keeps them" test "$rc $(value stored) $(widths)" = "0 0 7 12"
+
+# A third of each bundle: they are due to be written afresh, one of them now and then one a run.
+changed=0
+for i in $(seq 1 3 2999); do
+    f=$(printf '%s/d%02d/f%04d' "$work/source" $((i % 30)) "$i")
+    head -c 2500 /dev/urandom >"$f"
+    changed=$((changed + 2500))
+done
+take --kind incremental
+stored=$(value stored)
+fact "a third that changed is stored, and not all that lies beside it" test $((stored * 10)) -lt $((changed * 16))
+echo "   changed $changed stored $stored"
+touch "$work/source/d05/f0005"
+take --kind incremental
+stored=$(value stored)
+fact "each run writes one bundle afresh that is due" test "$stored" -gt 400000 -a "$stored" -lt 2500000
+echo "   stored $stored"
+
 python3 - "$work/source" <<'P'
 import os, random, sys
 r = random.Random(6)

@@ -14,9 +14,11 @@
 #include "backup/format/patch.h"
 #include "backup/format/toc.h"
 #include "backup/format/wire.h"
+#include "backup/work/backup_lists.h"
 #include "dr/base/hash.h"
 #include "dr/base/mem.h"
 #include "tests/support/spoil.h"
+#include "tests/support/tree.h"
 
 enum { SEEDS = 400, RECORDS = 2000, HEAD = 4 + DIGEST_SIZE };
 
@@ -104,11 +106,10 @@ static void make_segment(struct buf *out, size_t changed)
                                 .path_len = strlen(path),
                                 .type = '0',
                                 .piece = other ? fresh : row,
-                                .offset = other ? i * 512 / 100 * 512 : i * 4 * 512,
+                                .offset = i * (size_t)BLOCK_SIZE,
                                 .mtime_s = (int64_t)(1700000000 + next(&seed) % 10000000),
                                 .mtime_ns = (uint32_t)(next(&seed) % 1000000000),
                                 .size = next(&seed) % 3000 };
-        r.offset = r.offset % (1 << 20) / 512 * 512;
         if (other) {
             r.mtime_s += 5000000;
             r.size += 77;
@@ -126,7 +127,7 @@ static void a_hundredth_that_changed_costs_its_rows(void **state)
     DR_CLEANUP(buf_fini) struct buf now = { 0 };
     make_segment(&base, RECORDS);
     make_segment(&now, 0);
-    assert_true(base.len > 20 * RECORDS);
+    assert_true(base.len > (size_t)20 * RECORDS);
     size_t rows = RECORDS / 100;
     assert_true(round_trip(&base, &now) < HEAD + 100 + rows * 40);
     assert_true(round_trip(&base, &base) < HEAD + 20);
@@ -136,10 +137,11 @@ static void a_hundredth_that_changed_costs_its_rows(void **state)
 
 static bool accepts(void *arg, const void *data, size_t len)
 {
-    struct buf patch = { .data = (char *)(uintptr_t)data, .len = len };
+    DR_CLEANUP(buf_fini) struct buf patch = { 0 };
     DR_CLEANUP(buf_fini) struct buf out = { 0 };
     DR_CLEANUP(buf_fini) struct buf exact = { 0 };
     const struct buf *base = arg;
+    buf_add(&patch, data, len);
     buf_add(&exact, base->data, base->len); /* its end is the end of what may be read */
     bool ok = apply(&exact, &patch, &out) == DR_OK;
     assert_true(ok ? out.len <= PATCH_RAW_MAX : out.len == 0);
@@ -262,6 +264,36 @@ static void lines_of_patches_name_their_base(void **state)
     list_frame_fini(&back);
 }
 
+static enum dr_rc no_put(void *arg, struct spooled *pack, struct dr_err *err)
+{
+    (void)arg;
+    (void)pack;
+    return dr_fail(err, DR_E_CORRUPT, "there is nothing to store");
+}
+
+/* Else a prune frees what the next reader needs. */
+static void a_snapshot_needs_the_packs_of_its_bases(void **state)
+{
+    (void)state;
+    struct dr_err err;
+    DR_FREE char *dir = tree_temp();
+    struct packs *packs =
+        packs_new(&(struct packs_options){ .target = 1, .state_dir = dir, .put = no_put });
+    struct lists *lists = lists_new(packs);
+    struct snapshot s = { 0 };
+    struct packs_place patch = { .pack = packs_number(packs, (uint8_t[DIGEST_SIZE]){ 1 }) };
+    struct packs_place base = { .pack = packs_number(packs, (uint8_t[DIGEST_SIZE]){ 2 }) };
+    lists_add_segment(lists, &patch, &base, 1, "");
+    assert_int_equal(lists_finish(lists, &s, &err), DR_OK);
+    assert_int_equal(s.packs.lines.count, 2);
+    assert_memory_equal(s.packs.lines.items[0], "01", 2);
+    assert_memory_equal(s.packs.lines.items[1], "02", 2);
+    snapshot_fini(&s);
+    lists_free(lists);
+    packs_free(packs);
+    tree_remove(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +303,7 @@ int main(void)
         cmocka_unit_test(patches_that_lie_are_refused),
         cmocka_unit_test(a_patch_is_for_one_base_only),
         cmocka_unit_test(lines_of_patches_name_their_base),
+        cmocka_unit_test(a_snapshot_needs_the_packs_of_its_bases),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

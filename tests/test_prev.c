@@ -63,7 +63,7 @@ static void write_patched(const char *dir, bool commit, const char *patched)
                                           { .ino = 2, .head = 77 },
                                           { .ctime_s = -3 } };
     struct list_frame f = { .offset = 7, .stored = 9, .entries = RECORDS };
-    struct buf base = { .data = (char *)(uintptr_t)patched };
+    DR_CLEANUP(buf_fini) struct buf base = { 0 };
     struct buf removed = { .data = (char[]){ 'q', '\0' }, .len = 2 };
     struct prev_identity id = identity();
     struct dr_err err;
@@ -72,7 +72,8 @@ static void write_patched(const char *dir, bool commit, const char *patched)
     hash_bytes(raw.data, raw.len, f.id);
     buf_adds(&f.first, "");
     f.patched = patched != NULL;
-    f.base.raw = base.len = patched != NULL ? strlen(patched) : 0;
+    buf_adds(&base, patched != NULL ? patched : "");
+    f.base.raw = base.len;
     list_add_frame_line(&line, &f, true);
     struct prev_writer *w = prev_writer_new(dir, "app");
     assert_non_null(w);
