@@ -64,6 +64,9 @@ fact "an incremental reads what is new" has "$out" "1 added"
 run "$DRCTL" forget --source app --keep-last 1 --yes
 run "$DRCTL" prune --yes
 fact "the guard may prune" is "$rc" 0
+fact "and locks anew what stays" has "$talk" "bucket eu: "
+run "$DRCTL" prune --yes
+fact "once in a while" test "${talk/locked anew/}" = "$talk"
 
 run "$DRCTL" doctor
 fact "doctor is content" is "$rc $(tail -n 1 "$work/.out")" "0 all is well"

@@ -276,15 +276,17 @@ enum dr_rc s3_lock_until(struct store *base, const char *name, int64_t until_ns,
 {
     struct s3 *s = (struct s3 *)base;
     char id[S3_VERSION_MAX], until[TIME_TEXT_MAX];
-    uint64_t size = 0;
     if (!s3_is_lasting(s, name))
         return dr_fail(err, DR_E_CONFIG, "bucket '%s': object '%s' is not locked here", base->name,
                        name);
-    DR_TRY(s3_oldest(s, name, id, &size, err));
+    DR_TRY(s3_object_version(s, name, id, err));
     DR_CLEANUP(buf_fini) struct buf body = { 0 };
     DR_CLEANUP(buf_fini) struct buf query = { 0 };
-    buf_adds(&query, "retention=&versionId=");
-    s3_encode(&query, id);
+    buf_adds(&query, "retention=");
+    if (id[0] != '\0') {
+        buf_adds(&query, "&versionId=");
+        s3_encode(&query, id);
+    }
     buf_addf(&body,
              "<Retention xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Mode>%s</Mode>"
              "<RetainUntilDate>%s</RetainUntilDate></Retention>",

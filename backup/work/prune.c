@@ -203,7 +203,7 @@ static enum dr_rc carry_out(struct prune *p, struct dr_err *err)
         remove_records(&d, NAMES_PINS);
     }
     if (d.rc == DR_OK)
-        return DR_OK;
+        return locks_extend(p, err);
     *err = d.err;
     dr_context(err, "not everything was deleted");
     return dr_hint(err, "The next prune goes on with it.");

@@ -41,7 +41,8 @@ struct prune_bucket {
     const char *name; /* borrowed from the configuration */
     size_t packs;     /* that go (or went) from it */
     uint64_t bytes;
-    bool locked; /* it keeps some of that until their lock ends: a later prune takes them */
+    size_t extended; /* objects that were locked anew */
+    bool locked;     /* it keeps some of that until their lock ends: a later prune takes them */
 };
 
 struct prune_result {

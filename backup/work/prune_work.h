@@ -38,6 +38,9 @@ enum dr_rc prune_need_all(struct repo *r, struct dr_err *err) DR_MUST_USE;
 enum dr_rc pending_judge(struct prune *p, struct dr_err *err) DR_MUST_USE;
 enum dr_rc pending_clear(struct prune *p, struct dr_err *err) DR_MUST_USE;
 
+/* prune_locks.c: what stays in buckets with 'lock' is locked anew, where it is due. */
+enum dr_rc locks_extend(struct prune *p, struct dr_err *err) DR_MUST_USE;
+
 /* prune_plan.c: retention and forgetting fill result and expire; then condemn. */
 enum dr_rc plan_expire(struct prune *p, struct dr_err *err) DR_MUST_USE;
 enum dr_rc plan_condemn(struct prune *p, struct dr_err *err) DR_MUST_USE;

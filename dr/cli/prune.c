@@ -152,6 +152,10 @@ static int tell(struct cli *cli, const struct prune_options *o, const struct ask
     int exit = r->hold_count > 0 ? EXIT_HELD : EXIT_DONE;
     tell_rest(r, o->grace_ms);
     for (size_t i = 0; i < r->bucket_count; i++)
+        if (r->buckets[i].extended > 0)
+            log_notice("bucket %s: %zu objects locked anew", r->buckets[i].name,
+                       r->buckets[i].extended);
+    for (size_t i = 0; i < r->bucket_count; i++)
         if (r->buckets[i].locked)
             log_warning(
                 "bucket %s keeps what is locked; a prune behind the end of its locks frees it",
