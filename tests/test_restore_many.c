@@ -371,10 +371,12 @@ static void verify_finds_what_the_disk_made_of_it(void **state)
     struct dr_err err = { 0 };
     struct restore_result result;
     ssize_t (*kept)(int, const void *, size_t, off_t) = sys.pwrite;
-    sys.pwrite = lying_pwrite;
+    ssize_t (*past)(int, const void *, size_t, off_t) = sys.pwrite_past;
+    sys.pwrite = sys.pwrite_past = lying_pwrite;
     enum dr_rc rc =
         restore((struct restore_options){ .verify = true, .threads = 2 }, &result, &err);
     sys.pwrite = kept;
+    sys.pwrite_past = past;
     assert_int_equal(rc, DR_E_CORRUPT);
     assert_int_equal(restore_is_done(site.target, snapshot.id, &err), 0);
     site_clear_target(&site);

@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "backup/work/restore_write.h"
 #include "dr/base/clock.h"
 #include "dr/base/fs.h"
 #include "dr/base/mem.h"
@@ -28,7 +29,7 @@ static struct site site;
 static struct snapshot_info snapshot;
 static struct sys_ops kept;
 static struct clock_ops kept_clock;
-static atomic_uint syncs, modes, owners, failing;
+static atomic_uint syncs, modes, owners, failing, asked;
 static atomic_llong ticks;
 
 static int counting_syncfs(int fd)
@@ -52,6 +53,24 @@ static int counting_fchownat(int fd, const char *path, uid_t uid, gid_t gid, int
     return kept.fchownat(fd, path, uid, gid, flags);
 }
 
+/* As a kernel before 6.14, or a file system without it. */
+static ssize_t refusing_pwrite_past(int fd, const void *buf, size_t len, off_t offset)
+{
+    (void)fd;
+    (void)buf;
+    (void)offset;
+    assert_true(len >= WRITER_PAST_CACHE);
+    atomic_fetch_add(&asked, 1);
+    errno = EOPNOTSUPP;
+    return -1;
+}
+
+static ssize_t counting_pwrite_past(int fd, const void *buf, size_t len, off_t offset)
+{
+    atomic_fetch_add(&asked, 1);
+    return kept.pwrite(fd, buf, len, offset);
+}
+
 static int64_t fast_clock(void)
 {
     return atomic_fetch_add(&ticks, 1) * 10000000000;
@@ -69,7 +88,7 @@ static int set_up(void **state)
     site_backup(&site, &snapshot);
     kept = sys;
     kept_clock = dr_clock;
-    syncs = modes = owners = failing = 0;
+    syncs = modes = owners = failing = asked = 0;
     sys.syncfs = counting_syncfs;
     sys.fchmod = counting_fchmod;
     sys.fchownat = counting_fchownat;
@@ -108,6 +127,41 @@ static void what_a_file_is_born_with_is_not_set_again(void **state)
         assert_int_equal(owners, 0);
         site_assert_restored(&site);
     }
+}
+
+static void add_large_files(void)
+{
+    DR_FREE char *bytes = dr_alloc(1, 300 << 10);
+    for (size_t i = 0; i < 300 << 10; i++)
+        bytes[i] = (char)(i * i >> 7);
+    site_write(&site, "large/a", bytes, 300 << 10);
+    site_write(&site, "large/b", bytes + 1, 200 << 10);
+    site_write(&site, "large/c", bytes + 2, 100 << 10);
+    struct dr_err err = { 0 };
+    struct backup_result result = { 0 };
+    DR_CLEANUP(repo_close_ptr) struct repo *r = site_open(&site);
+    const struct backup_wish wish = { .source = &site.config->sources[0], .kind = "full" };
+    assert_int_equal(backup_run(r, &wish, &site.hooks, &result, &err), DR_OK);
+    snapshot_info_fini(&snapshot);
+    assert_int_equal(repo_find(r, result.id, NULL, &snapshot, &err), DR_OK);
+    backup_result_fini(&result);
+}
+
+static void large_runs_are_written_past_the_cache_where_that_is_known(void **state)
+{
+    (void)state;
+    struct dr_err err = { 0 };
+    add_large_files();
+    sys.pwrite_past = counting_pwrite_past;
+    assert_int_equal(restore(2, &err), DR_OK);
+    assert_in_range(asked, 3, 20);
+    site_assert_restored(&site);
+    site_clear_target(&site);
+    sys.pwrite_past = refusing_pwrite_past;
+    atomic_store(&asked, 0);
+    assert_int_equal(restore(2, &err), DR_OK);
+    assert_in_range(asked, 1, 2); /* once for each thread */
+    site_assert_restored(&site);
 }
 
 /* The last word of this journal line by line: how far it came. */
@@ -175,6 +229,7 @@ int main(void)
     site_without_waiting();
     const struct CMUnitTest tests[] = {
         FRESH(what_a_file_is_born_with_is_not_set_again),
+        FRESH(large_runs_are_written_past_the_cache_where_that_is_known),
         FRESH(the_medium_is_kept_busy_and_the_journal_knows_how_far),
         FRESH(a_medium_that_fails_in_the_middle_fails_the_restore),
     };

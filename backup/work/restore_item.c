@@ -15,6 +15,7 @@
 #include <sys/sysmacros.h>
 
 #include "backup/work/restore_local.h"
+#include "backup/work/restore_write.h"
 #include "dr/base/mem.h"
 #include "dr/base/sys.h"
 
@@ -24,9 +25,10 @@ struct restore_worker {
     enum restore_doing doing;
     bool contents;
     struct local *local; /* NULL: nothing is compared */
-    struct buf head;     /* of a large file */
-    struct buf there;    /* entries that are there, written down */
-    bool *need;          /* of each piece of the item */
+    struct writer writer;
+    struct buf head;  /* of a large file */
+    struct buf there; /* entries that are there, written down */
+    bool *need;       /* of each piece of the item */
     const struct fetch_piece **plan;
     size_t plan_cap;
     struct work_hooks hooks; /* of the fetch: its warnings go into the item */
@@ -127,27 +129,6 @@ struct place_entry restore_attributes(const struct restore_entry *e, const struc
 
 /* -- bytes --------------------------------------------------------------------------------- */
 
-static enum dr_rc write_at(int fd, const uint8_t *data, size_t len, uint64_t offset,
-                           struct dr_err *err)
-{
-    while (len > 0) {
-        ssize_t n = sys.pwrite(fd, data, len, (off_t)offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0) {
-            dr_fail_sys(err, errno, "cannot write");
-            return errno == ENOSPC || errno == EDQUOT
-                       ? dr_hint(err,
-                                 "Free space there and run the same command again: it goes on.")
-                       : err->rc;
-        }
-        data += n;
-        len -= (size_t)n;
-        offset += (uint64_t)n;
-    }
-    return DR_OK;
-}
-
 struct restore_spot restore_spot_of(const struct head *h, uint64_t data)
 {
     struct restore_spot s = { .head = h, .at = data };
@@ -181,17 +162,17 @@ enum dr_rc restore_spot_next(struct restore_spot *s, size_t len, uint64_t *ret_a
     return DR_OK;
 }
 
-static enum dr_rc write_data(struct restore_item *item, int fd, struct restore_spot *s,
+static enum dr_rc write_data(struct restore_worker *w, int fd, struct restore_spot *s,
                              const void *bytes, size_t len, struct dr_err *err)
 {
     const uint8_t *data = bytes;
-    item->written += len;
-    item->bytes += len;
+    w->item->written += len;
+    w->item->bytes += len;
     while (len > 0) {
         uint64_t at = 0;
         size_t part = 0;
         DR_TRY(restore_spot_next(s, len, &at, &part, err));
-        DR_TRY(write_at(fd, data, part, at, err));
+        DR_TRY(writer_put(&w->writer, fd, data, part, at, err));
         data += part;
         len -= part;
     }
@@ -206,16 +187,6 @@ struct run {
     uint64_t at;       /* of the first one, in the data */
 };
 
-/* The disk begins while the next run is unpacked, and the syncfs() at the end has less to wait for. Advice
- * alone: some file systems refuse it, and errors of the medium come from syncfs(). */
-static void begin_writeback(const struct run *r, uint64_t end)
-{
-    off_t from = r->head->sparse ? 0 : (off_t)r->at;
-    off_t len = r->head->sparse ? 0 : (off_t)(end - r->at);
-    if (end > r->at)
-        (void)sync_file_range(r->fd, from, len, SYNC_FILE_RANGE_WRITE);
-}
-
 /* Those that are needed: what is behind the data is padding. */
 static enum dr_rc write_chunks(struct restore_worker *w, const struct run *r, struct dr_err *err)
 {
@@ -228,13 +199,15 @@ static enum dr_rc write_chunks(struct restore_worker *w, const struct run *r, st
             const struct buf *bytes = NULL;
             struct restore_spot s = restore_spot_of(r->head, at);
             DR_TRY(fetch_get(w->fetch, p, &bytes, err));
-            DR_TRY(write_data(w->item, r->fd, &s, bytes->data, len, err));
+            DR_TRY(write_data(w, r->fd, &s, bytes->data, len, err));
         } else {
             w->item->bytes += len;
         }
         at += len;
     }
-    begin_writeback(r, at);
+    if (at > r->at)
+        writer_begin(&w->writer, r->fd, r->head->sparse ? 0 : r->at,
+                     r->head->sparse ? 0 : at - r->at);
     return DR_OK;
 }
 
@@ -288,7 +261,7 @@ static enum dr_rc write_file(struct restore_worker *w, const struct restore_entr
     enum dr_rc rc = DR_OK;
     if (e->rec.nhead == 0) {
         struct restore_spot s = restore_spot_of(h, 0);
-        rc = write_data(w->item, fd, &s, data, (size_t)h->data, err);
+        rc = write_data(w, fd, &s, data, (size_t)h->data, err);
     } else {
         const struct run run = { h, fd, e->first + e->rec.nhead, e->first + piece_count_of(e), 0 };
         rc = write_chunks(w, &run, err);

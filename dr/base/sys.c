@@ -6,7 +6,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -22,6 +24,15 @@ static int real_openat2(int dirfd, const char *path, const struct open_how *how)
     return (int)syscall(SYS_openat2, dirfd, path, how, sizeof(*how));
 }
 
+/* pwritev2() with a flag that is younger than many a header. */
+static ssize_t real_pwrite_past(int fd, const void *buf, size_t len, off_t offset)
+{
+    enum { DONTCACHE = 0x80 };
+    struct iovec part = { .iov_len = len };
+    memcpy(&part.iov_base, &buf, sizeof(buf)); /* it is read only */
+    return pwritev2(fd, &part, 1, offset, DONTCACHE);
+}
+
 struct sys_ops sys = {
     .openat = real_openat,
     .openat2 = real_openat2,
@@ -31,6 +42,7 @@ struct sys_ops sys = {
     .pread = pread,
     .write = write,
     .pwrite = pwrite,
+    .pwrite_past = real_pwrite_past,
     .fsync = fsync,
     .syncfs = syncfs,
     .close = close,

@@ -27,6 +27,7 @@ struct sys_ops {
     ssize_t (*pread)(int fd, void *buf, size_t len, off_t offset);
     ssize_t (*write)(int fd, const void *buf, size_t len);
     ssize_t (*pwrite)(int fd, const void *buf, size_t len, off_t offset);
+    ssize_t (*pwrite_past)(int fd, const void *buf, size_t len, off_t offset); /* the page cache */
     int (*fsync)(int fd);
     int (*syncfs)(int fd);
     int (*close)(int fd);

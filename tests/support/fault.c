@@ -163,6 +163,18 @@ static ssize_t fake_pwrite(int fd, const void *buf, size_t len, off_t offset)
     return r;
 }
 
+static ssize_t fake_pwrite_past(int fd, const void *buf, size_t len, off_t offset)
+{
+    bool hit = turn("pwrite_past", 0);
+    if (hit && f.kind == FAULT_ERRNO)
+        return -1;
+    if (hit && f.kind == FAULT_SHORT && len > 1)
+        len = 1;
+    ssize_t r = f.real.pwrite_past(fd, buf, len, offset);
+    die_if(hit && f.kind == FAULT_DIE_AFTER);
+    return r;
+}
+
 static int fake_fsync(int fd)
 {
     bool hit = turn("fsync", 0);
@@ -351,6 +363,7 @@ void fault_arm(enum fault_kind kind, unsigned n)
         .pread = fake_pread,
         .write = fake_write,
         .pwrite = fake_pwrite,
+        .pwrite_past = fake_pwrite_past,
         .fsync = fake_fsync,
         .syncfs = fake_syncfs,
         .ftruncate = fake_ftruncate,
