@@ -64,7 +64,9 @@ static struct keeper *keep(void)
     struct keeper *k = NULL;
     struct lease_wish wish = { .key = "run", .holder = "us" };
     assert_int_equal(lease_acquire(&place, &wish, &l, &err), DR_OK);
-    assert_int_equal(keeper_new(l, count_loss, NULL, &k, &err), DR_OK);
+    assert_int_equal(keeper_new(l, &k, &err), DR_OK);
+    assert_int_equal(keeper_lease(k)->epoch, l->epoch);
+    keeper_on_loss(k, count_loss, NULL);
     return k;
 }
 
@@ -120,7 +122,7 @@ static void a_lease_that_another_one_took_is_lost_once_and_in_words(void **state
         memcpy(seen, r.nonce, sizeof(seen));
         r.nonce[0] = r.nonce[0] == 'a' ? 'b' : 'a';
         r.epoch = 7;
-        rc = lease_file_swap(top, seen, &r, &err);
+        rc = lease_file.swap(&place, seen, &r, &err);
         assert_true(clock_boot_ms() - began < BOUND_MS);
     }
     while (!keeper_is_lost(k, &err))
@@ -130,6 +132,8 @@ static void a_lease_that_another_one_took_is_lost_once_and_in_words(void **state
     while (atomic_load(&losses) == 0)
         assert_true(clock_boot_ms() - began < BOUND_MS);
     assert_int_equal(atomic_load(&losses), 1);
+    keeper_on_loss(k, count_loss, NULL); /* who comes late is told at once */
+    assert_int_equal(atomic_load(&losses), 2);
 }
 
 static void a_place_that_went_away_is_a_loss_when_the_belief_ends(void **state)

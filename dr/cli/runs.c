@@ -85,7 +85,7 @@ static size_t list_outside(struct cli *cli, const struct config *c)
 {
     DR_CLEANUP(text_list_fini) struct text_list ids = { 0 };
     char at[TIME_TEXT_MAX];
-    run_list_outside(c, &ids);
+    run_list_outside(c, NULL, &ids);
     for (size_t i = 0; i < ids.count; i++) {
         DR_CLEANUP(run_state_fini) struct run_state s = { 0 };
         bool known = run_peek(c, ids.items[i], &s) && s.phase != RUN_NONE;

@@ -13,8 +13,6 @@
 
 struct keeper {
     struct lease *lease; /* of the thread, while it runs */
-    void (*on_loss)(void *arg);
-    void *arg;
     pthread_t thread;
     bool threaded;
     pthread_mutex_t lock; /* guards what is below */
@@ -22,6 +20,8 @@ struct keeper {
     int64_t believed_ms;
     bool lost, ends;
     struct dr_err why; /* of lost */
+    void (*tell)(void *arg);
+    void *arg;
 };
 
 /* Sleep so long, or until the end is asked for. */
@@ -74,18 +74,19 @@ static void *keep(void *arg)
         bool fresh = k->lease->believed_ms >= before + k->lease->place.hold_ms;
         due = before + (fresh ? every : every / 4 + 1);
     }
-    k->on_loss(k->arg);
+    pthread_mutex_lock(&k->lock);
+    void (*told)(void *arg) = k->tell;
+    pthread_mutex_unlock(&k->lock);
+    if (told != NULL)
+        told(k->arg);
     return NULL;
 }
 
-enum dr_rc keeper_new(struct lease *lease, void (*on_loss)(void *arg), void *arg,
-                      struct keeper **ret, struct dr_err *err)
+enum dr_rc keeper_new(struct lease *lease, struct keeper **ret, struct dr_err *err)
 {
     DR_CLEANUP(keeper_free_ptr) struct keeper *k = dr_alloc(1, sizeof(*k));
     pthread_condattr_t attr;
     k->lease = lease;
-    k->on_loss = on_loss;
-    k->arg = arg;
     k->believed_ms = lease->believed_ms;
     DR_ASSERT(pthread_condattr_init(&attr) == 0);
     DR_ASSERT(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
@@ -105,6 +106,22 @@ enum dr_rc keeper_new(struct lease *lease, void (*on_loss)(void *arg), void *arg
     k->threaded = true;
     *ret = DR_TAKE(k);
     return DR_OK;
+}
+
+void keeper_on_loss(struct keeper *k, void (*tell)(void *arg), void *arg)
+{
+    pthread_mutex_lock(&k->lock);
+    bool late = k->lost;
+    k->tell = late ? NULL : tell;
+    k->arg = arg;
+    pthread_mutex_unlock(&k->lock);
+    if (late)
+        tell(arg);
+}
+
+const struct lease *keeper_lease(const struct keeper *k)
+{
+    return k != NULL ? k->lease : NULL;
 }
 
 int64_t keeper_left_ms(struct keeper *k)

@@ -36,6 +36,11 @@ static void gather_fini(struct gather *g)
     text_list_fini(&g->from);
 }
 
+static bool is_in(const struct config_bucket *b, const char *region)
+{
+    return region != NULL && b->region != NULL && strcmp(b->region, region) == 0;
+}
+
 static char *prefix_of(const char *run)
 {
     return dr_strf("runs/%c%s/", run[0] == 'R' ? 'r' : 'd', run + 1);
@@ -144,7 +149,7 @@ static enum dr_rc take_bucket(struct gather *g, const struct config_bucket *b, s
     DR_CLEANUP(store_close_ptr) struct store *s = NULL;
     DR_CLEANUP(text_list_fini) struct text_list names = { 0 };
     DR_FREE char *prefix = prefix_of(g->run);
-    if (g->failed != NULL && b->region != NULL && strcmp(b->region, g->failed) == 0)
+    if (is_in(b, g->failed))
         return DR_OK;
     if (bucket_open(g->c, b, NULL, &s, err) != DR_OK || store_list(s, prefix, &names, err) != DR_OK)
         return without(g, b->name, err);
@@ -188,9 +193,11 @@ static int by_number(const void *a, const void *b)
     return m < n ? -1 : m > n;
 }
 
-void gather_ids(const struct config *c, struct text_list *ret)
+void gather_ids(const struct config *c, const char *dark, struct text_list *ret)
 {
     for (size_t i = 0; i < c->bucket_count; i++) {
+        if (is_in(&c->buckets[i], dark))
+            continue;
         DR_CLEANUP(store_close_ptr) struct store *s = NULL;
         DR_CLEANUP(text_list_fini) struct text_list names = { 0 };
         struct dr_err ignored = { 0 };

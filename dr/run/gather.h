@@ -25,7 +25,8 @@ struct gather_wish {
 enum dr_rc gather_run(const struct config *c, const char *run, const struct gather_wish *wish,
                       struct journal_records *ret, char **ret_from, struct dr_err *err) DR_MUST_USE;
 
-/* The ids of all runs that some readable bucket knows, sorted as journal_runs() does. */
-void gather_ids(const struct config *c, struct text_list *ret);
+/* The ids of all runs that some readable bucket knows, sorted as journal_runs() does. dark: a region
+ * whose buckets are not asked, or NULL. */
+void gather_ids(const struct config *c, const char *dark, struct text_list *ret);
 
 #endif

@@ -295,8 +295,7 @@ static const struct world_ops real_ops = {
     .random = real_random,
 };
 
-enum dr_rc real_world_new(const struct real_options *options, struct world **ret,
-                          struct dr_err *err)
+struct world *real_world_new(const struct real_options *options)
 {
     struct real_world *w = dr_alloc(1, sizeof(*w));
     w->world.ops = &real_ops;
@@ -311,13 +310,10 @@ enum dr_rc real_world_new(const struct real_options *options, struct world **ret
     DR_ASSERT(rc == 0);
     w->woken.data = w;
     uv_unref((uv_handle_t *)&w->woken); /* alone it is nothing to wait for */
-    if (options->lease != NULL &&
-        keeper_new(options->lease, on_keeper_lost, w, &w->keeper, err) != DR_OK) {
-        real_world_free(&w->world);
-        return err->rc;
-    }
-    *ret = &w->world;
-    return DR_OK;
+    w->keeper = options->keeper;
+    if (w->keeper != NULL)
+        keeper_on_loss(w->keeper, on_keeper_lost, w);
+    return &w->world;
 }
 
 void real_world_on_loss(struct world *world, void (*lost)(void *arg), void *arg)

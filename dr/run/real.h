@@ -10,21 +10,19 @@
 #include <uv.h>
 
 #include "dr/config/config.h"
-#include "dr/lease/lease.h"
+#include "dr/lease/keeper.h"
 #include "dr/run/world.h"
 
 struct real_options {
     const struct config *config; /* borrowed for the world's life */
     const char *run;             /* its id */
     const char *failed;          /* region not to be touched, or NULL */
-    struct lease *lease;         /* taken over: released at the end; NULL: none (dry run) */
+    struct keeper *keeper;       /* taken over: freed at the end; NULL: no lease (dry run) */
     void (*lost)(void *arg);     /* the lease is gone */
     void *arg;
 };
 
-/* Fails (DR_E_TRANSIENT) when no thread can be made; the lease is given back then. */
-enum dr_rc real_world_new(const struct real_options *options, struct world **ret,
-                          struct dr_err *err) DR_MUST_USE;
+struct world *real_world_new(const struct real_options *options) DR_MUST_USE;
 
 /* Releases the lease. NULL is fine. */
 void real_world_free(struct world *w);

@@ -76,12 +76,12 @@ static bool load_state(const struct config *c, const char *id, struct run_state 
     return true;
 }
 
-void run_list_outside(const struct config *c, struct text_list *ret)
+void run_list_outside(const struct config *c, const char *dark, struct text_list *ret)
 {
     DR_CLEANUP(text_list_fini) struct text_list here = { 0 };
     DR_CLEANUP(text_list_fini) struct text_list all = { 0 };
     struct dr_err err = { 0 };
-    gather_ids(c, &all);
+    gather_ids(c, dark, &all);
     if (journal_runs(c->state_dir, &here, &err) != DR_OK)
         here.count = 0;
     for (size_t i = 0; i < all.count; i++)
@@ -97,15 +97,15 @@ bool run_peek(const struct config *c, const char *id, struct run_state *ret)
 static bool is_outside(const struct config *c, const char *id)
 {
     DR_CLEANUP(text_list_fini) struct text_list ids = { 0 };
-    gather_ids(c, &ids);
+    gather_ids(c, NULL, &ids);
     return text_list_has(&ids, id);
 }
 
 /* The newest that is open of those that only the buckets know; NULL: none. The caller frees. */
-static char *open_outside(const struct config *c)
+static char *open_outside(const struct config *c, const char *dark)
 {
     DR_CLEANUP(text_list_fini) struct text_list ids = { 0 };
-    run_list_outside(c, &ids);
+    run_list_outside(c, dark, &ids);
     for (size_t i = ids.count; i > 0; i--) {
         DR_CLEANUP(run_state_fini) struct run_state s = { 0 };
         if (load_state(c, ids.items[i - 1], &s) && s.phase != RUN_NONE && !run_is_final(s.phase))
@@ -134,7 +134,8 @@ char *run_active_region(const struct config *c, const char *const *regions, size
 }
 
 /* The newest run in earnest that is not over. DR_E_CORRUPT: nobody can say what one of them did. */
-static enum dr_rc find_open(const struct config *c, char **ret, struct dr_err *err)
+static enum dr_rc find_open(const struct config *c, const char *dark, char **ret,
+                            struct dr_err *err)
 {
     DR_CLEANUP(text_list_fini) struct text_list runs = { 0 };
     *ret = NULL;
@@ -155,16 +156,16 @@ static enum dr_rc find_open(const struct config *c, char **ret, struct dr_err *e
         *ret = dr_strdup(runs.items[i - 1]);
         return DR_OK;
     }
-    *ret = open_outside(c);
+    *ret = open_outside(c, dark);
     return DR_OK;
 }
 
 /* One recovery at a time: another one would work against what the open one has done so far. */
-static enum dr_rc refuse_second(const struct config *c, struct dr_err *err)
+static enum dr_rc refuse_second(const struct config *c, const char *dark, struct dr_err *err)
 {
     DR_FREE char *open = NULL;
     DR_CLEANUP(run_state_fini) struct run_state s = { 0 };
-    if (find_open(c, &open, err) != DR_OK) {
+    if (find_open(c, dark, &open, err) != DR_OK) {
         err->rc = err->rc == DR_E_CORRUPT ? DR_E_UNKNOWN : err->rc;
         (void)dr_context(err, "cannot tell whether another run is still open");
         return dr_hint(err, "Look at it: drctl runs. A person who knows better moves it away.");
@@ -197,7 +198,7 @@ char *run_newest_open(const struct config *c)
             !run_is_final(s.phase))
             return dr_strdup(runs.items[i - 1]);
     }
-    return open_outside(c);
+    return open_outside(c, NULL);
 }
 
 /* -- lease --------------------------------------------------------------------------------------- */
@@ -216,28 +217,23 @@ static enum dr_rc refuse_dark_lease(const struct config *c, const char *failed, 
                    "Move it by hand: coordination.lease.bucket of another region, on every host.");
 }
 
-static enum dr_rc take_lease(const struct config *c, const char *who, struct lease **ret,
+static enum dr_rc take_lease(const struct config *c, const char *who, struct keeper **ret,
                              struct dr_err *err)
 {
+    struct lease *lease = NULL;
     DR_CLEANUP(lease_place_fini) struct lease_place place = { 0 };
     struct lease_wish wish = { .key = run_key, .holder = who };
     DR_TRY(lease_place_of(c, NULL, &place, err));
-    if (lease_acquire(&place, &wish, ret, err) == DR_OK)
-        return DR_OK;
+    if (lease_acquire(&place, &wish, &lease, err) == DR_OK)
+        return keeper_new(lease, ret, err);
     if (err->rc == DR_E_BUSY)
         return dr_hint(err, "Another run is under way: drctl runs, drctl runs watch.");
     return err->rc;
 }
 
-static void release(struct lease *lease)
+static enum dr_rc record_lease(struct run *r, const struct keeper *keeper, struct dr_err *err)
 {
-    struct dr_err ignored = { 0 };
-    if (lease != NULL && lease_release(lease, &ignored) != DR_OK)
-        ignored.rc = DR_OK; /* it runs out by itself */
-}
-
-static enum dr_rc record_lease(struct run *r, const struct lease *lease, struct dr_err *err)
-{
+    const struct lease *lease = keeper_lease(keeper);
     json_t *b = json_object();
     json_put_text(b, "key", run_key);
     json_put_int(b, "epoch", lease != NULL ? lease->epoch : 0);
@@ -247,7 +243,7 @@ static enum dr_rc record_lease(struct run *r, const struct lease *lease, struct 
 
 /* -- beginning ------------------------------------------------------------------------------------ */
 
-static enum dr_rc create_journal(struct run *r, bool dry, struct dr_err *err)
+static enum dr_rc create_journal(struct run *r, bool dry, const char *dark, struct dr_err *err)
 {
     const char *dir = r->config->state_dir;
     for (int tries = 0; tries < CREATE_TRIES; tries++) {
@@ -255,7 +251,7 @@ static enum dr_rc create_journal(struct run *r, bool dry, struct dr_err *err)
         long long last = 0;
         DR_TRY(journal_runs(dir, &runs, err));
         if (!dry)
-            gather_ids(r->config, &runs); /* a number is never given twice */
+            gather_ids(r->config, dark, &runs); /* a number is never given twice */
         for (size_t i = 0; i < runs.count; i++) {
             long long n = strtoll(runs.items[i] + 2, NULL, 10);
             if (runs.items[i][0] == (dry ? 'D' : 'R') && n > last)
@@ -290,28 +286,26 @@ static void on_lost(void *arg)
     engine_lose(arg);
 }
 
-static enum dr_rc start_engine(struct run *r, const struct engine_options *options,
-                               struct lease *lease, const char *failed, struct dr_err *err)
+static void start_engine(struct run *r, const struct engine_options *options, struct keeper *keeper,
+                         const char *failed)
 {
-    struct real_options o = { .config = r->config, .run = r->id, .failed = failed, .lease = lease };
-    DR_TRY(real_world_new(&o, &r->world, err));
+    const struct real_options o = {
+        .config = r->config, .run = r->id, .failed = failed, .keeper = keeper
+    };
+    r->world = real_world_new(&o);
     r->engine = engine_new(r->script, r->journal, r->world, options);
     real_world_on_loss(r->world, on_lost, r->engine);
-    return DR_OK;
 }
 
 /* The lease of a run that is to begin: none other may be open, before we have it and after. */
-static enum dr_rc take_first_lease(const struct config *c, const char *who, struct lease **ret,
-                                   struct dr_err *err)
+static enum dr_rc take_first_lease(const struct config *c, const char *who, const char *dark,
+                                   struct keeper **ret, struct dr_err *err)
 {
-    DR_CLEANUP(lease_free_ptr) struct lease *lease = NULL;
-    DR_TRY(refuse_second(c, err));
-    DR_TRY(take_lease(c, who, &lease, err));
-    if (refuse_second(c, err) != DR_OK) { /* another one began while we waited */
-        release(lease);
-        return err->rc;
-    }
-    *ret = DR_TAKE(lease);
+    DR_CLEANUP(keeper_free_ptr) struct keeper *keeper = NULL;
+    DR_TRY(refuse_second(c, dark, err));
+    DR_TRY(take_lease(c, who, &keeper, err));
+    DR_TRY(refuse_second(c, dark, err)); /* another one began while we waited */
+    *ret = DR_TAKE(keeper);
     return DR_OK;
 }
 
@@ -319,7 +313,7 @@ enum dr_rc run_begin(const struct config *c, struct script *script, struct run_b
                      const struct engine_options *options, struct run **ret, struct dr_err *err)
 {
     DR_CLEANUP(run_close_ptr) struct run *r = dr_alloc(1, sizeof(*r));
-    DR_CLEANUP(lease_free_ptr) struct lease *lease = NULL;
+    DR_CLEANUP(keeper_free_ptr) struct keeper *keeper = NULL;
     DR_FREE char *host = run_host();
     DR_FREE char *who = dr_strf("%s@%s:%d", begin->by, host, (int)getpid());
     r->config = c;
@@ -327,15 +321,15 @@ enum dr_rc run_begin(const struct config *c, struct script *script, struct run_b
     DR_TRY(guard_plan(script, begin, err));
     DR_TRY(refuse_dark_lease(c, begin->failed, err));
     if (!begin->dry)
-        DR_TRY(take_first_lease(c, who, &lease, err));
-    DR_TRY(create_journal(r, begin->dry, err));
+        DR_TRY(take_first_lease(c, who, begin->failed, &keeper, err));
+    DR_TRY(create_journal(r, begin->dry, begin->failed, err));
     begin->id = r->id;
     begin->host = host;
     begin->config_path = c->path;
     DR_TRY(journal_append(r->journal, "start", run_begin_body(script, begin), err));
-    DR_TRY(record_lease(r, lease, err));
+    DR_TRY(record_lease(r, keeper, err));
     DR_TRY(record_impact(r, begin, begin->since, err));
-    DR_TRY(start_engine(r, options, DR_TAKE(lease), begin->failed, err));
+    start_engine(r, options, DR_TAKE(keeper), begin->failed);
     *ret = DR_TAKE(r);
     return DR_OK;
 }
@@ -399,10 +393,11 @@ static enum dr_rc refuse_final(const char *id, const struct run_state *s, struct
 }
 
 /* With the lease in hand: the whole journal, its state, its plan. */
-static enum dr_rc read_up(struct run *r, const struct lease *lease, bool known,
+static enum dr_rc read_up(struct run *r, const struct keeper *keeper, bool known,
                           const struct text_list *accept_missing, struct run_state *s,
                           struct dr_err *err)
 {
+    const struct lease *lease = keeper_lease(keeper);
     /* Whoever writes a journal has taken the lease: one epoch on means that nobody did since. */
     bool ours = known && (s->dry || !s->remote || lease == NULL || lease->epoch == s->epoch + 1);
     if (!ours) {
@@ -414,7 +409,7 @@ static enum dr_rc read_up(struct run *r, const struct lease *lease, bool known,
         return dr_fail(err, DR_E_UNKNOWN, "run %s ended before its first record", r->id);
     DR_TRY(refuse_final(r->id, s, err));
     DR_TRY(plan_as_journalled(r, s, err));
-    DR_TRY(record_lease(r, lease, err));
+    DR_TRY(record_lease(r, keeper, err));
     r->note = note_on_file(s);
     if (r->note != NULL)
         return record_note(r, r->note, err);
@@ -425,7 +420,7 @@ enum dr_rc run_take_up(const struct config *c, const char *id, const struct engi
                        const struct text_list *accept_missing, struct run **ret, struct dr_err *err)
 {
     DR_CLEANUP(run_close_ptr) struct run *r = dr_alloc(1, sizeof(*r));
-    DR_CLEANUP(lease_free_ptr) struct lease *lease = NULL;
+    DR_CLEANUP(keeper_free_ptr) struct keeper *keeper = NULL;
     DR_CLEANUP(run_state_fini) struct run_state s = { 0 };
     DR_FREE char *host = run_host();
     DR_FREE char *who = dr_strf("%s@%s:%d", options->operator, host, (int)getpid());
@@ -441,14 +436,10 @@ enum dr_rc run_take_up(const struct config *c, const char *id, const struct engi
     DR_TRY(refuse_dark_lease(c, s.failed, err));
     int64_t before = clock_boot_ms();
     if (!s.dry)
-        DR_TRY(take_lease(c, who, &lease, err));
+        DR_TRY(take_lease(c, who, &keeper, err));
     r->lease_waited_ms = clock_boot_ms() - before;
-    rc = read_up(r, lease, known, accept_missing, &s, err);
-    if (rc != DR_OK) {
-        release(lease);
-        return rc;
-    }
-    DR_TRY(start_engine(r, options, DR_TAKE(lease), s.failed, err));
+    DR_TRY(read_up(r, keeper, known, accept_missing, &s, err));
+    start_engine(r, options, DR_TAKE(keeper), s.failed);
     *ret = DR_TAKE(r);
     return DR_OK;
 }

@@ -42,8 +42,8 @@ enum dr_rc run_take_up(const struct config *c, const char *id, const struct engi
                        const struct text_list *accept_missing, struct run **ret, struct dr_err *err)
     DR_MUST_USE;
 
-/* Runs that only the buckets know. */
-void run_list_outside(const struct config *c, struct text_list *ret);
+/* Runs that only the buckets know; those of the region dark (or NULL) are not asked. */
+void run_list_outside(const struct config *c, const char *dark, struct text_list *ret);
 
 /* Where a run stands, by its journal here or in the readable buckets; false: cannot be told. */
 bool run_peek(const struct config *c, const char *id, struct run_state *ret);
