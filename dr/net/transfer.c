@@ -113,9 +113,9 @@ static void finish(struct transfer *t, struct call *c, enum dr_rc rc)
     tell_done(t, c, rc);
 }
 
-static void begin(struct transfer *t, struct call *c, int64_t now_ms)
+static void begin(struct transfer *t, struct call *c)
 {
-    call_begin(c, now_ms);
+    call_begin(c, clock_boot_ms()); /* not before the last halving of the window */
     append(&t->active, c);
     t->in_flight++;
     if (curl_multi_add_handle(t->multi, c->easy.curl) != CURLM_OK)
@@ -173,7 +173,7 @@ static void admit(struct transfer *t, bool all_end, int64_t now_ms)
         tell_done(t, c, rc);
     }
     while ((c = next_queued(t)) != NULL)
-        begin(t, c, now_ms);
+        begin(t, c);
 }
 
 static struct call_shared look(struct transfer *t, const struct call *c)
