@@ -182,9 +182,9 @@ int main(void)
 {
 #define FRESH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     site_without_waiting();
-    setenv("AWS_ACCESS_KEY_ID", radosgw_owner.access_key, 1); /* NOLINT(concurrency-mt-unsafe) */
-    setenv("AWS_SECRET_ACCESS_KEY", radosgw_owner.secret_key,
-           1); /* NOLINT(concurrency-mt-unsafe) */
+    /* NOLINTBEGIN(concurrency-mt-unsafe): one thread */
+    setenv("AWS_ACCESS_KEY_ID", radosgw_owner.access_key, 1);
+    setenv("AWS_SECRET_ACCESS_KEY", radosgw_owner.secret_key, 1);
     const struct CMUnitTest tests[] = {
         FRESH(killed_at_the_first_pack_the_next_run_catches_up),
         FRESH(killed_at_the_snapshot_repair_catches_up),
