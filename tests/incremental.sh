@@ -86,7 +86,7 @@ fact "a lost cache finds them in the bucket" test "$rc $(value stored) $(widths)
 take --kind full
 fact "a full one keeps them" test "$rc $(value stored) $(widths)" = "0 0 7 12"
 
-# A third of each bundle: they are due to be written afresh, one of them now and then one a run.
+# A third of each bundle: they may be written afresh, and are as far as a small share of what changes pays for it.
 changed=0
 for i in $(seq 1 3 2999); do
     f=$(printf '%s/d%02d/f%04d' "$work/source" $((i % 30)) "$i")
@@ -95,12 +95,12 @@ for i in $(seq 1 3 2999); do
 done
 take --kind incremental
 stored=$(value stored)
-fact "a third that changed is stored, and not all that lies beside it" test $((stored * 10)) -lt $((changed * 16))
+fact "a third that changed is stored, and not all that lies beside it" test $((stored * 10)) -lt $((changed * 14))
 echo "   changed $changed stored $stored"
 touch "$work/source/d05/f0005"
 take --kind incremental
 stored=$(value stored)
-fact "each run writes one bundle afresh that is due" test "$stored" -gt 400000 -a "$stored" -lt 2500000
+fact "nor at the next run, of one file" test "$stored" -lt 100000
 echo "   stored $stored"
 
 python3 - "$work/source" <<'P'
