@@ -18,6 +18,7 @@
 #include "dr/base/fs.h"
 #include "dr/base/mem.h"
 #include "dr/data/time.h"
+#include "dr/net/gate.h"
 #include "tests/support/httpfault.h"
 #include "tests/support/radosgw.h"
 #include "tests/support/storetest.h"
@@ -241,6 +242,115 @@ static void other_bytes_than_asked_for_are_never_taken(void **state)
     httpfault_plan(bad, &(struct httpfault_plan){
                             .how = HTTPFAULT_LONGER, .at = 3, .times = HTTPFAULT_ANY_TIMES });
     assert_int_not_equal(store_get(s, "a", 0, 4, bytes, &err), DR_OK);
+}
+
+/* -- requests as they go over the wire ---------------------------------------------------------- */
+
+static void requests_have_these_forms(void **state)
+{
+    (void)state;
+    (void)httpfault_bucket(bad, "forms");
+    DR_CLEANUP(store_close_ptr) struct store *s = open_bad("forms/a/b");
+    DR_CLEANUP(text_list_fini) struct text_list names = { 0 };
+    DR_CLEANUP(buf_fini) struct buf b = { 0 };
+    DR_CLEANUP(buf_fini) struct buf said = { 0 };
+    struct dr_err err = { 0 };
+    struct store_abilities can;
+    char tag[STORE_TAG_MAX], got[4];
+    uint64_t size;
+    assert_int_equal(store_put(s, "packs/x", "0123456789", 10, &err), DR_OK);
+    assert_int_equal(store_get(s, "packs/x", 3, 4, got, &err), DR_OK);
+    assert_int_equal(store_get_all(s, "packs/x", 10, &b, &err), DR_OK);
+    assert_int_equal(store_head(s, "packs/x", &size, &err), DR_OK);
+    assert_int_equal(store_list(s, "packs/", &names, &err), DR_OK);
+    assert_int_equal(store_remove_many(s, &names, &err), DR_OK);
+    assert_int_equal(store_remove(s, "packs/x", &err), DR_OK);
+    assert_int_equal(store_read_tagged(s, "leases/x", &b, tag, &err), DR_OK);
+    assert_int_equal(store_abilities(s, &can, &err), DR_OK);
+    struct httpfault_entry e;
+    for (size_t i = 0; httpfault_entry(bad, i, &e); i++) {
+        char *nonce = strstr(e.path, ".swap-");
+        if (nonce != NULL)
+            snprintf(nonce, sizeof(e.path) - (size_t)(nonce - e.path), ".swap-NONCE");
+        buf_addf(&said, "%s %s%s%s %d\n", e.method, e.path, e.range[0] != '\0' ? " " : "", e.range,
+                 e.status);
+    }
+    assert_string_equal(
+        said.data,
+        "PUT /forms/a/b/.probe 200\n"
+        "PUT /forms/a/b/.probe 412\n"
+        "PUT /forms/a/b/packs/x 200\n"
+        "GET /forms/a/b/packs/x bytes=3-6 206\n"
+        "GET /forms/a/b/packs/x 200\n"
+        "HEAD /forms/a/b/packs/x 200\n"
+        "GET /forms/?encoding-type=url&list-type=2&max-keys=1000&prefix=a%2Fb%2Fpacks%2F 200\n"
+        "POST /forms/?delete= 200\n"
+        "DELETE /forms/a/b/packs/x 204\n"
+        "GET /forms/a/b/leases/x 404\n"
+        "PUT /forms/a/b/.probe 412\n"
+        "PUT /forms/a/b/.swap-NONCE 200\n"
+        "PUT /forms/a/b/.swap-NONCE 412\n"
+        "PUT /forms/a/b/.swap-NONCE 412\n"
+        "PUT /forms/a/b/.swap-NONCE 412\n"
+        "PUT /forms/a/b/.swap-NONCE 412\n"
+        "PUT /forms/a/b/.swap-NONCE 200\n"
+        "DELETE /forms/a/b/.swap-NONCE 204\n"
+        "GET /forms/?versioning= 200\n"
+        "GET /forms/?object-lock= 404\n");
+}
+
+/* AWS's hosts are of the region, the bucket in front of them unless its name has a dot. The door is shut
+ * before any name is looked up. */
+static void hosts_of_aws_are_of_the_region_and_pass_the_gate(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *url, *region, *host;
+    } cases[] = {
+        { "s3://backup-eu/x", "eu-west-1", "backup-eu.s3.eu-west-1.amazonaws.com" },
+        { "s3://backup.eu/x", "eu-west-1", "s3.eu-west-1.amazonaws.com" },
+        { "s3://backup-eu?region=sa-east-1", "eu-west-1", "backup-eu.s3.sa-east-1.amazonaws.com" },
+        { "s3://backup-eu?style=path", NULL, "s3.us-east-1.amazonaws.com" },
+        { "s3://backup-cn", "cn-north-1", "backup-cn.s3.cn-north-1.amazonaws.com.cn" },
+        { "s3://backup?style=virtual&endpoint=http://s3.example.net:81", "x",
+          "backup.s3.example.net" },
+    };
+    const struct store_credentials keys = owner_keys();
+    for (size_t i = 0; i < DR_ARRAY_LEN(cases); i++) {
+        DR_CLEANUP(gate_free_ptr) struct gate *gate = gate_new();
+        gate_dark(gate, "lost", cases[i].host);
+        const struct store_options o = { .name = "eu",
+                                         .region = cases[i].region,
+                                         .url = cases[i].url,
+                                         .credentials = &keys,
+                                         .gate = gate };
+        DR_CLEANUP(store_close_ptr) struct store *s = NULL;
+        DR_CLEANUP(buf_fini) struct buf b = { 0 };
+        struct dr_err err = { 0 };
+        assert_int_equal(store_open(&o, &s, &err), DR_OK);
+        assert_int_equal(store_get_all(s, "repository", 10, &b, &err), DR_E_REFUSED);
+        assert_non_null(strstr(err.msg, cases[i].host));
+        assert_int_equal(gate_refused(gate), 1);
+        store_close(DR_TAKE(s));
+    }
+}
+
+static void a_session_token_goes_along_and_its_end_is_told(void **state)
+{
+    (void)state;
+    struct store_credentials keys = owner_keys();
+    const struct store_options o = { .credentials = &keys };
+    (void)httpfault_bucket(bad, "tokens");
+    be((struct httpfault_kind){ .token = "the-token" });
+    keys.session_token = "the-token";
+    DR_CLEANUP(store_close_ptr) struct store *good = open_with(httpfault_url(bad), "tokens", o);
+    struct dr_err err = { 0 };
+    assert_int_equal(store_put(good, "packs/a", "x", 1, &err), DR_OK);
+    keys.session_token = "an-old-token";
+    DR_CLEANUP(store_close_ptr) struct store *old = open_with(httpfault_url(bad), "tokens", o);
+    assert_int_equal(store_put(old, "packs/b", "x", 1, &err), DR_E_DENIED);
+    assert_non_null(strstr(err.msg, "the session token"));
+    assert_non_null(strstr(err.hint, "Get new temporary keys"));
 }
 
 /* -- lists and removals ---------------------------------------------------------------------------- */
@@ -671,6 +781,9 @@ int main(void)
         CALM(a_store_without_conditions_is_looked_at_before_each_put),
         CALM(what_passes_is_repeated_within_bounds),
         CALM(other_bytes_than_asked_for_are_never_taken),
+        CALM(requests_have_these_forms),
+        CALM(hosts_of_aws_are_of_the_region_and_pass_the_gate),
+        CALM(a_session_token_goes_along_and_its_end_is_told),
         CALM(pages_make_one_sorted_list),
         CALM(real_pages_make_one_list),
         CALM(a_thousand_removals_are_one_request),
