@@ -83,8 +83,9 @@ demo eu DEMO_EU=ready
 fact a_ready_first_standby_is_taken show_if_not ended_well
 fact the_first_standby_is_the_target journal_says 'any(.body.outputs.region? == "eu-west-1")'
 
-demo s3 STORE=s3
+demo s3 STORE=s3 DEMO_LEASE=bucket
 fact a_region_is_replaced_from_real_s3_servers_while_the_primarys_is_dead show_if_not ended_well
+fact the_leases_lay_in_the_bucket_of_another_region test ! -e "$kept/ops/leases"
 fact nothing_is_left_running_of_them nothing_left
 
 demo runner DEMO_KILL=restore
