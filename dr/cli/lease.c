@@ -4,11 +4,11 @@
  *     drctl lease hold writer/app --region eu-west-1 -- /usr/local/bin/writer
  *
  * The command runs in a process group of its own, with DRCTL_LEASE_EPOCH in its environment. The
- * lease is renewed each third of HOLD; when it is lost, or was not renewed until the belief ends, the
- * whole group gets SIGKILL before the belief ends, so that nobody writes without it. When
+ * lease is kept by a thread (keeper.h), as its place may stand still; when it is lost, or was not
+ * renewed until the belief ends, the whole group gets SIGKILL before the belief ends, so that nobody writes without it. When
  * this process is killed the command is killed as well (PDEATHSIG).
  */
-#include "dr/lease/lease.h"
+#include "dr/lease/keeper.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -27,17 +28,18 @@
 #include "dr/base/sys.h"
 #include "dr/cli/verbs.h"
 
-enum { WORDS_MAX = 1000, RENEW_PARTS = 3, STOP_BEFORE_MS = 300, EXIT_NOT_STARTED = 126 };
+enum { WORDS_MAX = 1000, STOP_BEFORE_MS = 300, EXIT_NOT_STARTED = 126 };
 
 /* -- hold --------------------------------------------------------------------------------------- */
 
 struct holding {
-    struct lease *lease;
+    struct keeper *keeper;
+    const char *key;
     pid_t pid;
     int signals; /* signalfd */
+    int wake;    /* eventfd: the lease is lost */
     int status;
     bool ended, lost;
-    int64_t renew_at_ms;
 };
 
 /* Between fork and exec. The calls whose results are dropped cannot fail with these arguments. */
@@ -55,7 +57,7 @@ _Noreturn static void become(char **argv, const sigset_t *mask, pid_t parent)
 }
 
 /* Signal sets and masks cannot fail with numbers that exist. */
-static enum dr_rc start_command(struct holding *h, char **argv, struct dr_err *err)
+static enum dr_rc start_command(struct holding *h, int64_t held, char **argv, struct dr_err *err)
 {
     sigset_t ours;
     sigset_t before;
@@ -69,7 +71,7 @@ static enum dr_rc start_command(struct holding *h, char **argv, struct dr_err *e
     if (h->signals < 0)
         return dr_fail_sys(err, errno, "cannot watch signals");
     char epoch[32];
-    (void)snprintf(epoch, sizeof(epoch), "%" PRId64, h->lease->epoch);
+    (void)snprintf(epoch, sizeof(epoch), "%" PRId64, held);
     /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread */
     if (setenv("DRCTL_LEASE_EPOCH", epoch, 1) != 0)
         return dr_fail_sys(err, errno, "cannot set DRCTL_LEASE_EPOCH");
@@ -98,33 +100,26 @@ static void take_signals(struct holding *h)
     h->ended = waitpid(h->pid, &h->status, WNOHANG) == h->pid;
 }
 
-static void renew(struct holding *h)
+/* In the keeper's thread. */
+static void wake(void *arg)
 {
-    struct dr_err err = { 0 };
-    h->renew_at_ms = clock_boot_ms() + h->lease->place.hold_ms / RENEW_PARTS;
-    if (lease_renew(h->lease, &err) == DR_OK)
-        return;
-    log_err(&err);
-    h->lost = err.rc == DR_E_REFUSED;
-    h->renew_at_ms = clock_boot_ms() + h->lease->place.hold_ms / RENEW_PARTS / 4;
+    static const uint64_t one = 1;
+    const struct holding *h = arg;
+    if (write(h->wake, &one, sizeof(one)) < 0)
+        errno = 0; /* the clock tells it as well, a little later */
 }
 
 /* Until the command ended. Dying comes before the belief ends. */
 static void watch(struct holding *h)
 {
-    h->renew_at_ms = clock_boot_ms() + h->lease->place.hold_ms / RENEW_PARTS;
     while (!h->ended) {
-        if (!h->lost && clock_boot_ms() >= h->renew_at_ms)
-            renew(h);
-        int64_t left = lease_left_ms(h->lease) - STOP_BEFORE_MS;
+        int64_t left = keeper_left_ms(h->keeper) - STOP_BEFORE_MS;
         h->lost = h->lost || left <= 0;
         if (h->lost)
             kill_command(h, SIGKILL);
-        int64_t wait = h->lost ? 100 : h->renew_at_ms - clock_boot_ms();
-        if (!h->lost && left < wait)
-            wait = left;
-        struct pollfd p = { .fd = h->signals, .events = POLLIN };
-        (void)poll(&p, 1, wait > 0 ? (int)wait : 0); /* whatever woke us is asked for below */
+        struct pollfd p[] = { { .fd = h->signals, .events = POLLIN },
+                              { .fd = h->lost ? -1 : h->wake, .events = POLLIN } };
+        (void)poll(p, 2, h->lost ? 100 : (int)left); /* whatever woke us is asked for below */
         take_signals(h);
     }
     kill_command(h, SIGKILL); /* what it left in its group would write without a lease */
@@ -134,12 +129,11 @@ static int hold_exit(const struct cli *cli, struct holding *h)
 {
     struct dr_err err = { 0 };
     if (h->lost) {
-        (void)dr_fail(&err, DR_E_REFUSED, "lease '%s' was lost: the command was ended",
-                      h->lease->key);
+        if (keeper_is_lost(h->keeper, &err))
+            log_err(&err);
+        (void)dr_fail(&err, DR_E_REFUSED, "lease '%s' was lost: the command was ended", h->key);
         return cli_fail(cli, &err);
     }
-    if (lease_release(h->lease, &err) != DR_OK)
-        log_err(&err);
     return WIFEXITED(h->status) ? WEXITSTATUS(h->status) : 128 + WTERMSIG(h->status);
 }
 
@@ -153,18 +147,22 @@ static int run_hold(struct cli *cli, const struct lease_place *place, const char
     struct lease_wish wish = {
         .key = cli->argv[2], .holder = name, .region = region, .wait = wait
     };
-    struct holding h = { .signals = -1 };
-    if (lease_acquire(place, &wish, &h.lease, &err) != DR_OK)
+    DR_CLEANUP(lease_free_ptr) struct lease *lease = NULL;
+    DR_CLEANUP(dr_close_fd) int lost = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (lost < 0)
+        (void)dr_fail_sys(&err, errno, "cannot make an eventfd");
+    if (lost < 0 || lease_acquire(place, &wish, &lease, &err) != DR_OK)
         return cli_fail(cli, &err);
-    DR_CLEANUP(lease_free_ptr) struct lease *owned = h.lease;
     if (!cli->quiet)
-        log_info("lease '%s' is ours, epoch %" PRId64, wish.key, owned->epoch);
-    if (start_command(&h, cli->argv + 3, &err) != DR_OK) {
-        struct dr_err ignored = { 0 };
-        if (lease_release(owned, &ignored) != DR_OK)
-            log_err(&ignored);
+        log_info("lease '%s' is ours, epoch %" PRId64, wish.key, lease->epoch);
+    int64_t epoch = lease->epoch;
+    struct holding h = { .signals = -1, .wake = lost, .key = wish.key };
+    if (keeper_new(DR_TAKE(lease), &h.keeper, &err) != DR_OK)
         return cli_fail(cli, &err);
-    }
+    keeper_on_loss(h.keeper, wake, &h);
+    DR_CLEANUP(keeper_free_ptr) struct keeper *keeper = h.keeper; /* gives the lease back */
+    if (start_command(&h, epoch, cli->argv + 3, &err) != DR_OK)
+        return cli_fail(cli, &err);
     watch(&h);
     dr_close_fd(&h.signals);
     return hold_exit(cli, &h);
