@@ -126,6 +126,22 @@ for job, figure, against, goal, stage in jobs.GOALS:
 for job in jobs.ALL_JOBS:
     assert "drctl" in jobs.sides_of(job, "goal")
 P
+fact "beside cp -a stands the one that is durable, told and not judged" python <<'P'
+import types
+import bench
+import jobs
+assert {"cp", "cp-sync"} <= set(jobs.sides_of("restore-src", "goal"))
+runs = {side: [{"wall_s": wall, "cpu_s": 1}] * 3 for side, wall in (("drctl", 2), ("cp", 4), ("cp-sync", 8))}
+job_round = types.SimpleNamespace(runs=runs, changed=[])
+def of_restore():
+    return [g for g in bench.judge({"restore-src": job_round}, {}) if g["job"] == "restore-src"][0]
+goal = of_restore()
+assert goal["value"] == 0.5 and goal["reached"]
+assert goal["beside"] == {"against": "cp-sync", "value": 0.25, "low": 0.25, "high": 0.25}
+bench.print_goals([goal], False)
+del runs["cp-sync"]
+assert "beside" not in of_restore()
+P
 
 # -- the meter ------------------------------------------------------------------------------------
 field() { jq -r "$1" "$work/m.json"; }

@@ -187,6 +187,14 @@ struct run {
     uint64_t at;       /* of the first one, in the data */
 };
 
+/* A sparse file's run lies nobody knows where: all of it. */
+static void begin_writeback(const struct writer *w, const struct run *r, uint64_t end)
+{
+    bool sparse = r->head->sparse;
+    if (end > r->at)
+        writer_begin(w, r->fd, sparse ? 0 : r->at, sparse ? 0 : end - r->at);
+}
+
 /* Those that are needed: what is behind the data is padding. */
 static enum dr_rc write_chunks(struct restore_worker *w, const struct run *r, struct dr_err *err)
 {
@@ -205,9 +213,7 @@ static enum dr_rc write_chunks(struct restore_worker *w, const struct run *r, st
         }
         at += len;
     }
-    if (at > r->at)
-        writer_begin(&w->writer, r->fd, r->head->sparse ? 0 : r->at,
-                     r->head->sparse ? 0 : at - r->at);
+    begin_writeback(&w->writer, r, at);
     return DR_OK;
 }
 

@@ -154,6 +154,11 @@ def judge(rounds, why_not):
                 entry["cpu"] = stats.ratio(*jobs.goal_columns(rounds, job, "cpu_s", against))
             entry.update(value=value, low=low, high=high, reached=stats.reached(high, goal),
                          verdict=stats.verdict(value / scale, high / scale, goal / scale, unit))
+            beside = jobs.BESIDE.get(against)
+            columns = beside and jobs.goal_columns(rounds, job, figure, beside)
+            if columns:
+                low, high = stats.interval(*columns)
+                entry["beside"] = {"against": beside, "value": stats.ratio(*columns), "low": low, "high": high}
         judged.append(entry)
     return judged
 
@@ -172,6 +177,10 @@ def print_goals(judged, indicative):
             cpu = f"cpu {goal['cpu']:.2f}x" if "cpu" in goal else ""
             say(f"    {goal['job']:15} {what:26} goal {goal['goal'] / scale:7.3f}  {figures:27} {cpu:11} "
                 f"{goal['verdict']}")
+            beside = goal.get("beside")
+            if beside:
+                say(f"    {'':15} {goal['figure'] + ' / ' + beside['against']:26} {'':12}  "
+                    f"{beside['value']:9.3f} [{beside['low']:.3f} {beside['high']:.3f}]")
 
 
 def options():

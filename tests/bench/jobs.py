@@ -90,6 +90,10 @@ GOALS = [
     ("prune-small", "wall_s", None, 0.3, 2),
 ]
 
+# Goals count against the plain program. Beside each stands the same program made durable, as drctl is when it
+# returns: measured in the same rounds, told, never judged.
+BESIDE = {"cp": "cp-sync"}
+
 
 def sides_of(job, peers):
     """The sides that run: all, the ones named, or "goal": those that a goal of stage 1 is about, and restic."""
@@ -98,6 +102,7 @@ def sides_of(job, peers):
         return sides
     if peers == "goal":
         wanted = {goal[2] for goal in GOALS if goal[0] == job and goal[4] == 1} | {"restic"}
+        wanted |= {BESIDE[side] for side in wanted if side in BESIDE}
     else:
         wanted = set(peers.split())
     return [side for side in sides if side in wanted or side.startswith("drctl")]
