@@ -13,6 +13,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <arpa/inet.h>
@@ -68,11 +69,16 @@ static unsigned asked(void)
 /* Everybody who asked a silent service has left. */
 static void end_silence(void)
 {
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 60;
     say_service(FAILS);
     pthread_mutex_lock(&names.lock);
-    while (names.waiting > 0)
-        pthread_cond_wait(&names.changed, &names.lock);
+    int rc = 0;
+    while (names.waiting > 0 && rc == 0)
+        rc = pthread_cond_timedwait(&names.changed, &names.lock, &until);
     pthread_mutex_unlock(&names.lock);
+    assert_int_equal(rc, 0);
 }
 
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,

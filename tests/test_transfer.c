@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <arpa/inet.h>
@@ -35,7 +36,6 @@ static struct world {
     unsigned held, most_held;
     struct buf head, body; /* of the last request */
     atomic_bool cancel;
-    atomic_uint nth; /* for answers that differ each time */
 } w;
 
 static char *noise; /* BIG bytes */
@@ -61,20 +61,29 @@ static bool hold(const struct loopserver_request *q)
     return loopserver_say(q->fd, 200, "", "held", 4);
 }
 
-static bool reset(int fd)
-{
-    struct linger now = { .l_onoff = 1, .l_linger = 0 };
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-    dup2(null, fd); /* closes the socket; its number stays ours */
-    close(null);
-    return false;
-}
+#define TEN  "0123456789"
+#define HALF "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n" TEN
+
+/* Answers byte by byte, and what becomes of the connection. */
+static const struct {
+    const char *target, *bytes;
+    enum { KEPT, ENDED, HELD } then;
+} written[] = {
+    { "/one-piece", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", KEPT },
+    { "/redirect", "HTTP/1.1 301 M\r\nLocation: /bytes/5\r\nContent-Length: 0\r\n\r\n", KEPT },
+    { "/old", "HTTP/1.1 403 No\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 0\r\n\r\n",
+      KEPT },
+    { "/once", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n" TEN, ENDED }, /* without a word */
+    { "/short", HALF, ENDED },
+    { "/half", HALF, HELD },
+    { "/nothing", "", ENDED },
+    { "/hold", "", HELD },
+    { "/babble", "220 mail.example.test ESMTP\r\n", ENDED },
+};
 
 static bool answer(void *arg, const struct loopserver_request *q)
 {
     (void)arg;
-    const char *target = q->target;
     pthread_mutex_lock(&w.lock);
     buf_clear(&w.head);
     buf_clear(&w.body);
@@ -84,44 +93,21 @@ static bool answer(void *arg, const struct loopserver_request *q)
     unsigned size;
     if (strcmp(q->method, "HEAD") == 0)
         return loopserver_write(q->fd, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", 38);
-    if (sscanf(target, "/bytes/%u", &size) == 1)
+    if (sscanf(q->target, "/bytes/%u", &size) == 1)
         return loopserver_say(q->fd, 200, "ETag: \"x\"\r\n", noise, size);
-    if (sscanf(target, "/status/%u", &size) == 1)
+    if (sscanf(q->target, "/status/%u", &size) == 1)
         return loopserver_say(q->fd, (int)size, "Retry-After: 7\r\n", "<Code>No</Code>", 15);
-    if (strcmp(target, "/one-piece") == 0)
-        return loopserver_write(q->fd, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 40);
-    if (strcmp(target, "/hold") == 0)
-        return hold(q);
-    if (strcmp(target, "/large-error") == 0)
+    if (strcmp(q->target, "/large-error") == 0)
         return loopserver_say(q->fd, 500, "", noise, 200000);
-    if (strcmp(target, "/short") == 0) { /* 100 of 1000 bytes */
-        loopserver_write(q->fd, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", 41);
-        loopserver_write(q->fd, noise, 100);
-        return false;
-    }
-    if (strcmp(target, "/reset") == 0)
-        return reset(q->fd);
-    if (strcmp(target, "/nothing") == 0)
-        return false;
-    if (strcmp(target, "/half") == 0) { /* and no more until the fact is over */
-        loopserver_write(q->fd, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", 41);
-        loopserver_write(q->fd, noise, 100);
-        return hold(q);
-    }
-    if (strcmp(target, "/babble") == 0)
-        return loopserver_write(q->fd, "220 mail.example.test ESMTP\r\n", 29) && false;
-    if (strcmp(target, "/once") == 0) { /* a kept connection that ends without a word */
-        loopserver_say(q->fd, 200, "", "once", 4);
-        return false;
-    }
-    if (strcmp(target, "/dead-when-kept") == 0) /* the effect happened, its answer did not */
+    if (strcmp(q->target, "/reset") == 0)
+        return loopserver_reset(q->fd);
+    if (strcmp(q->target, "/dead-when-kept") == 0) /* the effect happened, its answer did not */
         return q->nth == 1 && loopserver_say(q->fd, 200, "", "new", 3);
-    if (strcmp(target, "/redirect") == 0)
-        return loopserver_say(q->fd, 301, "Location: /bytes/5\r\n", "", 0);
-    if (strcmp(target, "/old") == 0)
-        return loopserver_say(q->fd, 403, "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n", "", 0);
-    if (strcmp(target, "/busy-then-good") == 0)
-        return loopserver_say(q->fd, atomic_fetch_add(&w.nth, 1) < 8 ? 503 : 200, "", "", 0);
+    for (size_t i = 0; i < DR_ARRAY_LEN(written); i++)
+        if (strcmp(q->target, written[i].target) == 0) {
+            loopserver_write(q->fd, written[i].bytes, strlen(written[i].bytes));
+            return written[i].then == HELD ? hold(q) : written[i].then == KEPT;
+        }
     return loopserver_say(q->fd, 200, "", "ok", 2);
 }
 
@@ -136,9 +122,7 @@ static void open_hold(void)
 /* The server holds so many requests, or the fact fails. */
 static void wait_held(unsigned n)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += WAIT_MS / 1000;
+    struct timespec until = { .tv_sec = time(NULL) + WAIT_MS / 1000 };
     pthread_mutex_lock(&w.lock);
     while (w.held < n)
         if (pthread_cond_timedwait(&w.changed, &w.lock, &until) != 0)
@@ -190,11 +174,21 @@ static enum dr_rc get(const char *path)
     return send_out((struct transfer_request){ .url = url_of(path) });
 }
 
+static enum dr_rc get_into(const char *path, void *out, size_t len)
+{
+    return send_out((struct transfer_request){ .url = url_of(path), .out = out, .out_len = len });
+}
+
+static enum dr_rc get_grown(const char *path, struct buf *grow)
+{
+    return send_out(
+        (struct transfer_request){ .url = url_of(path), .grow = grow, .grow_limit = 1000 });
+}
+
 static struct transfer_counts counts(void)
 {
     struct transfer_counts c;
-    transfer_count(w.t, &c);
-    return c;
+    return transfer_count(w.t, &c), c;
 }
 
 static int set_up(void **state)
@@ -245,9 +239,7 @@ static void answer_lands_in_the_callers_memory(void **state)
 {
     (void)state;
     DR_FREE char *out = dr_alloc(1, BIG);
-    assert_int_equal(send_out((struct transfer_request){
-                         .url = url_of("/bytes/3145728"), .out = out, .out_len = BIG }),
-                     DR_OK);
+    assert_int_equal(get_into("/bytes/3145728", out, BIG), DR_OK);
     assert_int_equal(w.reply.status, 200);
     assert_int_equal(w.reply.got, BIG);
     assert_memory_equal(out, noise, BIG);
@@ -258,9 +250,7 @@ static void answer_lands_in_the_callers_memory(void **state)
 
     DR_CLEANUP(buf_fini) struct buf grow = { 0 };
     buf_adds(&grow, "before");
-    assert_int_equal(send_out((struct transfer_request){
-                         .url = url_of("/bytes/1000"), .grow = &grow, .grow_limit = 1000 }),
-                     DR_OK);
+    assert_int_equal(get_grown("/bytes/1000", &grow), DR_OK);
     assert_int_equal(grow.len, 1006);
     assert_memory_equal(grow.data, "before", 6);
     assert_memory_equal(grow.data + 6, noise, 1000);
@@ -271,17 +261,11 @@ static void an_answer_larger_than_the_room_is_corrupt_and_writes_nothing_behind_
     (void)state;
     char out[101];
     memset(out, 'z', sizeof(out));
-    assert_int_equal(send_out((struct transfer_request){
-                         .url = url_of("/bytes/101"), .out = out, .out_len = 100 }),
-                     DR_E_CORRUPT);
+    assert_int_equal(get_into("/bytes/101", out, 100), DR_E_CORRUPT);
     assert_int_equal(out[100], 'z');
     DR_CLEANUP(buf_fini) struct buf grow = { 0 };
-    assert_int_equal(send_out((struct transfer_request){
-                         .url = url_of("/bytes/1001"), .grow = &grow, .grow_limit = 1000 }),
-                     DR_E_CORRUPT);
-    assert_int_equal(send_out((struct transfer_request){
-                         .url = url_of("/bytes/99"), .out = out, .out_len = 100 }),
-                     DR_OK);
+    assert_int_equal(get_grown("/bytes/1001", &grow), DR_E_CORRUPT);
+    assert_int_equal(get_into("/bytes/99", out, 100), DR_OK);
     assert_int_equal(w.reply.got, 99); /* fewer: the caller sees it */
 }
 
@@ -289,9 +273,7 @@ static void other_answers_never_touch_the_callers_memory(void **state)
 {
     (void)state;
     char out[4] = "abc";
-    assert_int_equal(send_out((struct transfer_request){
-                         .url = url_of("/status/404"), .out = out, .out_len = 4 }),
-                     DR_OK);
+    assert_int_equal(get_into("/status/404", out, 4), DR_OK);
     assert_int_equal(w.reply.status, 404);
     assert_string_equal(w.reply.body.data, "<Code>No</Code>");
     assert_string_equal(transfer_header(&w.reply, "retry-after"), "7");
@@ -424,37 +406,51 @@ static void one_connection_serves_request_after_request(void **state)
 
 struct caller {
     pthread_t thread;
-    const char *path;
+    const char *path;                 /* NULL: of another length each time */
+    const struct transfer_pace *pace; /* a PUT of 200000 bytes */
     unsigned rounds, good;
 };
+
+static bool call_once(const struct caller *c, unsigned len, char *out)
+{
+    DR_FREE char *path = c->path != NULL ? dr_strdup(c->path) : dr_strf("/bytes/%u", len);
+    struct transfer_request q = {
+        .url = url_of(path), .out = out, .out_len = 100000, .deadline_ms = soon(), .pace = c->pace
+    };
+    if (c->pace != NULL) {
+        q.method = "PUT";
+        q.body = noise;
+        q.body_len = 200000;
+    }
+    struct transfer_reply reply = { 0 };
+    struct dr_err err = { 0 };
+    bool good = transfer_do(w.t, &q, &reply, &err) == DR_OK && reply.status == 200;
+    if (c->path == NULL)
+        good = good && reply.got == len && memcmp(out, noise, len) == 0;
+    transfer_reply_fini(&reply);
+    return good;
+}
 
 static void *call_many(void *arg)
 {
     struct caller *c = arg;
     DR_FREE char *out = dr_alloc(1, 100000);
-    for (unsigned i = 0; i < c->rounds; i++) {
-        unsigned len = 1 + i * 7919 % 100000;
-        DR_FREE char *path = dr_strf("/bytes/%u", len);
-        struct transfer_request q = { .url = url_of(c->path != NULL ? c->path : path),
-                                      .out = out,
-                                      .out_len = 100000,
-                                      .deadline_ms = soon() };
-        struct transfer_reply reply = { 0 };
-        struct dr_err err = { 0 };
-        enum dr_rc rc = transfer_do(w.t, &q, &reply, &err);
-        c->good += rc == DR_OK && reply.status == 200 &&
-                   (c->path != NULL || (reply.got == len && memcmp(out, noise, len) == 0));
-        transfer_reply_fini(&reply);
-    }
+    for (unsigned i = 0; i < c->rounds; i++)
+        c->good += call_once(c, 1 + i * 7919 % 100000, out);
     return NULL;
+}
+
+static void begin_caller(struct caller *c, const char *path, unsigned rounds,
+                         const struct transfer_pace *pace)
+{
+    *c = (struct caller){ .path = path, .rounds = rounds, .pace = pace };
+    assert_int_equal(pthread_create(&c->thread, NULL, call_many, c), 0);
 }
 
 static void begin_callers(struct caller *callers, unsigned count, const char *path, unsigned rounds)
 {
-    for (unsigned i = 0; i < count; i++) {
-        callers[i] = (struct caller){ .path = path, .rounds = rounds };
-        assert_int_equal(pthread_create(&callers[i].thread, NULL, call_many, &callers[i]), 0);
-    }
+    for (unsigned i = 0; i < count; i++)
+        begin_caller(&callers[i], path, rounds, NULL);
 }
 
 static unsigned end_callers(struct caller *callers, unsigned count)
@@ -540,15 +536,13 @@ static void a_broken_answer_is_transient_and_says_so(void **state)
     static const struct {
         const char *path, *words;
         int status;
-    } rows[] = { { "/short", "900", 200 },
+    } rows[] = { { "/short", "10 bytes remaining", 200 },
                  { "/reset", "reset", 0 },
                  { "/nothing", "Empty reply", 0 },
                  { "/babble", "HTTP/0.9", 0 } };
     for (size_t i = 0; i < DR_ARRAY_LEN(rows); i++) {
         char out[1000];
-        assert_int_equal(send_out((struct transfer_request){
-                             .url = url_of(rows[i].path), .out = out, .out_len = sizeof(out) }),
-                         DR_E_TRANSIENT);
+        assert_int_equal(get_into(rows[i].path, out, sizeof(out)), DR_E_TRANSIENT);
         assert_non_null(strstr(w.err.msg, rows[i].words));
         assert_true(text_starts(w.err.msg, "127.0.0.1:"));
         assert_int_equal(w.reply.status, rows[i].status);
@@ -556,9 +550,7 @@ static void a_broken_answer_is_transient_and_says_so(void **state)
     }
     DR_CLEANUP(buf_fini) struct buf grow = { 0 };
     buf_adds(&grow, "before");
-    assert_int_equal(send_out((struct transfer_request){
-                         .url = url_of("/short"), .grow = &grow, .grow_limit = 1000 }),
-                     DR_E_TRANSIENT);
+    assert_int_equal(get_grown("/short", &grow), DR_E_TRANSIENT);
     assert_int_equal(grow.len, 6); /* half an answer is none */
     assert_string_equal(grow.data, "before");
 }
@@ -579,7 +571,7 @@ static void a_stall_is_ended_by_its_own_deadline(void **state)
     int64_t before = clock_boot_ms();
     assert_int_equal(get("/half"), DR_E_TIMEOUT);
     assert_non_null(strstr(w.err.msg, "stalled: no byte for"));
-    assert_non_null(strstr(w.err.msg, "(100 came)"));
+    assert_non_null(strstr(w.err.msg, "(10 came)"));
     assert_int_equal(get("/hold"), DR_E_TIMEOUT);
     assert_non_null(strstr(w.err.msg, "(0 came)"));
     assert_true(w.reply.sent && w.reply.status == 0);
@@ -706,8 +698,8 @@ static void pauses_are_as_long_as_was_said(void **state)
     make_engine(&(struct transfer_options){
         .pause = fake_pause, .cancelled = is_cancelled, .max_parallel = 1 });
     assert_int_equal(transfer_pause(w.t, 12345, &w.err), DR_OK);
-    assert_int_equal(paused_ms, 12345);
     assert_int_equal(transfer_pause(w.t, 0, &w.err), DR_OK);
+    assert_int_equal(paused_ms, 12345);
     make_engine(&(struct transfer_options){ .max_parallel = 1 });
     int64_t before = clock_boot_ms();
     assert_int_equal(transfer_pause(w.t, 30, &w.err), DR_OK);
@@ -759,42 +751,15 @@ static void a_paced_body_is_paid_for_in_slices_by_its_caller(void **state)
     assert_int_equal(get("/ok"), DR_OK);
 }
 
-struct paced {
-    pthread_t thread;
-    struct transfer_pace *pace;
-    bool good;
-};
-
-static void *put_paced(void *arg)
-{
-    struct paced *p = arg;
-    struct transfer_request q = { .method = "PUT",
-                                  .url = url_of("/put"),
-                                  .body = noise,
-                                  .body_len = 200000,
-                                  .pace = p->pace,
-                                  .deadline_ms = soon() };
-    struct transfer_reply reply = { 0 };
-    struct dr_err err = { 0 };
-    p->good = transfer_do(w.t, &q, &reply, &err) == DR_OK && reply.status == 200;
-    transfer_reply_fini(&reply);
-    return NULL;
-}
-
 static void one_pace_serves_many_callers_one_at_a_time(void **state)
 {
     (void)state;
     struct payer payer = { 0 };
     struct transfer_pace pace = { .slice = 30000, .take = take, .arg = &payer };
-    struct paced callers[6];
-    for (size_t i = 0; i < DR_ARRAY_LEN(callers); i++) {
-        callers[i] = (struct paced){ .pace = &pace };
-        assert_int_equal(pthread_create(&callers[i].thread, NULL, put_paced, &callers[i]), 0);
-    }
-    for (size_t i = 0; i < DR_ARRAY_LEN(callers); i++) {
-        assert_int_equal(pthread_join(callers[i].thread, NULL), 0);
-        assert_true(callers[i].good);
-    }
+    struct caller callers[6];
+    for (size_t i = 0; i < DR_ARRAY_LEN(callers); i++)
+        begin_caller(&callers[i], "/put", 1, &pace);
+    assert_int_equal(end_callers(callers, 6), 6);
     assert_false(payer.overlapped);
     assert_int_equal(payer.taken, 6 * 200000);
 }

@@ -3,6 +3,7 @@
  */
 #include "tests/support/loopserver.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -52,6 +53,16 @@ bool loopserver_say(int fd, int status, const char *headers, const void *body, s
     DR_FREE char *head =
         dr_strf("HTTP/1.1 %d Said\r\nContent-Length: %zu\r\n%s\r\n", status, len, headers);
     return loopserver_write(fd, head, strlen(head)) && loopserver_write(fd, body, len);
+}
+
+bool loopserver_reset(int fd)
+{
+    struct linger now = { .l_onoff = 1, .l_linger = 0 };
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+    dup2(null, fd); /* closes the socket; its number stays ours */
+    close(null);
+    return false;
 }
 
 void loopserver_header(const struct loopserver_request *q, const char *name, char *out, size_t size)

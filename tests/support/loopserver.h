@@ -47,6 +47,9 @@ unsigned loopserver_requests(const struct loopserver *s);    /* read whole so fa
 bool loopserver_say(int fd, int status, const char *headers, const void *body, size_t len);
 bool loopserver_write(int fd, const void *data, size_t len);
 
+/* End the connection as a crash would (RST). False, for the handler to return. */
+bool loopserver_reset(int fd);
+
 /* Copy a header's value of the request; "" when absent. */
 void loopserver_header(const struct loopserver_request *q, const char *name, char *out,
                        size_t size);
