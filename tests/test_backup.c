@@ -218,6 +218,9 @@ static void use_tiny_packs(struct bench *b, unsigned buckets)
         assert_int_equal(fs_replace(bucket, NAMES_REPOSITORY, changed.data, changed.len, &b->err),
                          DR_OK);
     }
+    repo_close(b->repo); /* the object is read when a repository is opened */
+    assert_int_equal(
+        repo_open(b->config, &(struct repo_options){ .dark_count = 0 }, &b->repo, &b->err), DR_OK);
 }
 
 static void long_lists_lie_in_packs_and_are_followed(void **state)

@@ -48,6 +48,7 @@ struct run {
     size_t warned;       /* warnings before the attempt */
     bool has_parent;
     struct snapshot_info parent;
+    struct text_list parent_packs;
     /* the attempt */
     struct packs *packs;
     struct scan *scan;
@@ -93,6 +94,7 @@ static void run_fini(struct run *r)
     chunk_index_close(r->index);
     keys_free(r->keys);
     snapshot_info_fini(&r->parent);
+    text_list_fini(&r->parent_packs);
     exclude_free(r->exclude);
     pack_names_fini(&r->avoid);
     backup_result_fini(&r->result);
@@ -400,6 +402,16 @@ static enum dr_rc attempt(struct run *r, struct dr_err *err)
     return commit(r, err);
 }
 
+static enum dr_rc take_parent(struct run *r, const char *writer, struct dr_err *err)
+{
+    struct parent found;
+    DR_TRY(parent_find(r->repo, r->buckets, r->source->name, writer, &found, err));
+    r->has_parent = found.found;
+    r->parent = found.info;
+    r->parent_packs = found.packs;
+    return DR_OK;
+}
+
 /* As it is taken: without a snapshot to build on, every kind is a full one. */
 static enum dr_rc find_parent(struct run *r, struct dr_err *err)
 {
@@ -408,12 +420,14 @@ static enum dr_rc find_parent(struct run *r, struct dr_err *err)
     struct dr_err none; /* no key yet: nothing is by it */
     if (r->wish->stdin_as == NULL &&
         keys_read_public(repo_config(r->repo)->state_dir, writer, &none) == DR_OK)
-        DR_TRY(parent_find(r->repo, r->source->name, writer, &r->parent, &r->has_parent, err));
+        DR_TRY(take_parent(r, writer, err));
     r->result.kind = !r->has_parent                     ? "full"
                      : strcmp(kind, "config") == 0      ? "config"
                      : strcmp(kind, "incremental") == 0 ? "incremental"
                                                         : "full";
     memcpy(r->result.parent, r->parent.id, sizeof r->result.parent);
+    if (r->has_parent && strcmp(r->result.kind, "full") != 0) /* a full one asks for each pack */
+        buckets_trust(r->buckets, r->parent.id, &r->parent_packs, &r->parent.buckets);
     return DR_OK;
 }
 
@@ -453,7 +467,7 @@ static enum dr_rc run_all(struct run *r, struct dr_err *err)
         DR_TRY(keys_open(repo_config(r->repo)->state_dir, true, &r->keys, err));
     DR_TRY(compile_excludes(r, err));
     DR_TRY(buckets_new(r->repo, &bo, &r->buckets, err));
-    DR_TRY(buckets_repository(r->buckets, &r->repository, err));
+    r->repository = *repo_repository(r->repo);
     buckets_condemned(r->buckets, &r->avoid);
     if (!wish->dry_run)
         DR_TRY(chunk_index_get(r->repo, keys_public(r->keys), &r->index, err));

@@ -302,6 +302,7 @@ static void end(void *arg)
     }
     pthread_cond_destroy(&b->changed);
     pthread_mutex_destroy(&b->lock);
+    pack_names_fini(&b->trusted);
     free(b->targets);
     free(b);
 }
@@ -324,35 +325,6 @@ void buckets_free(struct buckets *b)
         end(b);
     else
         repo_at_close(b->repo, end, b);
-}
-
-enum dr_rc buckets_repository(struct buckets *b, struct repository *ret, struct dr_err *err)
-{
-    struct repository first = { .seed = 0 };
-    bool found = false;
-    for (size_t i = 0; i < b->count; i++) {
-        struct target *t = &b->targets[i];
-        DR_CLEANUP(buf_fini) struct buf object = { 0 };
-        struct repository r;
-        struct dr_err why = { .rc = DR_OK };
-        if (!target_is_good(t))
-            continue;
-        if (store_get_all(t->bucket->store, NAMES_REPOSITORY, SEALED_SIZE_MAX, &object, &why) !=
-                DR_OK ||
-            repository_parse(NAMES_REPOSITORY, object.data, object.len, &r, &why) != DR_OK)
-            target_drop(t, &why);
-        else if (found && strcmp(first.id, r.id) != 0) {
-            dr_fail(&why, DR_E_CONFIG, "it belongs to another repository");
-            target_drop(t, &why);
-        } else if (!found) {
-            first = r;
-            found = true;
-        }
-    }
-    if (!found)
-        return buckets_fail_all(b, err);
-    *ret = first;
-    return DR_OK;
 }
 
 /* -- packs --------------------------------------------------------------------------------- */

@@ -64,10 +64,6 @@ enum dr_rc buckets_new(struct repo *repo, const struct buckets_options *options,
 void buckets_free(struct buckets *b);
 DR_DEFINE_CLEANUP(struct buckets, buckets_free)
 
-/* The repository object of the first good bucket that has a whole one. */
-enum dr_rc buckets_repository(struct buckets *b, struct repository *ret, struct dr_err *err)
-    DR_MUST_USE;
-
 /* A sealed pack, borrowed for the call. Fails when no bucket is left, or cancelled. */
 enum dr_rc buckets_put(struct buckets *b, struct spooled *pack, struct dr_err *err) DR_MUST_USE;
 
@@ -76,6 +72,17 @@ enum dr_rc buckets_put(struct buckets *b, struct spooled *pack, struct dr_err *e
  * only: the commit looks again. A bucket that cannot tell is passed over.
  */
 void buckets_condemned(struct buckets *b, struct pack_names *ret);
+
+/* Is it in an E of the lists that were read so far? */
+bool buckets_knows_expired(struct buckets *b, const char *id);
+
+/*
+ * The snapshot before needs these packs (hexadecimal digits), and is listed in these buckets. As long as it is in no E there
+ * when the commit reads the gc lists, its packs are there as well, and nobody asks for each. That
+ * is what the protocol promises; what a disk has lost since is found by a full snapshot and by verify.
+ */
+void buckets_trust(struct buckets *b, const char *id, const struct text_list *packs,
+                   const struct text_list *names);
 
 /*
  * Make the snapshot visible. object: the signed bytes. The packs of this run were put before; older

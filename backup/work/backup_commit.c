@@ -80,12 +80,24 @@ static void encode_pending(struct commit *c)
 
 /* -- which packs a bucket has -------------------------------------------------------------- */
 
+/* Of the snapshot before, which is visible here: its gc lists were read just now. */
+static void trust_parent(const struct commit *c, const struct target *t, bool *there)
+{
+    if (!t->lists_trusted || text_list_has(&t->gc.expired, c->all->trusted_id))
+        return;
+    for (uint32_t i = 0; i < c->needed.count; i++)
+        there[i] =
+            pack_names_find(&c->all->trusted, pack_names_of(&c->needed, i)) != PACK_NAMES_NONE;
+}
+
 static enum dr_rc head_packs(const struct commit *c, const struct target *t, bool *there,
                              struct dr_err *err)
 {
     for (uint32_t i = 0; i < c->needed.count; i++) {
         char name[NAMES_MAX];
         uint64_t size;
+        if (there[i])
+            continue;
         enum dr_rc rc =
             store_head(store_of(t), names_pack(pack_names_of(&c->needed, i), name), &size, err);
         if (rc != DR_OK && rc != DR_E_NOTFOUND)
@@ -115,7 +127,11 @@ static enum dr_rc find_packs(const struct commit *c, const struct target *t, boo
                              struct dr_err *err)
 {
     DR_FREE bool *there = dr_alloc(c->needed.count + 1, sizeof *there);
-    if (c->needed.count <= HEADS_MAX)
+    uint32_t unknown = 0;
+    trust_parent(c, t, there);
+    for (uint32_t i = 0; i < c->needed.count; i++)
+        unknown += !there[i];
+    if (unknown <= HEADS_MAX)
         DR_TRY(head_packs(c, t, there, err));
     else
         DR_TRY(list_packs(c, t, there, err));
@@ -364,6 +380,28 @@ enum dr_rc buckets_commit(struct buckets *b, const struct snapshot *s, const str
         if (b->targets[i].durable)
             return DR_OK;
     return buckets_fail_all(b, err);
+}
+
+bool buckets_knows_expired(struct buckets *b, const char *id)
+{
+    for (size_t i = 0; i < b->count; i++)
+        if (text_list_has(&b->targets[i].gc.expired, id))
+            return true;
+    return false;
+}
+
+void buckets_trust(struct buckets *b, const char *id, const struct text_list *packs,
+                   const struct text_list *names)
+{
+    DR_ASSERT(strlen(id) < sizeof(b->trusted_id));
+    strcpy(b->trusted_id, id);
+    for (size_t i = 0; i < packs->count; i++) {
+        uint8_t name[DIGEST_SIZE];
+        if (hex_decode(packs->items[i], strlen(packs->items[i]), name, sizeof name))
+            (void)pack_names_add(&b->trusted, name);
+    }
+    for (size_t i = 0; i < b->count; i++)
+        b->targets[i].lists_trusted = text_list_has(names, b->targets[i].bucket->config->name);
 }
 
 void buckets_condemned(struct buckets *b, struct pack_names *ret)

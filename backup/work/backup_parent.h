@@ -1,16 +1,25 @@
 /*
- * backup_parent.h - which snapshot the next one is made from.
+ * backup_parent.h - the snapshot that the next one is made from: the newest of this source by this writer.
  *
- * The newest visible and complete one of the source that our own key signed: what another writer stored we
- * have not verified, so nothing of it is shared, however much it is trusted for restores.
+ * It is found by names: one list a bucket, and the object of the newest. Only when a few of the newest are
+ * of no use are all objects of all buckets read (repo.h). That it is complete is not asked here: what
+ * it lacks is found when it is read or when the new one is committed, and then everything is read and stored
+ * anew.
  */
 #ifndef BACKUP_WORK_BACKUP_PARENT_H
 #define BACKUP_WORK_BACKUP_PARENT_H
 
-#include "backup/work/repo.h"
+#include "backup/work/backup_buckets.h"
 
-/* writer: our public key. *ret_found false: there is none. The caller finishes ret. */
-enum dr_rc parent_find(struct repo *repo, const char *source, const char *writer,
-                       struct snapshot_info *ret, bool *ret_found, struct dr_err *err) DR_MUST_USE;
+struct parent {
+    struct snapshot_info info; /* buckets: those that list it */
+    struct text_list packs;    /* all that it needs, as hexadecimal digits */
+    bool found;
+};
+void parent_fini(struct parent *p);
+
+/* writer: our public key. b: knows what is expired. found is false: there is none. */
+enum dr_rc parent_find(struct repo *repo, struct buckets *b, const char *source, const char *writer,
+                       struct parent *ret, struct dr_err *err) DR_MUST_USE;
 
 #endif

@@ -23,6 +23,7 @@ struct target {
     struct pace pace;
     struct store_pace store_pace;
     struct gc_view gc;
+    bool lists_trusted; /* the snapshot before is listed here */
     bool good, durable; /* guarded by the lock, with all below */
     struct dr_err why;  /* of one that is not */
     uint64_t queued;    /* bytes handed to its lane and not through */
@@ -39,7 +40,9 @@ struct buckets {
     size_t count;
     struct target *held; /* has the pending of an attempt that failed its check, or NULL */
     char held_name[NAMES_MAX];
-    pthread_mutex_t lock; /* guards what is below and what is said above */
+    char trusted_id[NAMES_ID_MAX]; /* of the snapshot before; empty: none */
+    struct pack_names trusted;     /* its packs */
+    pthread_mutex_t lock;          /* guards what is below and what is said above */
     pthread_cond_t changed;
     uint64_t outstanding; /* bytes in the spool */
     int64_t began_ms;

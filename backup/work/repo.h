@@ -90,6 +90,9 @@ struct snapshot_list {
 };
 
 void snapshot_info_fini(struct snapshot_info *info);
+
+/* What the object says, into a zeroed info: all but id, state and buckets. */
+void snapshot_info_fill(struct snapshot_info *info, const struct snapshot *s);
 void snapshot_list_fini(struct snapshot_list *list);
 
 /* Everything that lies in the open buckets; source NULL: of all sources. Refused ones are

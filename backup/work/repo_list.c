@@ -139,7 +139,7 @@ static enum dr_rc gather(struct lister *l, struct dr_err *err)
 
 /* -- one snapshot -------------------------------------------------------------------------- */
 
-static void fill(struct snapshot_info *info, const struct snapshot *s)
+void snapshot_info_fill(struct snapshot_info *info, const struct snapshot *s)
 {
     info->source = dr_strdup(s->source);
     info->kind = dr_strdup(s->kind);
@@ -258,7 +258,7 @@ static void look_at(struct lister *l, const char *name, struct snapshot_info *in
         }
     }
     if (have) {
-        fill(info, &good);
+        snapshot_info_fill(info, &good);
         info->state = is_complete(l, &good, &info->why) ? SNAPSHOT_GOOD : SNAPSHOT_INCOMPLETE;
         info->proved_ns = newest_proof(l, id);
         snapshot_fini(&good);

@@ -44,7 +44,10 @@ static enum dr_rc spy_put(struct store *s, const char *name, const void *data, s
                           struct dr_err *err)
 {
     DR_TRY(see(s, "put", name, err));
-    ((struct spy *)s)->inner->pace = s->pace;
+    pthread_mutex_lock(&guard); /* several puts at once: the first sets it for all */
+    if (((struct spy *)s)->inner->pace != s->pace)
+        ((struct spy *)s)->inner->pace = s->pace;
+    pthread_mutex_unlock(&guard);
     DR_TRY(store_put(((struct spy *)s)->inner, name, data, len, err));
     return spied.after_put != NULL ? spied.after_put((struct spy *)s, name, err) : DR_OK;
 }
