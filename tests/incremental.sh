@@ -76,15 +76,17 @@ echo "   changed $changed stored $stored"
 # A line of the table of contents has 7 fields; of a segment that is stored as a patch 12.
 newest() { find "$work/us/snapshots" -type f -printf '%f\n' | sort -t- -k2 | tail -n 1; }
 widths() { head -n 1 "$work/us/snapshots/$(newest)" | jq -r '.toc.lines[]' | awk '{ print NF }' | sort -un | xargs; }
-fact "segments that changed are patches, others are whole" test "$(widths)" = "7 12"
+patched() { [[ "$(widths)" =~ ^(7 )?12$ ]]; } # where segments end is drawn: one may have nothing that changed
+fact "segments that changed are patches" patched
+before=$(widths)
 stranger() { run python3 "$root/tests/reader.py" verify "$work/us" "$(newest)"; }
 stranger
 fact "the stranger finds them right" test $rc -eq 0
 rm "$work/state/toc/app"
 take --kind incremental
-fact "a lost cache finds them in the bucket" test "$rc $(value stored) $(widths)" = "0 0 7 12"
+fact "a lost cache finds them in the bucket" test "$rc $(value stored) $(widths)" = "0 0 $before"
 take --kind full
-fact "a full one keeps them" test "$rc $(value stored) $(widths)" = "0 0 7 12"
+fact "a full one keeps them" test "$rc $(value stored) $(widths)" = "0 0 $before"
 
 # A third of each bundle: they may be written afresh, and are as far as a small share of what changes pays for it.
 changed=0
@@ -114,7 +116,7 @@ take --kind incremental
 fact "where every row is another, segments are whole again" test "$rc $(widths)" = "0 7"
 touch "$work/source/d05/f0005"
 take --kind incremental
-fact "and the base of the next patches" test "$rc $(widths)" = "0 7 12"
+fact "and the base of the next patches" patched
 run "$DRCTL" forget --source app --keep-last 1 --yes
 run "$DRCTL" prune --yes
 fact "a prune leaves what the last one is a patch of" test $rc -eq 0
