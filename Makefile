@@ -42,7 +42,7 @@ UNIT_SRC := $(sort $(wildcard tests/test_*.c))
 UNITS    := $(UNIT_SRC:tests/%.c=$(O)/%)
 THREADED := $(patsubst tests/%.c,$(O)/%,$(shell grep -l 'Runs under TSan' $(UNIT_SRC) 2>/dev/null))
 SCRIPTS  := $(sort $(wildcard tests/*.sh))
-SOURCES  := $(sort $(wildcard dr/*.[ch] dr/*/*.[ch] backup/*/*.[ch] plugins/*.[ch] tests/*.[ch] \
+SOURCES  := $(sort $(wildcard dr/*.[ch] dr/*/*.[ch] backup/*/*.[ch] plugins/*.[ch] plugins/*/*.[ch] tests/*.[ch] \
               tests/*/*.[ch]))
 SHELLS   := $(sort $(wildcard tests/*.sh tests/*/*.sh backup/*/*.sh) .ci/run)
 MANS     := $(wildcard *.[1-8])
@@ -57,7 +57,10 @@ else
 say = @true
 endif
 
-all: build/drctl build/backupd
+# A program for itself, under the GPL as libs3 is: only where libs3 is there (plugins/store-s3v2/).
+S3V2 := $(if $(wildcard /usr/include/libs3.h),build/drctl-store-s3v2)
+
+all: build/drctl build/backupd $(S3V2)
 
 build/drctl: $(O)/drctl
 	$(Q)cp -f $< $@.new && mv -f $@.new $@
@@ -88,6 +91,13 @@ $(O)/libdr.a: $(call obj,$(LIB_SRC)) $(O)/libdr.list
 $(O)/drctl: $(call obj,dr/main.c) $(O)/libdr.a
 	$(say) LINK $@
 	$(Q)$(CC) $(ALL_C) $^ $(LDFLAGS) $(LIBS) -o $@
+
+$(O)/drctl-store-s3v2: $(call obj,plugins/store-s3v2/store_s3v2.c) $(O)/libdr.a
+	$(say) LINK $@
+	$(Q)$(CC) $(ALL_C) $^ $(LDFLAGS) -ls3 -ljansson -o $@
+
+build/drctl-store-s3v2: $(O)/drctl-store-s3v2
+	$(Q)cp -f $< $@.new && mv -f $@.new $@
 
 $(O)/test_%: $(O)/tests/test_%.o $(call obj,$(SUPPORT)) $(O)/libdr.a
 	$(say) LINK $@
@@ -143,6 +153,8 @@ install: all
 	    $(DESTDIR)$(PREFIX)/share/drctl/runbooks $(DESTDIR)$(PREFIX)/share/doc/drctl
 	install -m 755 build/drctl $(DESTDIR)$(PREFIX)/bin/drctl
 	ln -sfn drctl $(DESTDIR)$(PREFIX)/bin/backupd
+	$(if $(S3V2),install -d $(DESTDIR)$(PREFIX)/lib/drctl)
+	$(if $(S3V2),install -m 755 $(S3V2) $(DESTDIR)$(PREFIX)/lib/drctl/)
 	install -m 644 drctl.1 $(DESTDIR)$(PREFIX)/share/man/man1/drctl.1
 	install -m 644 runbooks/*.yaml runbooks/README.md $(DESTDIR)$(PREFIX)/share/drctl/runbooks/
 	install -m 644 README.md LICENSE backup/FORMAT.md dr/journal/JOURNAL.md conf/dr.yaml \
