@@ -181,10 +181,10 @@ static void dead_region_costs_a_restore_nothing_but_time(void **state)
 int main(void)
 {
 #define FRESH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+    const struct radosgw_user *o = &radosgw_owner;
     site_without_waiting();
-    /* NOLINTBEGIN(concurrency-mt-unsafe): one thread */
-    setenv("AWS_ACCESS_KEY_ID", radosgw_owner.access_key, 1);
-    setenv("AWS_SECRET_ACCESS_KEY", radosgw_owner.secret_key, 1);
+    setenv("AWS_ACCESS_KEY_ID", o->access_key, 1); /* NOLINT(concurrency-mt-unsafe): one thread */
+    setenv("AWS_SECRET_ACCESS_KEY", o->secret_key, 1); /* NOLINT(concurrency-mt-unsafe) */
     const struct CMUnitTest tests[] = {
         FRESH(killed_at_the_first_pack_the_next_run_catches_up),
         FRESH(killed_at_the_snapshot_repair_catches_up),
