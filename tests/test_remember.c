@@ -410,6 +410,26 @@ static void an_endpoint_is_reached_when_no_name_service_answers(void **state)
     loopserver_stop(s);
 }
 
+/* Nothing is remembered, and the look-up never returns: neither the call nor the engine waits for it. */
+static void a_silent_name_service_outlasts_no_deadline(void **state)
+{
+    (void)state;
+    say_service(SILENT);
+    DR_CLEANUP(transfer_free_ptr) struct transfer *t = NULL;
+    struct transfer_options o = { .memory = memory, .connect_ms = 100 };
+    assert_int_equal(transfer_new(&o, &t, &err), DR_OK);
+    struct transfer_request q = { .url = "http://" HOST "/" };
+    struct transfer_reply reply = { 0 };
+    assert_int_equal(transfer_do(t, &q, &reply, &err), DR_E_TIMEOUT);
+    assert_non_null(strstr(err.msg, "no connection within 100 ms"));
+    q.deadline_ms = clock_boot_ms() + 50;
+    assert_int_equal(transfer_do(t, &q, &reply, &err), DR_E_TIMEOUT);
+    assert_non_null(strstr(err.msg, "no connection before the deadline"));
+    assert_false(reply.sent);
+    transfer_reply_fini(&reply);
+    transfer_free(DR_TAKE(t)); /* while both look-ups still wait */
+}
+
 /* Only the first of many requests waits for the dead service. */
 static void a_dead_name_service_is_not_asked_for_each_request(void **state)
 {
@@ -515,6 +535,7 @@ int main(void)
         FACT(every_failing_call_leaves_the_old_list_or_the_new_one),
         FACT(death_at_any_call_leaves_the_old_list_or_the_new_one),
         FACT(an_endpoint_is_reached_when_no_name_service_answers),
+        FACT(a_silent_name_service_outlasts_no_deadline),
         FACT(a_dead_name_service_is_not_asked_for_each_request),
         FACT(a_remembered_address_that_is_gone_gives_way_to_the_next),
         FACT(a_dark_region_is_refused_by_its_remembered_address_too),
