@@ -14,6 +14,7 @@
 
 #include "backup/work/repair.h"
 #include "backup/work/suspects.h"
+#include "backup/work/verify_budget.h"
 #include "dr/base/fs.h"
 #include "dr/base/mem.h"
 #include "tests/support/faultstore.h"
@@ -454,6 +455,49 @@ static void failure_at_any_call_loses_nothing(void **state)
     }
 }
 
+/* -- a budget ------------------------------------------------------------------------------ */
+
+static struct verify_round read_some(uint64_t budget)
+{
+    DR_CLEANUP(repo_close_ptr) struct repo *r = site_open(&prunes.site);
+    struct verify_round round;
+    assert_int_equal(verify_budget(r, budget, &prunes.site.hooks, &round, &prunes.err), DR_OK);
+    return round;
+}
+
+static void budget_reads_each_pack_once_before_any_twice(void **state)
+{
+    (void)state;
+    DR_FREE char *pack = pack_with_large();
+    site_damage(&prunes.site, 1, pack, SITE_FLIP, 50);
+    size_t damaged = 0, read = 0, runs = 0;
+    struct verify_round round = read_some(1); /* one pack at least */
+    assert_int_equal(round.result.objects, 1);
+    for (; round.unread > 0; round = read_some(1)) {
+        assert_int_equal(round.unread, round.packs - ++runs);
+        read += round.result.objects;
+        damaged += round.result.damaged;
+    }
+    read += round.result.objects;
+    damaged += round.result.damaged;
+    assert_int_equal(read, round.packs);
+    assert_int_equal(damaged, 1);
+    assert_int_equal(read_some(UINT64_MAX).result.objects, round.packs);
+    repair(&(struct repair_wish){ .threads = 0 }); /* it was noted */
+    assert_int_equal(report.buckets[1].healed, 1);
+}
+
+static void damaged_memory_of_what_was_read_begins_anew(void **state)
+{
+    (void)state;
+    static const char bad[] = "eu\nus packs/aa x\n\n us packs/bb 99999999999999999999\n";
+    size_t packs = read_some(UINT64_MAX).packs;
+    assert_int_equal(
+        fs_replace(prunes.site.config->state_dir, "verified", bad, sizeof(bad) - 1, &prunes.err),
+        DR_OK);
+    assert_int_equal(read_some(1).unread, packs - 1);
+}
+
 static void suspects_survive_a_damaged_file(void **state)
 {
     (void)state;
@@ -488,6 +532,8 @@ int main(void)
         FRESH(bucket_that_takes_nothing_costs_itself_only),
         FRESH(death_at_any_call_is_made_good_by_the_next),
         FRESH(failure_at_any_call_loses_nothing),
+        FRESH(budget_reads_each_pack_once_before_any_twice),
+        FRESH(damaged_memory_of_what_was_read_begins_anew),
         FRESH(suspects_survive_a_damaged_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,10 +4,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "backup/work/work.h"
+#include "backup/work/verify_budget.h"
 #include "dr/cli/data.h"
 #include "dr/cli/progress.h"
 #include "dr/cli/verbs.h"
+#include "dr/data/duration.h"
 
 /* Lost is a failure. What another bucket still has is degraded: there are fewer copies. */
 static int exit_of_result(const struct verify_result *result, size_t closed)
@@ -68,17 +69,56 @@ static int verify(struct cli *cli, struct data *d, const char *source, bool data
     return tell(cli, d, &result, data);
 }
 
+/* So many bytes of the round over all packs. */
+static int verify_part(struct cli *cli, struct data *d, uint64_t budget)
+{
+    struct verify_round round = { 0 };
+    struct dr_err err;
+    struct progress p;
+    progress_start(&p, cli, "all packs");
+    enum dr_rc rc = verify_budget(d->repo, budget, &p.hooks, &round, &err);
+    progress_end(&p);
+    if (rc != DR_OK)
+        return cli_fail(cli, &err);
+    data_tell_unlisted(d);
+    bool bad = round.result.damaged > 0 || d->closed > 0;
+    char size[32];
+    if (cli->json) {
+        json_t *o = json_object();
+        json_put_int(o, "objects", (int64_t)round.result.objects);
+        json_put_int(o, "damaged", (int64_t)round.result.damaged);
+        json_put_int(o, "bytes", (int64_t)round.result.bytes);
+        json_put_int(o, "packs", (int64_t)round.packs);
+        json_put_int(o, "unread", (int64_t)round.unread);
+        json_put(o, "oldest_read_at", data_time_json(round.oldest_ns));
+        return cli_result_json(o, bad ? EXIT_DEGRADED : EXIT_DONE,
+                               bad ? "a pack is damaged, or a bucket cannot be opened" : NULL);
+    }
+    printf("%zu of %zu packs read, %s: %zu damaged; %zu wait for their turn in this round\n",
+           round.result.objects, round.packs, text_size(size, sizeof(size), round.result.bytes),
+           round.result.damaged, round.unread);
+    return bad ? EXIT_DEGRADED : EXIT_DONE;
+}
+
 static int run_verify(struct cli *cli)
 {
-    const char *source = NULL;
+    const char *source = NULL, *budget = NULL;
     bool data = false;
+    uint64_t bytes = 0;
     const struct cli_option options[] = { { "source", .value = &source },
-                                          { "data", .flag = &data } };
+                                          { "data", .flag = &data },
+                                          { "budget", .value = &budget } };
     if (!cli_options(cli, options, DR_ARRAY_LEN(options), 0, 0))
         return EXIT_USAGE;
+    if (budget != NULL && (size_parse(budget, &bytes) != QUANTITY_OK || bytes == 0))
+        return cli_usage(cli, "--budget: '%s' is no size; wanted like 10GiB", budget);
+    if (budget != NULL && source != NULL)
+        return cli_usage(cli, "--budget reads the packs of all sources: without --source");
     struct data d;
     int exit = data_open_silently(cli, &d);
-    if (exit == EXIT_DONE)
+    if (exit == EXIT_DONE && budget != NULL)
+        exit = verify_part(cli, &d, bytes);
+    else if (exit == EXIT_DONE)
         exit = verify(cli, &d, source, data);
     data_close(&d);
     return exit;
@@ -88,10 +128,12 @@ const struct cli_verb verb_verify = {
     .name = "verify",
     .summary = "Is everything there, and is it right?",
     .usage =
-        "drctl verify [--source S] [--data]      Is everything there, and is it right?\n"
+        "drctl verify [--source S] [--data [--budget SIZE]]   Is everything there, and is it right?\n"
         "\n"
         "  --source S   only the snapshots of this source\n"
         "  --data       read every byte and compare every digest; what is whole counts as proved\n"
+        "  --budget SIZE  read packs of at most this size (10GiB), and the next time go on with those\n"
+        "               read longest ago: each pack of each bucket once before any twice\n"
         "\n"
         "Exit 9: something is damaged or missing, but good in another bucket, or a bucket cannot be\n"
         "opened. 1: something is good in no bucket.\n",
