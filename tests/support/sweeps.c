@@ -58,6 +58,7 @@ static enum dr_rc backup(struct repo *r, const char *kind, char id[SNAPSHOT_ID_M
     enum dr_rc rc = backup_run(r, &wish, &sweeps.site.hooks, &result, &sweeps.err);
     if (rc == DR_OK) {
         sweeps.copies = result.copies;
+        snprintf(sweeps.newest, sizeof(sweeps.newest), "%s", result.id);
         snprintf(id, SNAPSHOT_ID_MAX, "%s", result.id);
     }
     backup_result_fini(&result);
@@ -106,6 +107,7 @@ static void keep(void)
 
 void sweeps_reset(void)
 {
+    sweeps.newest[0] = '\0';
     if (place.reset == NULL)
         shell("rm -rf us eu state && cp -al kept/us kept/eu . && cp -a kept/state .");
     else {
@@ -193,7 +195,7 @@ static void restore(struct repo *r, const struct snapshot_info *s, const char *b
 
 size_t sweeps_assert_whole(bool restored, const char *when)
 {
-    size_t seen = 0;
+    size_t seen = 0, newest = 0;
     for (int b = 0; b < SITE_BUCKETS; b++) {
         const struct repo_options one = { .dark = &regions[1 - b], .dark_count = 1 };
         DR_CLEANUP(repo_close_ptr) struct repo *r = NULL;
@@ -208,10 +210,13 @@ size_t sweeps_assert_whole(bool restored, const char *when)
             if (s->state != SNAPSHOT_GOOD)
                 fail_msg("%s: '%s' in '%s': %s", when, s->id, site_bucket_names[b], s->why);
             seen++;
+            newest += strcmp(s->id, sweeps.newest) == 0;
             if (restored)
                 restore(r, s, site_bucket_names[b], when);
         }
     }
+    if (sweeps.newest[0] != '\0' && newest < sweeps.copies)
+        fail_msg("%s: said to be in %zu buckets, seen in %zu", when, sweeps.copies, newest);
     return seen;
 }
 

@@ -34,7 +34,8 @@ struct sweeps_place {
 extern struct sweeps {
     struct site site;
     struct dr_err err;
-    size_t copies; /* of the last backup that went well */
+    size_t copies;                /* of the last backup that went well ... */
+    char newest[SNAPSHOT_ID_MAX]; /* ... and its id; "" after a reset */
 } sweeps;
 
 void sweeps_make(const struct sweeps_place *place);
@@ -46,7 +47,8 @@ void sweeps_reset(void);
 /* The job as a process of its own would do it: a new repository, no threads. wrap (or NULL) may spoil it. */
 enum dr_rc sweeps_work(enum sweeps_job job, void (*wrap)(struct repo *r));
 
-/* Each bucket alone: whatever it shows has all its packs there, and restores if that is asked.
+/* Each bucket alone: whatever it shows has all its packs there, and restores if that is asked. As many show the last
+ * backup as it said.
  * Returns how many they are. */
 size_t sweeps_assert_whole(bool restored, const char *when);
 
