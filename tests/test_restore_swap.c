@@ -129,7 +129,7 @@ static void assert_one_whole_tree_in_place(unsigned n)
     DR_FREE char *old = find_old();
     if (old == NULL)
         fail_msg("call %u: the old tree is lost", n);
-    bool in_place = strcmp(old, site.target) == 0;
+    bool in_place = old != NULL && strcmp(old, site.target) == 0;
     if (!in_place)
         site_assert_restored(&site);
     if (in_place && restore_is_done(site.target, snapshot.id, &err) == 1)
