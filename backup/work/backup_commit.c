@@ -11,6 +11,7 @@
  * to nobody, since the pruner sees the pending. Before it, no further bucket may get anything
  * of S but packs.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "backup/format/names.h"
@@ -179,7 +180,7 @@ static enum dr_rc find_home(struct commit *c, struct pack_names *avoid, struct d
     bool held = false;
     enum dr_rc verdict = DR_OK;
     for (size_t i = 0; i < 2 * b->count; i++) {
-        struct target *t = &b->targets[i % b->count];
+        struct target *t = &b->targets[i < b->count ? i : i - b->count];
         DR_CLEANUP(pack_names_fini) struct pack_names bad = { 0 };
         struct dr_err why = { .rc = DR_OK };
         if (!target_is_good(t) || target_has_gaps(t) != (i >= b->count)) /* those come last */
@@ -393,8 +394,8 @@ bool buckets_knows_expired(struct buckets *b, const char *id)
 void buckets_trust(struct buckets *b, const char *id, const struct text_list *packs,
                    const struct text_list *names)
 {
-    DR_ASSERT(strlen(id) < sizeof(b->trusted_id));
-    strcpy(b->trusted_id, id);
+    int len = snprintf(b->trusted_id, sizeof b->trusted_id, "%s", id);
+    DR_ASSERT(len > 0 && (size_t)len < sizeof b->trusted_id);
     for (size_t i = 0; i < packs->count; i++) {
         uint8_t name[DIGEST_SIZE];
         if (hex_decode(packs->items[i], strlen(packs->items[i]), name, sizeof name))

@@ -5,6 +5,7 @@
 #include "backup/work/fetch_race.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -121,8 +122,8 @@ static struct call *start(struct race *r, const struct race_ask *ask, size_t buc
         return NULL;
     struct call *c = dr_alloc(1, sizeof(*c));
     *c = (struct call){ .race = r, .bucket = bucket, .offset = ask->offset, .len = ask->len };
-    DR_ASSERT(strlen(ask->name) < sizeof(c->name));
-    strcpy(c->name, ask->name);
+    int len = snprintf(c->name, sizeof(c->name), "%s", ask->name);
+    DR_ASSERT(len > 0 && (size_t)len < sizeof(c->name));
     if (memory != NULL) {
         c->bytes = *memory;
         *memory = (struct buf){ 0 };
