@@ -479,7 +479,9 @@ static void a_swap_whose_answer_was_lost_is_unknown_and_sent_once(void **state)
     httpfault_clear(bad);
     httpfault_plan(
         bad, &(struct httpfault_plan){ .how = HTTPFAULT_STATUS, .method = "PUT", .status = 500 });
+    httpfault_forget(bad);
     assert_int_equal(store_swap(s, "leases/a", tag, "three", 5, &err), DR_E_TRANSIENT);
+    assert_int_equal(httpfault_count(bad, "PUT", "leases/a"), 1);
     buf_clear(&b);
     assert_int_equal(store_read_tagged(s, "leases/a", &b, tag, &err), DR_OK);
     assert_string_equal(b.data, "two");
