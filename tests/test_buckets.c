@@ -299,6 +299,10 @@ static void nearly_as_fast_is_waited_for_until_it_stands_still(void **state)
         assert_int_equal(spied_put_pack(n), DR_OK);
     assert_true(spied_is_missing("eu", "nothing any more"));
     open_gate(true);
+    buckets_free(spied.buckets); /* lanes look at the clock until they have ended */
+    spied.buckets = NULL;
+    repo_close(spied.repo);
+    spied.repo = NULL;
     dr_clock = real;
 }
 

@@ -351,6 +351,58 @@ static void gc_list_that_is_merged_away_is_read_in_its_union(void **state)
     assert_true(spied_has(0, NAMES_PENDING, "s1")); /* us told so itself, and did not drop out */
 }
 
+/* -- the snapshot before ---------------------------------------------------------------------- */
+
+/* S0 of packs 0 and 1 is listed in us and eu, not in ap; the next run builds upon it. */
+static void build_upon_s0(void)
+{
+    DR_CLEANUP(text_list_fini) struct text_list packs = { 0 }, names = { 0 };
+    spied_begin_inline();
+    for (unsigned n = 0; n < 3; n++)
+        assert_int_equal(spied_put_pack(n), DR_OK);
+    for (unsigned n = 0; n < 2; n++)
+        text_list_add(&packs, spied_hex_of_pack(n));
+    text_list_add(&names, "us");
+    text_list_add(&names, "eu");
+    buckets_trust(spied.buckets, "s0", &packs, &names);
+}
+
+static void packs_of_the_snapshot_before_are_not_asked_for_where_it_is_visible(void **state)
+{
+    (void)state;
+    build_upon_s0();
+    assert_int_equal(spied_commit("s1", 0, 3), DR_OK);
+    assert_int_equal(spied_copies(), SPIED_BUCKETS);
+    for (int i = 0; i < SPIED_BUCKETS; i++) {
+        DR_FREE char *first = dr_strf("head %s;", spied_pack_name(0));
+        DR_FREE char *own = dr_strf("head %s;", spied_pack_name(2));
+        assert_int_equal(strstr(spied.traces[i].data, first) != NULL, i == 2);
+        must_find(spied.traces[i].data, own); /* what this run put is looked for */
+    }
+}
+
+static void packs_of_a_snapshot_before_that_expired_are_asked_for(void **state)
+{
+    (void)state;
+    for (int i = 0; i < SPIED_BUCKETS; i++)
+        plant_gc(i, "p1", -1, "s0");
+    build_upon_s0();
+    DR_FREE char *first = dr_strf("head %s;", spied_pack_name(0));
+    assert_int_equal(spied_commit("s1", 0, 3), DR_OK);
+    for (int i = 0; i < SPIED_BUCKETS; i++)
+        must_find(spied.traces[i].data, first);
+}
+
+static void condemned_pack_of_the_snapshot_before_is_not_trusted(void **state)
+{
+    (void)state;
+    for (int i = 0; i < SPIED_BUCKETS; i++)
+        plant_gc(i, "p1", 1, NULL);
+    build_upon_s0();
+    assert_int_equal(spied_commit("s1", 0, 3), DR_E_BUSY);
+    assert_int_equal(spied.avoid.count, 1);
+}
+
 /* -- packs that are not everywhere --------------------------------------------------------- */
 
 static void pack_that_is_nowhere_is_named(void **state)
@@ -435,6 +487,9 @@ int main(void)
         FRESH(bucket_where_it_is_expired_does_not_count),
         FRESH(bucket_where_it_is_expired_at_once_does_not_count),
         FRESH(gc_list_that_is_merged_away_is_read_in_its_union),
+        FRESH(packs_of_the_snapshot_before_are_not_asked_for_where_it_is_visible),
+        FRESH(packs_of_a_snapshot_before_that_expired_are_asked_for),
+        FRESH(condemned_pack_of_the_snapshot_before_is_not_trusted),
         FRESH(pack_that_is_nowhere_is_named),
         FRESH(old_packs_are_copied_to_where_they_lack),
         FRESH(damaged_copy_is_not_spread),
