@@ -34,7 +34,7 @@ static void delay_is_what_nineteen_of_twenty_reads_took(void **state)
     for (int64_t ms = 1; ms <= 60; ms++)
         hedge_answered(h, 0, MIB, ms * 10);
     assert_int_equal(hedge_delay_ms(h, 0, MIB), 570);
-    assert_int_equal(hedge_delay_ms(h, 0, 8 * MIB), HEDGE_UNKNOWN_MS); /* another size */
+    assert_int_equal(hedge_delay_ms(h, 0, UINT64_C(8) * MIB), HEDGE_UNKNOWN_MS); /* another size */
     answer(h, 0, MIB, 1, HEDGE_SAMPLES);
     assert_int_equal(hedge_delay_ms(h, 0, MIB), HEDGE_LEAST_MS);
     answer(h, 0, MIB, 3600000, HEDGE_SAMPLES);
@@ -211,7 +211,7 @@ static void slow_bucket_is_overtaken(void **state)
     (void)state;
     struct restore_result result;
     struct repo *r = open_far();
-    for (uint64_t len = 1; len <= 32 * MIB; len *= 2)
+    for (uint64_t len = 1; len <= UINT64_C(32) * MIB; len *= 2)
         answer(repo_hedge(r), 0, len, 1, HEDGE_KNOWN); /* it used to be quick */
     hold(repo_bucket(r, 0)->store);
     restore_all(r, &result); /* while not one read of us is answered */
