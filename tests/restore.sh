@@ -98,4 +98,20 @@ fact "with what was only there" test -f "$old/only-here"
 run "$DRCTL" restore latest --to whole --swap --dry-run --json
 fact "a dry swap changes nothing" absent .whole.drctl-new
 
+# -- what a restore met, repair looks at --------------------------------------------------------------
+mkdir eu
+sed -i "s#^state_dir#  - {name: eu, url: \"file://$work/eu\", region: eu-west-1}\nstate_dir#" dr.yaml
+"$DRCTL" -q init >/dev/null
+"$DRCTL" -q repair >/dev/null
+pack=$(find us/packs -type f -size +100k | sort | head -n 1)
+chmod u+w "$pack"
+head -c $(($(stat -c %s "$pack") - 500)) /dev/zero | dd of="$pack" conv=notrunc status=none
+run "$DRCTL" restore latest --to mixed
+fact "a restore takes from the other bucket what one has damaged" same src mixed
+run "$DRCTL" repair
+fact "repair has it from the restore where to look" has "$out" "${pack#us/} was damaged: replaced"
+fact "and heals it" is "$rc" 0
+run "$DRCTL" verify --data
+fact "so that every byte of every copy is right" is "$rc" 0
+
 facts_end

@@ -16,6 +16,7 @@
 #include "backup/format/codec.h"
 #include "backup/format/names.h"
 #include "backup/work/fetch_race.h"
+#include "backup/work/suspects.h"
 #include "dr/base/clock.h"
 #include "dr/base/mem.h"
 
@@ -37,7 +38,8 @@ struct fetch {
     struct codec *codec;
     struct source_bucket *from; /* open buckets, the best first; owned */
     size_t from_count;
-    struct text_list told; /* "BUCKET PACK" that were warned about */
+    struct text_list told;     /* "BUCKET PACK" that were warned about */
+    struct text_list suspects; /* of suspects.h: noted at the end, for repair */
     const struct fetch_piece *const *plan;
     size_t plan_count, plan_at;
     struct {
@@ -90,6 +92,9 @@ void fetch_free(struct fetch *f)
     else
         race_free(f->race);
     codec_free(f->codec);
+    if (f->suspects.count > 0)
+        suspects_add(repo_config(f->repo)->state_dir, &f->suspects);
+    text_list_fini(&f->suspects);
     text_list_fini(&f->told);
     buf_fini(&f->window.bytes);
     buf_fini(&f->frame);
@@ -146,6 +151,11 @@ static void tell(struct fetch *f, struct source_bucket *b, const uint8_t pack[HA
     if (lacks || f->told.count >= TOLD_MAX || text_list_has(&f->told, key))
         return;
     text_list_add(&f->told, key);
+    if (err->rc == DR_E_CORRUPT) {
+        char name[NAMES_MAX];
+        DR_FREE char *line = suspects_line(b->store->name, names_pack(pack, name));
+        text_list_add(&f->suspects, line);
+    }
     f->healed++;
     if (f->hooks == NULL || f->hooks->warning == NULL)
         return;
