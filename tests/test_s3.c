@@ -106,30 +106,16 @@ static void conforms_at(const char *endpoint, const char *place, struct store_op
     storetest_conforms(s);
 }
 
-static void conforms_whatever_the_server_makes_of_conditions(void **state)
+/* The suite of test_store_suite.c has the other servers and styles. */
+static void conforms_below_a_prefix_by_https_and_virtual_host_and_in_pages_of_two(void **state)
 {
     (void)state;
-    (void)httpfault_bucket(bad, "good");
-    conforms_at(httpfault_url(bad), "good/some/where", (struct store_options){ 0 });
-    be((struct httpfault_kind){ .no_conditions = true });
-    (void)httpfault_bucket(bad, "refusing");
-    conforms_at(httpfault_url(bad), "refusing", (struct store_options){ 0 });
+    assert_true(radosgw_make_bucket(&eu, "plain", RADOSGW_PLAIN));
+    conforms_at(eu.virtual_https, "plain/below/this?style=virtual",
+                (struct store_options){ .ca = eu.ca });
     be((struct httpfault_kind){ .conditions_ignored = true, .page = 2 });
     (void)httpfault_bucket(bad, "ignoring");
-    conforms_at(httpfault_url(bad), "ignoring", (struct store_options){ 0 });
-}
-
-static void conforms_on_radosgw(void **state)
-{
-    (void)state;
-    const struct store_options tls = { .ca = eu.ca };
-    assert_true(radosgw_make_bucket(&eu, "plain", RADOSGW_PLAIN));
-    conforms_at(eu.http, "plain", (struct store_options){ 0 });
-    conforms_at(eu.https, "plain/below/this", tls);
-    conforms_at(eu.virtual_http, "plain/again?style=virtual", (struct store_options){ 0 });
-    conforms_at(eu.virtual_https, "plain/secure?style=virtual", tls);
-    assert_true(radosgw_make_bucket(&eu, "versioned", RADOSGW_VERSIONED));
-    conforms_at(eu.http, "versioned", (struct store_options){ 0 });
+    conforms_at(httpfault_url(bad), "ignoring/some/where", (struct store_options){ 0 });
 }
 
 /* -- puts ---------------------------------------------------------------------------------------- */
@@ -776,8 +762,7 @@ int main(void)
 {
 #define CALM(test) cmocka_unit_test_setup_teardown(test, calm, calm)
     const struct CMUnitTest tests[] = {
-        CALM(conforms_whatever_the_server_makes_of_conditions),
-        CALM(conforms_on_radosgw),
+        CALM(conforms_below_a_prefix_by_https_and_virtual_host_and_in_pages_of_two),
         CALM(a_put_whose_answer_was_lost_is_a_success),
         CALM(what_the_store_can_do_is_asked_once_and_remembered),
         CALM(a_store_without_conditions_is_looked_at_before_each_put),

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "backup/format/limits.h"
+#include "backup/work/merge_rule.h"
 #include "dr/base/mem.h"
 #include "dr/base/sys.h"
 
@@ -231,29 +232,11 @@ static bool read_link(struct backup_entry *e, const struct backup_place *at)
     return true;
 }
 
-char entry_type(uint32_t mode)
-{
-    switch (mode & S_IFMT) {
-    case S_IFLNK:
-        return '2';
-    case S_IFCHR:
-        return '3';
-    case S_IFBLK:
-        return '4';
-    case S_IFDIR:
-        return '5';
-    case S_IFIFO:
-        return '6';
-    default:
-        return '0';
-    }
-}
-
 bool entry_read(struct backup_entry *e, const struct backup_place *at, const struct scan_stat *st)
 {
     DR_ASSERT(!S_ISSOCK(st->mode));
     e->head = (struct head){
-        .type = entry_type(st->mode),
+        .type = merge_type(st->mode),
         .path = at->path,
         .mode = st->mode & 07777,
         .uid = st->uid,

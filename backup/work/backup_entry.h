@@ -38,7 +38,4 @@ struct backup_place { /* where the entry lies */
 bool entry_read(struct backup_entry *e, const struct backup_place *at, const struct scan_stat *st);
 void entry_fini(struct backup_entry *e);
 
-/* The kind of tar entry for that mode. */
-char entry_type(uint32_t mode);
-
 #endif

@@ -8,6 +8,7 @@
 
 #include "backup/format/cut.h"
 #include "backup/work/backup_build.h"
+#include "backup/work/merge_rule.h"
 #include "backup/work/prev.h"
 #include "dr/base/mem.h"
 
@@ -104,7 +105,7 @@ uint32_t stream_record(struct stream *s, const struct stream_entry *e)
 {
     char type = '1';
     if (e->link_to == NULL)
-        type = entry_type(e->entry->st.mode);
+        type = merge_type(e->entry->st.mode);
     struct toc_record r = {
         .path = e->entry->path, .path_len = e->entry->path_len, .type = type, .link = e->link_to
     };
