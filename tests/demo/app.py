@@ -80,8 +80,15 @@ class Tree:
     def write_small(self, number):
         name = small_name(number)
         content = small_content(self.rng, number, self.seq)
+        digest = hashlib.sha256(content).hexdigest()
+        self.announce(digest, name)
         replace(self.path(name), content)
-        self.digests[name] = hashlib.sha256(content).hexdigest()
+        self.digests[name] = digest
+
+    def announce(self, digest, name):
+        """What a user may be served from now on, also of a round that is never sealed."""
+        with open(os.path.join(self.manifests, "announced"), "a", encoding="ascii") as f:
+            f.write("%s  %s\n" % (digest, name))
 
     def write_large_part(self):
         with open(self.path("large.bin"), "r+b") as f:

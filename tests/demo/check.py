@@ -150,12 +150,14 @@ def check_served(world):
 
 
 def known_digests(world):
+    """Everything that the application ever wrote: sealed rounds, and what it announced in one that died."""
     known = {}
-    for path in manifests(world).values():
+    for path in [*manifests(world).values(), world.outside("manifests/announced")]:
         with open(path, encoding="ascii") as f:
             for line in f:
-                digest, name = line.rstrip("\n").split("  ", 1)
-                known.setdefault("/" + name, set()).add(digest)
+                digest, found, name = line.rstrip("\n").partition("  ")
+                if found and line.endswith("\n"):  # else its writer was killed on it
+                    known.setdefault("/" + name, set()).add(digest)
     return known
 
 

@@ -36,6 +36,8 @@ class FakeWorld(check.World):
         manifest = "".join("%s  %s\n" % (digest(c), n) for n, c in sorted(FILES.items())).encode()
         with open(self.outside("manifests/000005.us.sha256"), "wb") as f:
             f.write(manifest)
+        with open(self.outside("manifests/announced"), "w", encoding="ascii") as f:
+            f.write("%s  files/00/0000.txt\n%s  files/00/0" % (digest(b"soon"), digest(b"torn")))
         self.served = dict(FILES)
         self.served["sentinel"] = ("%s seq=5 manifest=%s\n" % (text_of(T0 + 7500 * MS), digest(manifest))).encode()
         self.log = []
@@ -116,6 +118,15 @@ def foreign_answer(world):
     world.log[3]["sha256"] = digest(b"somebody else's")
 
 
+def unsealed_answer(world):
+    """Written in the round in which the application was killed."""
+    world.log[10]["sha256"] = digest(b"soon")
+
+
+def torn_answer(world):
+    world.log[10]["sha256"] = digest(b"torn")
+
+
 def no_error(world):
     world.log = [line for line in world.log if line["status"] == 200]
 
@@ -150,6 +161,8 @@ FACTS = [
     ("a_wrong_data_loss_is_noticed", judge(wrong_loss), "data loss 0.000 to 1.000 s is not"),
     ("a_figure_that_was_not_measured_is_noticed", judge(loss_unknown), "did not measure data_loss: no sentinel"),
     ("an_answer_that_the_application_never_wrote_is_noticed", judge(foreign_answer), "never wrote"),
+    ("one_of_the_round_that_died_with_its_writer_is_not", judge(unsealed_answer), "rto=4.05s"),
+    ("half_an_announcement_is_none", judge(torn_answer), "never wrote"),
     ("users_without_any_error_are_not_believed", judge(no_error), "saw no error at all"),
     ("the_part_that_failed_is_named_by_its_type", blame([outcome("lb", "failed", "no backend")]), "lb: no backend"),
     ("a_failed_check_is_verify", blame([outcome("intact", "failed", "1 differs")]), "verify: 1 differs"),
