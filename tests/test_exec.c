@@ -212,8 +212,11 @@ static void each_breach_is_ended_told_and_replaced(void **state)
         (void)unlink(log_path);
         print_message("%s\n", b->how);
         bool slow = b->rc == DR_E_TIMEOUT && b->how[0] != 'e';
-        assert_int_equal(open_bad(b->how, slow ? "&timeout=2s" : "", &s, &err), DR_OK);
-        enum dr_rc rc = do_call(s, b->call, &err);
+        enum dr_rc rc = open_bad(b->how, slow ? "&timeout=2s" : "", &s, &err);
+        if (strcmp(b->how, "chatty") != 0) /* its second line may come with the first */
+            assert_int_equal(rc, DR_OK);
+        if (rc == DR_OK)
+            rc = do_call(s, b->call, &err);
         if (rc != b->rc || (rc != DR_OK && strstr(err.msg, b->says) == NULL))
             fail_msg("%s: %s, '%s'", b->how, dr_rc_name(rc), err.msg);
         if (rc != DR_OK)
