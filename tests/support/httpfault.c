@@ -49,6 +49,9 @@ struct httpfault {
     pthread_t acceptor;
     pthread_mutex_t lock; /* guards the rest */
     pthread_cond_t gone;  /* a connection ended */
+    pthread_cond_t quiet; /* awake fell, or forking ended */
+    unsigned awake;       /* connections that may be inside of malloc() now */
+    bool forking;
     bool stopping;
     unsigned stall_round; /* what began to stall in an older round ends */
     struct httpfault_kind kind;
@@ -255,18 +258,46 @@ static bool is_stopping(struct httpfault *h)
     return stopping;
 }
 
+/*
+ * A child must not find a lock of the allocator taken by a thread that it has not got: glibc sees to that, the
+ * sanitizers' allocators do not. So a fork waits until every connection only waits for its client.
+ */
+static void doze(struct httpfault *h)
+{
+    pthread_mutex_lock(&h->lock);
+    h->awake--;
+    pthread_cond_broadcast(&h->quiet);
+    pthread_mutex_unlock(&h->lock);
+}
+
+static void wake(struct httpfault *h)
+{
+    pthread_mutex_lock(&h->lock);
+    while (h->forking)
+        pthread_cond_wait(&h->quiet, &h->lock);
+    h->awake++;
+    pthread_mutex_unlock(&h->lock);
+}
+
+/* Is there something to read? Negative: an error; 0: the server stops. */
+static int wait_for_bytes(const struct connection *c)
+{
+    struct pollfd p = { .fd = c->fd, .events = POLLIN };
+    int ready = 0;
+    doze(c->h);
+    while (ready == 0 && !is_stopping(c->h))
+        ready = poll(&p, 1, STEP_MS);
+    wake(c->h);
+    return ready;
+}
+
 /* Some more bytes; false at the end of the connection or of the server. */
 static bool receive(struct connection *c)
 {
     enum { CHUNK = 64 << 10 };
-    struct pollfd p = { .fd = c->fd, .events = POLLIN };
-    int ready;
-    while ((ready = poll(&p, 1, STEP_MS)) == 0) {
-        if (is_stopping(c->h))
-            return false;
-    }
-    if (ready < 0)
-        return errno == EINTR;
+    int ready = wait_for_bytes(c);
+    if (ready <= 0)
+        return ready < 0 && errno == EINTR;
     ssize_t n = recv(c->fd, buf_reserve(&c->in, CHUNK), CHUNK, 0);
     if (n <= 0)
         return false;
@@ -283,16 +314,18 @@ static void drop_front(struct buf *b, size_t len)
 
 static bool send_all(const struct connection *c, const char *data, size_t len)
 {
-    while (len > 0) {
+    bool good = true;
+    doze(c->h);
+    while (good && len > 0) {
         ssize_t n = send(c->fd, data, len, MSG_NOSIGNAL);
-        if (n < 0 && errno != EINTR)
-            return false;
+        good = n >= 0 || errno == EINTR;
         if (n > 0) {
             data += n;
             len -= (size_t)n;
         }
     }
-    return true;
+    wake(c->h);
+    return good;
 }
 
 /* The next close sends a reset. */
@@ -306,13 +339,15 @@ static void make_reset(const struct connection *c)
 static void stall(const struct connection *c, unsigned round)
 {
     struct pollfd p = { .fd = c->fd, .events = POLLIN | POLLRDHUP };
-    for (;;) {
+    bool over = false;
+    doze(c->h);
+    while (!over) {
         pthread_mutex_lock(&c->h->lock);
-        bool over = c->h->stopping || c->h->stall_round != round;
+        over = c->h->stopping || c->h->stall_round != round;
         pthread_mutex_unlock(&c->h->lock);
-        if (over || poll(&p, 1, STEP_MS) != 0)
-            return;
+        over = over || poll(&p, 1, STEP_MS) != 0;
     }
+    wake(c->h);
 }
 
 /* -- one request ----------------------------------------------------------------------------- */
@@ -554,6 +589,7 @@ static void *run_connection(void *arg)
 {
     struct connection *c = arg;
     struct httpfault *h = c->h;
+    wake(h);
     while (serve(c)) {
     }
     pthread_mutex_lock(&h->lock);
@@ -562,7 +598,9 @@ static void *run_connection(void *arg)
     buf_fini(&c->in);
     free(c);
     h->living--;
+    h->awake--;
     pthread_cond_signal(&h->gone);
+    pthread_cond_broadcast(&h->quiet);
     pthread_mutex_unlock(&h->lock);
     return NULL;
 }
@@ -602,14 +640,21 @@ static struct httpfault *running; /* one at a time, for fork() */
 
 static void before_fork(void)
 {
-    if (running != NULL)
-        pthread_mutex_lock(&running->lock);
+    if (running == NULL)
+        return;
+    pthread_mutex_lock(&running->lock);
+    running->forking = true;
+    while (running->awake > 0)
+        pthread_cond_wait(&running->quiet, &running->lock);
 }
 
 static void after_fork(void)
 {
-    if (running != NULL)
-        pthread_mutex_unlock(&running->lock);
+    if (running == NULL)
+        return;
+    running->forking = false;
+    pthread_cond_broadcast(&running->quiet);
+    pthread_mutex_unlock(&running->lock);
 }
 
 static void in_child(void)
@@ -618,9 +663,11 @@ static void in_child(void)
         if (running->sockets[i] != 0)
             close(running->sockets[i]);
     }
-    if (running != NULL)
-        close(running->fd);
-    after_fork();
+    if (running == NULL)
+        return;
+    close(running->fd);
+    running->forking = false; /* nobody waits here: those threads are the parent's */
+    pthread_mutex_unlock(&running->lock);
 }
 
 struct httpfault *httpfault_start(void)
@@ -639,6 +686,7 @@ struct httpfault *httpfault_start(void)
     snprintf(h->virtual_url, sizeof(h->virtual_url), "http://s3.localhost:%d", ntohs(in.sin_port));
     DR_ASSERT(pthread_mutex_init(&h->lock, NULL) == 0);
     DR_ASSERT(pthread_cond_init(&h->gone, NULL) == 0);
+    DR_ASSERT(pthread_cond_init(&h->quiet, NULL) == 0);
     DR_ASSERT(told || pthread_atfork(before_fork, after_fork, in_child) == 0);
     told = true;
     DR_ASSERT(running == NULL);
@@ -665,6 +713,7 @@ void httpfault_stop(struct httpfault *h)
         memory_free(h->buckets[i].memory);
     pthread_mutex_destroy(&h->lock);
     pthread_cond_destroy(&h->gone);
+    pthread_cond_destroy(&h->quiet);
     free(h->log);
     free(h);
 }
