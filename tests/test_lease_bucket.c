@@ -20,6 +20,7 @@
 #include "dr/lease/lease.h"
 #include "tests/support/memstore.h"
 #include "tests/support/radosgw.h"
+#include "tests/support/tree.h"
 
 enum { TAKERS = 8, ROUNDS = 12, HOLD_MS = 20000, TAKE_MS = 30000 };
 
@@ -357,19 +358,17 @@ static void of_eight_takers_one_wins_on_a_real_store(void **state)
 static int begin(void **state)
 {
     (void)state;
-    const char *tmp = getenv("TMPDIR"); /* NOLINT(concurrency-mt-unsafe): one thread */
-    top = dr_strf("%s/test_lease_bucket.XXXXXX", tmp != NULL ? tmp : "/tmp");
-    return mkdtemp(top) != NULL && radosgw_start(&ceph, top, "eu") ? 0 : -1;
+    top = tree_temp();
+    return radosgw_start(&ceph, top, "eu") ? 0 : -1;
 }
 
 static int end(void **state)
 {
     (void)state;
-    struct dr_err err = { 0 };
     radosgw_stop(&ceph);
-    enum dr_rc rc = fs_remove_tree(top, &err);
+    tree_remove(top);
     free(top);
-    return rc == DR_OK ? 0 : -1;
+    return 0;
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

@@ -15,6 +15,7 @@
 #include "dr/base/mem.h"
 #include "tests/support/radosgw.h"
 #include "tests/support/storetest.h"
+#include "tests/support/tree.h"
 
 static char *top;
 static struct radosgw ceph;
@@ -102,19 +103,17 @@ static void a_store_that_goes_away_is_told_and_found_again(void **state)
 static int begin(void **state)
 {
     (void)state;
-    const char *tmp = getenv("TMPDIR"); /* NOLINT(concurrency-mt-unsafe): one thread */
-    top = dr_strf("%s/test_s3v2.XXXXXX", tmp != NULL ? tmp : "/tmp");
-    return mkdtemp(top) != NULL && radosgw_start(&ceph, top, "eu") ? 0 : -1;
+    top = tree_temp();
+    return radosgw_start(&ceph, top, "eu") ? 0 : -1;
 }
 
 static int end(void **state)
 {
     (void)state;
-    struct dr_err err = { 0 };
     radosgw_stop(&ceph);
-    enum dr_rc rc = fs_remove_tree(top, &err);
+    tree_remove(top);
     free(top);
-    return rc == DR_OK ? 0 : -1;
+    return 0;
 }
 
 int main(void)

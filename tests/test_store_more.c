@@ -17,24 +17,23 @@
 #include "dr/base/mem.h"
 #include "tests/support/fault.h"
 #include "tests/support/faultstore.h"
+#include "tests/support/tree.h"
 
 static char *top; /* fresh for each test */
 
 static int make_top(void **state)
 {
     (void)state;
-    const char *tmp = getenv("TMPDIR"); /* NOLINT(concurrency-mt-unsafe): one thread */
-    top = dr_strf("%s/test_store_more.XXXXXX", tmp != NULL ? tmp : "/tmp");
-    return mkdtemp(top) != NULL ? 0 : -1;
+    top = tree_temp();
+    return 0;
 }
 
 static int drop_top(void **state)
 {
     (void)state;
-    struct dr_err err = { 0 };
-    enum dr_rc rc = fs_remove_tree(top, &err);
+    tree_remove(top);
     free(top);
-    return rc == DR_OK ? 0 : -1;
+    return 0;
 }
 
 static struct store *open_top(void)

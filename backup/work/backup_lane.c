@@ -5,8 +5,8 @@
 
 #include <pthread.h>
 #include <signal.h>
-#include <time.h>
 
+#include "dr/base/clock.h"
 #include "dr/base/mem.h"
 
 struct job {
@@ -137,14 +137,7 @@ void lane_flush(struct lane *l)
 
 bool lane_wait(struct lane *l, unsigned timeout_ms)
 {
-    struct timespec end;
-    (void)clock_gettime(CLOCK_MONOTONIC, &end); /* cannot fail for this clock */
-    end.tv_sec += timeout_ms / 1000;
-    end.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-    if (end.tv_nsec >= 1000000000) {
-        end.tv_sec++;
-        end.tv_nsec -= 1000000000;
-    }
+    const struct timespec end = clock_real_deadline(timeout_ms);
     int rc = 0;
     pthread_mutex_lock(&l->lock);
     while ((l->first != NULL || l->busy > 0) && rc == 0)

@@ -7,6 +7,8 @@
 #ifndef DR_BASE_CLOCK_H
 #define DR_BASE_CLOCK_H
 
+#include <time.h>
+
 #include "dr/base/base.h"
 
 struct clock_ops {
@@ -30,5 +32,9 @@ static inline int64_t clock_boot_ms(void)
 {
     return dr_clock.boot_ns() / 1000000;
 }
+
+/* ms from now by CLOCK_MONOTONIC, for pthread_cond_timedwait() on a condition of that clock. The real
+ * one: a fake clock wakes nobody. */
+struct timespec clock_real_deadline(int64_t ms);
 
 #endif

@@ -6,7 +6,6 @@
 
 #include <pthread.h>
 #include <signal.h>
-#include <time.h>
 
 #include "dr/base/clock.h"
 #include "dr/base/mem.h"
@@ -27,14 +26,7 @@ struct keeper {
 /* Sleep so long, or until the end is asked for. */
 static bool rest(struct keeper *k, int64_t ms)
 {
-    struct timespec end;
-    (void)clock_gettime(CLOCK_MONOTONIC, &end); /* cannot fail for this clock */
-    end.tv_sec += ms / 1000;
-    end.tv_nsec += (ms % 1000) * 1000000;
-    if (end.tv_nsec >= 1000000000) {
-        end.tv_sec++;
-        end.tv_nsec -= 1000000000;
-    }
+    const struct timespec end = clock_real_deadline(ms);
     int rc = 0;
     pthread_mutex_lock(&k->lock);
     while (!k->ends && rc == 0)

@@ -6,10 +6,10 @@
 
 #include <pthread.h>
 #include <string.h>
-#include <time.h>
 
 #include "backup/store/bucket.h"
 #include "backup/work/backup_lane.h"
+#include "dr/base/clock.h"
 #include "dr/base/mem.h"
 
 struct side {
@@ -17,7 +17,8 @@ struct side {
     const struct config_bucket *bucket;
     struct lane *lane;
     struct store *store; /* of the lane's thread; NULL until it was opened */
-    size_t lacks;        /* records that were not put; guarded by the lock */
+    size_t pending;      /* records that wait for it; guarded by the lock, as is what follows */
+    size_t lacks;        /* records that were not put */
 };
 
 struct mirror {
@@ -31,6 +32,8 @@ struct mirror {
 struct record {
     size_t owners; /* guarded by the lock, as all but name and data is */
     size_t stored, refused;
+    size_t
+        abreast; /* buckets that had all earlier records when it came, and have not answered yet */
     struct dr_err why;
     char *name;
     size_t len;
@@ -40,6 +43,7 @@ struct record {
 struct job {
     struct side *side;
     struct record *record;
+    bool abreast;
 };
 
 /* With the lock held. */
@@ -73,7 +77,9 @@ static void put(void *arg)
     r->refused += !stored;
     if (!stored)
         r->why = err;
+    r->abreast -= job->abreast;
     s->lacks += !stored;
+    s->pending--;
     let_go(r);
     pthread_cond_broadcast(&s->m->answered);
     pthread_mutex_unlock(&s->m->lock);
@@ -102,34 +108,22 @@ enum dr_rc mirror_new(const struct mirror_options *options, struct mirror **ret,
             continue;
         struct side *s = &m->sides[m->count];
         *s = (struct side){ .m = m, .bucket = b };
-        DR_TRY(lane_new(true, &s->lane, err));
+        DR_TRY(lane_new(1, &s->lane, err));
         m->count++;
     }
     *ret = DR_TAKE(m);
     return DR_OK;
 }
 
-static struct timespec in_ms(long ms)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail for this clock */
-    t.tv_sec += ms / 1000;
-    t.tv_nsec += (ms % 1000) * 1000000;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000;
-    }
-    return t;
-}
-
-/* With the lock held: until one bucket has it, or all said no; then a little longer for the others. */
+/* With the lock held: until one bucket has it, or all said no; then a little longer for those of the others
+ * that were not behind before it came. */
 static void wait_for(struct mirror *m, const struct record *r)
 {
     while (r->stored == 0 && r->refused < m->count)
         pthread_cond_wait(&m->answered, &m->lock);
-    struct timespec end = in_ms(MIRROR_GRACE_MS);
+    const struct timespec end = clock_real_deadline(MIRROR_GRACE_MS);
     int rc = 0;
-    while (r->stored + r->refused < m->count && rc == 0)
+    while (r->abreast > 0 && rc == 0)
         rc = pthread_cond_timedwait(&m->answered, &m->lock, &end);
 }
 
@@ -143,12 +137,14 @@ enum dr_rc mirror_put(struct mirror *m, const char *name, const void *data, size
     r->len = len;
     memcpy(r->data, data, len);
     r->owners = m->count + 1;
-    for (size_t i = 0; i < m->count; i++) {
-        struct job *job = dr_alloc(1, sizeof(*job));
-        *job = (struct job){ .side = &m->sides[i], .record = r };
-        lane_push(m->sides[i].lane, put, job);
-    }
     pthread_mutex_lock(&m->lock);
+    for (size_t i = 0; i < m->count; i++) {
+        struct side *s = &m->sides[i];
+        struct job *job = dr_alloc(1, sizeof(*job));
+        *job = (struct job){ .side = s, .record = r, .abreast = s->pending++ == 0 };
+        r->abreast += job->abreast;
+        lane_push(s->lane, put, job);
+    }
     wait_for(m, r);
     bool stored = r->stored > 0;
     if (!stored)
@@ -158,26 +154,24 @@ enum dr_rc mirror_put(struct mirror *m, const char *name, const void *data, size
     return stored ? DR_OK : err->rc;
 }
 
-void mirror_settle(struct mirror *m, struct text_list *ret_lagging)
+void mirror_end(struct mirror *m, struct text_list *ret_lagging)
 {
+    bool hangs = false;
+    if (m == NULL)
+        return;
+    const int64_t deadline = clock_boot_ms() + MIRROR_END_MS;
     for (size_t i = 0; i < m->count; i++) {
         struct side *s = &m->sides[i];
-        bool idle = lane_wait(s->lane, MIRROR_END_MS);
+        int64_t left = deadline - clock_boot_ms();
+        bool idle = lane_wait(s->lane, left > 0 ? (unsigned)left : 0);
         pthread_mutex_lock(&m->lock);
         if ((!idle || s->lacks > 0) && ret_lagging != NULL)
             text_list_add(ret_lagging, s->bucket->name);
         pthread_mutex_unlock(&m->lock);
+        hangs |= !idle;
     }
-}
-
-void mirror_free(struct mirror *m)
-{
-    if (m == NULL)
-        return;
-    for (size_t i = 0; i < m->count; i++) {
-        if (!lane_wait(m->sides[i].lane, MIRROR_END_MS))
-            return; /* it hangs in a call: the process ends soon, and with it all this */
-    }
+    if (hangs)
+        return; /* in a call: the process ends soon, and with it all this */
     for (size_t i = 0; i < m->count; i++) {
         lane_free(m->sides[i].lane);
         store_close(m->sides[i].store);
@@ -186,4 +180,9 @@ void mirror_free(struct mirror *m)
     pthread_mutex_destroy(&m->lock);
     free(m->sides);
     free(m);
+}
+
+void mirror_free(struct mirror *m)
+{
+    mirror_end(m, NULL);
 }

@@ -7,8 +7,8 @@
  *
  * An effect waits for its intent to be in one bucket (kernel rule 3), not in all: mirror_put() returns when a
  * first bucket has the record and the others had MIRROR_GRACE_MS more. A bucket that answers slowly, or
- * not at all, gets its records behind the run's back and never holds it up; at the end it is
- * waited for MIRROR_END_MS, then told.
+ * not at all, costs that much once: while it is behind it gets its records behind the run's back. At the
+ * end all together are waited for MIRROR_END_MS; who lacks records then is told.
  */
 #ifndef DR_RUN_MIRROR_H
 #define DR_RUN_MIRROR_H
@@ -38,12 +38,11 @@ enum dr_rc mirror_new(const struct mirror_options *options, struct mirror **ret,
 enum dr_rc mirror_put(struct mirror *m, const char *name, const void *data, size_t len,
                       struct dr_err *err) DR_MUST_USE;
 
-/* Wait until all buckets have all records, MIRROR_END_MS at most. The names of those that lack some are
- * added to ret_lagging, which may be NULL. */
-void mirror_settle(struct mirror *m, struct text_list *ret_lagging);
-
-/* Settles, and ends. A bucket that still hangs is left to the end of the process. NULL is fine. */
-void mirror_free(struct mirror *m);
+/* Wait until all buckets have all records, MIRROR_END_MS at most, and end. The names of those that lack some
+ * are added to ret_lagging, which may be NULL. A bucket that still hangs is left to the end of the
+ * process. m NULL is fine. */
+void mirror_end(struct mirror *m, struct text_list *ret_lagging);
+void mirror_free(struct mirror *m); /* the same, and nobody is told */
 DR_DEFINE_CLEANUP(struct mirror, mirror_free)
 
 #endif

@@ -332,7 +332,12 @@ void real_world_free(struct world *world)
     if (world == NULL)
         return;
     struct real_world *w = real_of(world);
-    mirror_free(w->mirror); /* under the lease: what follows us lists what is there */
+    DR_CLEANUP(text_list_fini) struct text_list lagging = { 0 };
+    mirror_end(w->mirror, &lagging); /* under the lease: what follows us lists what is there */
+    for (size_t i = 0; i < lagging.count; i++)
+        log_warning("bucket '%s' has not all records of %s: its journal is whole here and in the "
+                    "other buckets",
+                    lagging.items[i], w->run);
     keeper_free(w->keeper);
     uv_close((uv_handle_t *)&w->woken, NULL);
     (void)uv_run(&w->loop, UV_RUN_DEFAULT);
