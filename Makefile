@@ -149,13 +149,14 @@ bench-s3:
 	    --testserver $(O)/testserver --result build/bench/$@.json
 
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 \
 	    $(DESTDIR)$(PREFIX)/share/drctl/runbooks $(DESTDIR)$(PREFIX)/share/doc/drctl
 	install -m 755 build/drctl $(DESTDIR)$(PREFIX)/bin/drctl
 	ln -sfn drctl $(DESTDIR)$(PREFIX)/bin/backupd
 	$(if $(S3V2),install -d $(DESTDIR)$(PREFIX)/lib/drctl)
 	$(if $(S3V2),install -m 755 $(S3V2) $(DESTDIR)$(PREFIX)/lib/drctl/)
 	install -m 644 drctl.1 $(DESTDIR)$(PREFIX)/share/man/man1/drctl.1
+	install -m 644 dr.yaml.5 $(DESTDIR)$(PREFIX)/share/man/man5/dr.yaml.5
 	install -m 644 runbooks/*.yaml runbooks/README.md $(DESTDIR)$(PREFIX)/share/drctl/runbooks/
 	install -m 644 README.md LICENSE backup/FORMAT.md dr/journal/JOURNAL.md conf/dr.yaml \
 	    backup/store/EXEC.md backup/store/exec-example.sh \

@@ -185,12 +185,13 @@ static const struct config_key bucket_keys[] = {
     { "name", KEY_NAME, .required = true, AT(config_bucket, name) },
     { "url", KEY_TEXT, .required = true, AT(config_bucket, url) },
     { "region", KEY_REGION, .required = true, AT(config_bucket, region) },
-    { "credentials", KEY_OWN, AT(config_bucket, credentials), .read = read_credentials,
-      .fini = fini_credentials },
-    { "guard", KEY_OWN, AT(config_bucket, guard), .read = read_credentials,
+    { "credentials", KEY_OWN, AT(config_bucket, credentials), .block = &credentials,
+      .read = read_credentials, .fini = fini_credentials },
+    { "guard", KEY_OWN, AT(config_bucket, guard), .block = &credentials, .read = read_credentials,
       .fini = fini_credentials },
     { "ca", KEY_PATH, AT(config_bucket, ca) },
-    { "lock", KEY_OWN, AT(config_bucket, lock), .read = read_lock, .fini = fini_lock },
+    { "lock", KEY_OWN, AT(config_bucket, lock), .block = &lock, .read = read_lock,
+      .fini = fini_lock },
     { .name = NULL },
 };
 const struct config_block config_bucket_block = {

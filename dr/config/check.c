@@ -20,7 +20,7 @@ static void add_names(struct text_list *list, const char *name)
         text_list_add(list, name);
 }
 
-static void hint_known(struct reader *r, const char *word, const struct text_list *known,
+void config_hint_known(struct reader *r, const char *word, const struct text_list *known,
                        const char *otherwise)
 {
     if (reader_hint_near(r, word, (const char *const *)known->items, known->count))
@@ -50,7 +50,7 @@ static void check_region(struct reader *r, struct yaml_node *node, const struct 
         return;
     reader_error(r, node, "unknown-region", "no region '%s' in the strategy or the sites",
                  node->text);
-    hint_known(r, node->text, &known, "a further one is declared by a site: {region: NAME}");
+    config_hint_known(r, node->text, &known, "a further one is declared by a site: {region: NAME}");
 }
 
 static void check_site(struct reader *r, struct yaml_node *node, const struct loaded *l)
@@ -64,7 +64,7 @@ static void check_site(struct reader *r, struct yaml_node *node, const struct lo
     if (text_list_has(&known, node->text))
         return;
     reader_error(r, node, "unknown-site", "no site '%s'", node->text);
-    hint_known(r, node->text, &known, "declare it under sites: {region: NAME}");
+    config_hint_known(r, node->text, &known, "declare it under sites: {region: NAME}");
 }
 
 static void check_secret(struct reader *r, struct yaml_node *node, const struct loaded *l)
@@ -75,7 +75,43 @@ static void check_secret(struct reader *r, struct yaml_node *node, const struct 
     if (text_list_has(&known, node->text))
         return;
     reader_error(r, node, "unknown-secret", "no secret '%s'", node->text);
-    hint_known(r, node->text, &known, "define it under secrets: NAME: {file: /...}");
+    config_hint_known(r, node->text, &known, "define it under secrets: NAME: {file: /...}");
+}
+
+/* Without a notify block nobody is told at all: one warning for all channels (check_silence()). */
+static void check_channel(struct reader *r, struct yaml_node *root, struct yaml_node *node,
+                          const struct loaded *l)
+{
+    DR_CLEANUP(text_list_fini) struct text_list known = { 0 };
+    if (yaml_get(root, "notify", NULL) == NULL)
+        return;
+    for (size_t i = 0; i < l->config.channel_count; i++)
+        add_names(&known, l->config.channels[i].name);
+    if (text_list_has(&known, node->text))
+        return;
+    reader_error(r, node, "unknown-channel", "no channel '%s'", node->text);
+    config_hint_known(r, node->text, &known, "define it under notify: NAME: {kind: ...}");
+}
+
+static void check_silence(struct reader *r, struct yaml_node *root)
+{
+    DR_CLEANUP(text_list_fini) struct text_list named = { 0 };
+    const struct yaml_node *first = NULL;
+    if (yaml_get(root, "notify", NULL) != NULL || r->torn)
+        return;
+    for (size_t i = 0; i < r->ref_count; i++)
+        if (r->refs[i].kind == KEY_CHANNEL) {
+            add_names(&named, r->refs[i].node->text);
+            if (first == NULL)
+                first = r->refs[i].node;
+        }
+    if (first == NULL)
+        return;
+    DR_FREE char *all = text_list_join(&named, ", ");
+    reader_warning(r, first, "no-channels", "no 'notify' says how to reach %s: nobody is told",
+                   all);
+    diag_hint(r->d, "notify: {%s: {kind: slack, url_file: /etc/drctl/%s.url}}", first->text,
+              first->text);
 }
 
 /* A storage location is the name of a bucket; its url and its region mean it as well. */
@@ -98,7 +134,7 @@ static void check_location(struct reader *r, struct yaml_node *root, struct yaml
             return;
     }
     reader_error(r, node, "unknown-bucket", "no bucket '%s'", node->text);
-    hint_known(r, node->text, &known, "a storage location is the name of a bucket");
+    config_hint_known(r, node->text, &known, "a storage location is the name of a bucket");
 }
 
 static void check_refs(struct reader *r, struct yaml_node *root, const struct loaded *l)
@@ -116,6 +152,9 @@ static void check_refs(struct reader *r, struct yaml_node *root, const struct lo
             break;
         case KEY_SECRET:
             check_secret(r, node, l);
+            break;
+        case KEY_CHANNEL:
+            check_channel(r, root, node, l);
             break;
         default:
             check_location(r, root, node, l);
@@ -188,87 +227,6 @@ static void check_buckets(struct reader *r, struct yaml_node *root, const struct
             check_bucket(r, list, i, l);
 }
 
-/* ---- buckets of a file that names only storage locations ------------------------------------------ */
-
-/* The longest known region whose name occurs in the location, or NULL. */
-static const char *region_in(const struct loaded *l, const char *location)
-{
-    const char *best = NULL;
-    for (size_t i = 0; i < l->config.regions.count; i++) {
-        const char *region = l->config.regions.items[i];
-        if (strstr(location, region) != NULL && (best == NULL || strlen(region) > strlen(best)))
-            best = region;
-    }
-    return best;
-}
-
-/* A name of the allowed letters that no other bucket has. The caller frees. */
-static char *bucket_name(const struct config *c, const char *location)
-{
-    char base[48];
-    size_t len = 0;
-    size_t skip = strlen(location) > 40 ? strlen(location) - 40 : 0;
-    for (const char *p = location + skip; *p != '\0'; p++) {
-        int lower = *p >= 'A' && *p <= 'Z' ? *p - 'A' + 'a' : *p;
-        if ((lower >= 'a' && lower <= 'z') || (lower >= '0' && lower <= '9'))
-            base[len++] = (char)lower;
-        else if (len > 0 && base[len - 1] != '-')
-            base[len++] = '-';
-    }
-    while (len > 0 && base[len - 1] == '-')
-        len--;
-    base[len] = '\0';
-    char *name = dr_strdup(len > 0 ? base : "bucket");
-    for (int n = 2; config_bucket(c, name) != NULL; n++) {
-        free(name);
-        name = dr_strf("%s-%d", len > 0 ? base : "bucket", n);
-    }
-    return name;
-}
-
-static void bucket_from(struct reader *r, struct yaml_node *node, struct loaded *l)
-{
-    struct config *c = &l->config;
-    const char *text = node->text;
-    char *url = text[0] == '/' ? dr_strf("file://%s", text) : dr_strdup(text);
-    for (size_t i = 0; i < c->bucket_count; i++)
-        if (strcmp(c->buckets[i].url, url) == 0) { /* named by two policies */
-            free(url);
-            return;
-        }
-    const char *region = region_in(l, text);
-    const char *guess = c->primary_region != NULL ? c->primary_region : "local";
-    char *name = bucket_name(c, region != NULL ? region : text);
-    struct s3_url s3 = { 0 };
-    struct dr_err ignored = { 0 };
-    bool usable = (text_starts(url, "file:///") && url[8] != '\0') ||
-                  s3_url_parse(url, &s3, &ignored) == DR_OK;
-    s3_url_fini(&s3);
-    reader_warning(
-        r, node, "no-buckets", "storage location '%s' becomes bucket '%s' in region %s%s", text,
-        name, region != NULL ? region : guess, usable ? "" : ", which this version cannot open");
-    diag_hint(r->d, "buckets: [{name: %s, url: \"%s\", region: %s}]", name,
-              usable ? url : "file:///DIRECTORY", region != NULL ? region : guess);
-    c->buckets = dr_realloc(c->buckets, c->bucket_count + 1, sizeof(*c->buckets));
-    c->buckets[c->bucket_count++] = (struct config_bucket){
-        .name = name,
-        .url = url,
-        .region = dr_strdup(region != NULL ? region : guess),
-        .at = { node->line, node->col },
-    };
-}
-
-void config_buckets_from_locations(struct reader *r, struct yaml_node *root, struct loaded *l)
-{
-    for (size_t i = 0; i < r->ref_count; i++)
-        if (r->refs[i].kind == KEY_LIST && !r->refs[i].node->reported)
-            bucket_from(r, r->refs[i].node, l);
-    if (l->config.bucket_count > 0 || r->torn)
-        return;
-    reader_warning(r, root, "no-buckets", "no buckets: there is no place for a backup");
-    diag_hint(r->d, "buckets: [{name: NAME, url: \"file:///DIRECTORY\", region: REGION}]");
-}
-
 /* ---- blocks against each other ---------------------------------------------------------------------- */
 
 static void check_strategy(struct reader *r, const struct loaded *l)
@@ -325,7 +283,7 @@ static void check_trust(struct reader *r, struct yaml_node *root, const struct l
         if (name->reported || text_list_has(&known, name->text))
             continue;
         reader_error(r, name, "unknown-source", "no source '%s'", name->text);
-        hint_known(r, name->text, &known, "declare it under sources");
+        config_hint_known(r, name->text, &known, "declare it under sources");
     }
 }
 
@@ -395,6 +353,7 @@ static void check_lease(struct reader *r, struct yaml_node *root, const struct l
 void config_check(struct reader *r, struct yaml_node *root, struct loaded *l)
 {
     check_refs(r, root, l);
+    check_silence(r, root);
     check_buckets(r, root, l);
     check_strategy(r, l);
     check_sites(r, root, l);

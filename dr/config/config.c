@@ -17,6 +17,7 @@
 enum { CONFIG_MAX_BYTES = 1 << 20, SECRET_MAX_BYTES = 64 << 10 };
 
 static const int64_t SECOND_MS = 1000;
+static const uint64_t BUDGET_BYTES = UINT64_C(10) << 30;
 
 _Static_assert(offsetof(struct loaded, config) == 0, "config_free() casts back");
 
@@ -75,6 +76,27 @@ static void complete_probes(struct loaded *l)
     }
 }
 
+static void complete_chore(struct config_chore *chore, int64_t days, const char *word)
+{
+    if (chore->frequency_ms == 0) {
+        chore->frequency_ms = days * 24 * 3600 * SECOND_MS;
+        chore->frequency_word = word;
+    }
+    if (chore->budget_bytes == 0)
+        chore->budget_bytes = BUDGET_BYTES;
+}
+
+static void complete_watch(struct config *c)
+{
+    c->preflight_ms = first_set(c->preflight_ms, 0, 30 * 60 * SECOND_MS);
+    if (c->failure_threshold == 0)
+        c->failure_threshold = 3;
+    if (c->serve.listen == NULL)
+        c->serve.listen = dr_strdup("127.0.0.1:9188");
+    if (!c->drill.given)
+        c->drill.time_min = -1;
+}
+
 void config_complete(struct reader *r, struct yaml_node *root, struct loaded *l)
 {
     struct config *c = &l->config;
@@ -87,6 +109,9 @@ void config_complete(struct reader *r, struct yaml_node *root, struct loaded *l)
     c->lease.hold_ms = first_set(c->lease.hold_ms, 0, 20 * SECOND_MS);
     c->lease.take_ms = first_set(c->lease.take_ms, 0, 30 * SECOND_MS);
     complete_probes(l);
+    complete_chore(&c->verification, 7, "weekly");
+    complete_chore(&c->prune, 1, "daily");
+    complete_watch(c);
     order_regions(l);
     if (yaml_get(root, "buckets", NULL) == NULL)
         config_buckets_from_locations(r, root, l);
@@ -180,6 +205,54 @@ const struct config_bucket *config_bucket(const struct config *c, const char *na
         if (strcmp(c->buckets[i].name, name) == 0)
             return &c->buckets[i];
     return NULL;
+}
+
+const struct config_channel *config_channel(const struct config *c, const char *name)
+{
+    for (size_t i = 0; i < c->channel_count; i++)
+        if (strcmp(c->channels[i].name, name) == 0)
+            return &c->channels[i];
+    return NULL;
+}
+
+/* Is it the same host? Who has a domain may leave it out: "us-db-1" is "us-db-1.example.com"; but two
+ * domains, or the first numbers of two addresses, are not one. */
+static bool same_host(const char *written, const char *hostname)
+{
+    if (written == NULL || hostname == NULL || written[0] == '\0')
+        return false;
+    if (strcmp(written, hostname) == 0)
+        return true;
+    bool shorter = strlen(written) < strlen(hostname);
+    const char *brief = shorter ? written : hostname, *full = shorter ? hostname : written;
+    return strchr(brief, '.') == NULL && strspn(brief, "0123456789") < strlen(brief) &&
+           text_starts(full, brief) && full[strlen(brief)] == '.';
+}
+
+const struct config_site *config_here(const struct config *c, const char *hostname)
+{
+    const struct config_site *found = NULL;
+    size_t count = 0;
+    if (c->here != NULL)
+        return config_site(c, c->here);
+    for (size_t i = 0; i < c->site_count; i++) {
+        const struct config_site *site = &c->sites[i];
+        if (!same_host(site->host, hostname) && !same_host(site->address, hostname) &&
+            !same_host(site->name, hostname))
+            continue;
+        found = site;
+        count++;
+    }
+    if (count == 1)
+        return found;
+    bool alone = c->site_count == 1 && strcmp(c->sites[0].reach, "local") == 0;
+    return alone ? &c->sites[0] : NULL;
+}
+
+bool config_is_mine(const struct config *c, const struct config_site *here,
+                    const struct config_source *source)
+{
+    return source->site == NULL || here == NULL || config_site(c, source->site) == here;
 }
 
 const char *config_site_field(const struct config_site *site, const char *field)

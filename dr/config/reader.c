@@ -166,7 +166,8 @@ bool reader_duration(struct reader *r, struct yaml_node *node, int64_t *ret_ms)
     }
 }
 
-static void read_frequency(struct reader *r, struct yaml_node *node, int64_t *ret_ms)
+static void read_frequency(struct reader *r, struct yaml_node *node, int64_t *ret_ms,
+                           const char **ret_word)
 {
     static const char *const words[] = { "hourly",  "daily",     "weekly",
                                          "monthly", "quarterly", "yearly" };
@@ -174,6 +175,7 @@ static void read_frequency(struct reader *r, struct yaml_node *node, int64_t *re
     for (size_t i = 0; i < DR_ARRAY_LEN(words); i++)
         if (strcmp(node->text, words[i]) == 0) {
             *ret_ms = (int64_t)hours[i] * 3600 * 1000;
+            *ret_word = words[i];
             return;
         }
     int64_t ms = 0;
@@ -219,6 +221,62 @@ static void read_integer(struct reader *r, const struct config_key *key, struct 
                      key->max, value);
     else
         *ret = value;
+}
+
+static void read_size(struct reader *r, struct yaml_node *node, uint64_t *ret)
+{
+    uint64_t bytes = 0;
+    enum quantity q = size_parse(node->text, &bytes);
+    if (q == QUANTITY_OK && bytes > 0) {
+        *ret = bytes;
+        return;
+    }
+    reader_error(r, node, "size",
+                 q == QUANTITY_OK ? "'%s' is nothing at all" : "'%s' is not a size", node->text);
+    diag_hint(r->d, "examples: 512MiB, 10GiB, 1TB");
+}
+
+bool reader_clock(const char *text, size_t len, int *ret_min)
+{
+    enum { LENGTH = 5 }; /* 22:00 */
+    if (len != LENGTH || text[2] != ':')
+        return false;
+    for (int i = 0; i < LENGTH; i++)
+        if (i != 2 && (text[i] < '0' || text[i] > '9'))
+            return false;
+    int hour = (text[0] - '0') * 10 + text[1] - '0', min = (text[3] - '0') * 10 + text[4] - '0';
+    if (min > 59 || hour * 60 + min > 24 * 60)
+        return false;
+    *ret_min = hour * 60 + min;
+    return true;
+}
+
+static void read_time(struct reader *r, struct yaml_node *node, int *ret)
+{
+    int min = 0;
+    if (reader_clock(node->text, node->len, &min) && min < 24 * 60) {
+        *ret = min;
+        return;
+    }
+    reader_error(r, node, "time", "'%s' is not a time of day", node->text);
+    diag_hint(r->d, "write hours and minutes, with quotes: \"03:30\"");
+}
+
+void reader_refs(struct reader *r, struct yaml_node *node, const char *key, enum key_type kind,
+                 struct text_list *ret)
+{
+    if (!reader_is(r, node, YAML_LIST, key))
+        return;
+    for (size_t i = 0; i < node->count; i++)
+        if (reader_is_name(r, node->items[i], key)) {
+            text_list_add(ret, node->items[i]->text);
+            reader_ref(r, kind, node->items[i]);
+        }
+}
+
+struct config_place reader_at(const struct yaml_node *node)
+{
+    return (struct config_place){ node->line, node->col };
 }
 
 static size_t count_words(const char *const *words)
@@ -269,11 +327,16 @@ static void set_text(char **slot, const char *text)
     *slot = dr_strdup(text);
 }
 
-static void read_scalar(struct reader *r, const struct config_key *key, struct yaml_node *node,
-                        void *slot)
+/* Is it one of the types that own no memory? */
+static bool is_number(enum key_type type)
 {
-    if (!is_scalar(r, node, key->name))
-        return;
+    return type == KEY_INTEGER || type == KEY_DURATION || type == KEY_FREQUENCY ||
+           type == KEY_SIZE || type == KEY_TIME;
+}
+
+static void read_number(struct reader *r, const struct config_key *key, struct yaml_node *node,
+                        void *slot, const char **word)
+{
     switch (key->type) {
     case KEY_INTEGER:
         read_integer(r, key, node, slot);
@@ -282,11 +345,25 @@ static void read_scalar(struct reader *r, const struct config_key *key, struct y
         (void)reader_duration(r, node, slot); /* a mistake was told there */
         return;
     case KEY_FREQUENCY:
-        read_frequency(r, node, slot);
+        read_frequency(r, node, slot, word);
         return;
+    case KEY_SIZE:
+        read_size(r, node, slot);
+        return;
+    default:
+        DR_ASSERT(key->type == KEY_TIME);
+        read_time(r, node, slot);
+    }
+}
+
+static void read_word(struct reader *r, const struct config_key *key, struct yaml_node *node,
+                      void *slot)
+{
+    switch (key->type) {
     case KEY_NAME:
     case KEY_REGION:
     case KEY_SITE:
+    case KEY_CHANNEL:
         if (!reader_is_name(r, node, key->name))
             return;
         break;
@@ -301,7 +378,8 @@ static void read_scalar(struct reader *r, const struct config_key *key, struct y
     default:
         break;
     }
-    if (key->type == KEY_REGION || key->type == KEY_SITE || key->type == KEY_SECRET)
+    if (key->type == KEY_REGION || key->type == KEY_SITE || key->type == KEY_SECRET ||
+        key->type == KEY_CHANNEL)
         reader_ref(r, key->type, node);
     set_text(slot, node->text);
 }
@@ -350,7 +428,9 @@ static void read_value(struct reader *r, const struct config_key *key, struct ya
         char *text;
         int number;
         int64_t ms;
+        uint64_t bytes;
     } dropped = { 0 };
+    const char *no_word = NULL;
     void *slot = key->to == KEY_NOWHERE ? (void *)&dropped : member(out, key->to);
     struct text_list none = { 0 };
     switch (key->type) {
@@ -373,9 +453,15 @@ static void read_value(struct reader *r, const struct config_key *key, struct ya
     case KEY_FREE:
         break;
     default:
-        read_scalar(r, key, value, slot);
-        if (key->to == KEY_NOWHERE && key->type != KEY_INTEGER && key->type != KEY_DURATION &&
-            key->type != KEY_FREQUENCY)
+        if (!is_scalar(r, value, key->name))
+            break;
+        if (is_number(key->type)) {
+            bool wanted = key->type == KEY_FREQUENCY && key->count_to != 0;
+            read_number(r, key, value, slot, wanted ? member(out, key->count_to) : &no_word);
+            break;
+        }
+        read_word(r, key, value, slot);
+        if (key->to == KEY_NOWHERE)
             free(dropped.text);
     }
 }
@@ -488,15 +574,10 @@ void block_fini(const struct config_block *block, void *out)
             block_fini(key->block, key->to == KEY_NOWHERE ? out : member(out, key->to));
             continue;
         }
-        if (key->to == KEY_NOWHERE)
+        if (key->to == KEY_NOWHERE || key->type == KEY_FREE || is_number(key->type))
             continue;
         void *slot = member(out, key->to);
         switch (key->type) {
-        case KEY_INTEGER:
-        case KEY_DURATION:
-        case KEY_FREQUENCY:
-        case KEY_FREE:
-            break;
         case KEY_LIST:
         case KEY_ARGV:
             text_list_fini(slot);
@@ -505,7 +586,8 @@ void block_fini(const struct config_block *block, void *out)
             rows_fini(key, out);
             break;
         case KEY_OWN:
-            key->fini(slot);
+            if (key->fini != NULL)
+                key->fini(slot);
             break;
         default:
             free(*(char **)slot);

@@ -27,11 +27,15 @@ enum key_type {
     KEY_REGION,    /* char *: a name, of a known region */
     KEY_SITE,      /* char *: a name, of a known site or region */
     KEY_SECRET,    /* char *: a name, of a known secret */
+    KEY_CHANNEL,   /* char *: a name, of a known channel */
     KEY_PATH,      /* char *: absolute */
     KEY_CHOICE,    /* char *: one of choices */
     KEY_INTEGER,   /* int, from min to max */
     KEY_DURATION,  /* int64_t, ms, more than 0 */
-    KEY_FREQUENCY, /* int64_t, ms: a duration, or hourly daily weekly monthly quarterly yearly */
+    KEY_FREQUENCY, /* int64_t, ms: a duration, or hourly daily weekly monthly quarterly yearly;
+                      the word itself (const char *, static) goes to count_to, when that is not 0 */
+    KEY_SIZE,      /* uint64_t, bytes, more than 0 */
+    KEY_TIME,      /* int: "03:30", the minute of the day */
     KEY_LIST,      /* struct text_list: a list of scalars */
     KEY_ARGV,      /* struct text_list: a command, not empty */
     KEY_BLOCK,     /* a map read by block, into the struct at 'to' */
@@ -51,14 +55,16 @@ struct config_key {
     enum key_type type;
     bool required;
     size_t to;
-    const char *const *choices;       /* ends with NULL */
-    const struct config_block *block; /* of KEY_BLOCK and KEY_ROWS */
+    const char *const *choices; /* ends with NULL */
+    const struct config_block
+        *block;       /* of KEY_BLOCK and KEY_ROWS; of KEY_OWN: what it reads itself */
+    const char *each; /* KEY_OWN: a map whose keys are the user's own words: "CHANNEL" */
     size_t count_to;
     int min, max;
     const char
         *later; /* not NULL: a warning says that this version does not use the key, and how */
     void (*read)(struct reader *r, struct yaml_node *key, struct yaml_node *value, void *out);
-    void (*fini)(void *out);
+    void (*fini)(void *out); /* KEY_OWN: NULL: nothing to free */
 };
 
 struct config_block {
@@ -73,7 +79,7 @@ struct config_block {
 
 /* A word that must be defined somewhere. */
 struct config_ref {
-    enum key_type kind; /* KEY_REGION, KEY_SITE, KEY_SECRET */
+    enum key_type kind; /* KEY_REGION, KEY_SITE, KEY_SECRET, KEY_CHANNEL; KEY_LIST: a location */
     struct yaml_node *node;
 };
 
@@ -109,6 +115,16 @@ bool reader_is_name(struct reader *r, struct yaml_node *node, const char *key);
 bool reader_text(struct reader *r, struct yaml_node *node, const char *key, char **ret);
 bool reader_duration(struct reader *r, struct yaml_node *node, int64_t *ret_ms);
 bool reader_list(struct reader *r, struct yaml_node *node, const char *key, struct text_list *ret);
+
+/* A list of names that must be defined somewhere: each is checked, and put on the list. */
+void reader_refs(struct reader *r, struct yaml_node *node, const char *key, enum key_type kind,
+                 struct text_list *ret);
+
+/* "22:00": minutes from midnight, 24:00 included. False: it is no time of a day; nothing was told. */
+bool reader_clock(const char *text, size_t len, int *ret_min);
+
+/* Where a node stands. */
+struct config_place reader_at(const struct yaml_node *node);
 
 /* The value of key in map, when there is one that was not reported; else NULL. */
 struct yaml_node *reader_value(const struct yaml_node *map, const char *key);
