@@ -87,10 +87,24 @@ fact "its hint can be typed" has "$out" "    hint: write a unit: 30s, 30m, 30h"
 run "$DRCTL" check -c wrong.yaml --json
 fact "as JSON it has a place and a code" has "$out" '"line":3,"column":48,"code":"no-unit"'
 run "$DRCTL" check -c warn.yaml
-fact "warnings alone are exit 8" test $rc -eq 8
+fact "warnings alone are exit 0" test $rc -eq 0
 fact "and are told" has "$out" "warning: no sources"
-run "$DRCTL" check -c "$root/conf/dr.yaml"
+run "$DRCTL" check -c warn.yaml --strict
+fact "with --strict they are exit 2" test $rc -eq 2
+run "$DRCTL" check -c warn.yaml --strict --json
+fact "and say so as JSON" has "$out" '"exit":2,"why":"0 errors, 1 warning"'
+run "$DRCTL" check -c good.yaml --strict
+fact "a file without a finding passes --strict" test $rc -eq 0
+run bash -c "cd '$root' && '$DRCTL' check --strict -c conf/dr.yaml"
 fact "the complete example has no finding" test $rc -eq 0
+sed 's/^sources/  rpo: {node_failure: 1h}\n&/' good.yaml >sum.yaml
+run "$DRCTL" check -c sum.yaml
+fact "an rpo that cannot hold is told with its sum" has "$out" \
+    "cannot hold: full_backup every 1d + 2m to read + 1m to upload (both assumed) = 1d3m [rpo]"
+fact "a plan that is not there is told" has "$out" "rpo: there is no plan 'node_failure' [unknown-plan]"
+mkdir -p runbooks && cp "$root/runbooks/node_failure.yaml" runbooks/node-failure.yaml
+run "$DRCTL" check -c sum.yaml
+fact "it is found by its name, with either dash" bash -c "! grep -q unknown-plan '$work/.out'"
 
 for plan in "$root"/runbooks/*.yaml; do
     run "$DRCTL" plan lint -c "$root/conf/dr.yaml" "$plan"

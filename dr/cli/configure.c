@@ -14,7 +14,7 @@ struct config *cli_config(struct cli *cli)
                 "no configuration: no -c FILE, no $DRCTL_CONFIG, no ./dr.yaml, "
                 "no /etc/drctl/dr.yaml");
         dr_hint(&err,
-                "A complete example is conf/dr.yaml; drctl check says what is wrong with one.");
+                "drctl config new writes a first one; man dr.yaml tells every key.");
         cli_fail(cli, &err);
         return NULL;
     }

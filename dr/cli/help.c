@@ -18,7 +18,7 @@ static const struct {
 } groups[] = {
     { "something is down", { "failover", "runs" } },
     { "look", { "status", "watch", "doctor" } },
-    { "before the day", { "check", "plan", "drill" } },
+    { "before the day", { "config", "check", "plan", "drill" } },
     { "data",
       { "init", "backup", "snapshots", "ls", "cat", "find", "diff", "restore", "verify", "export",
         "repair", "prune", "forget", "pin", "unpin", "stats" } },

@@ -11,6 +11,7 @@ const struct cli_verb *const cli_verbs[] = {
     &verb_backup,
     &verb_cat,
     &verb_check,
+    &verb_config,
     &verb_daemon,
     &verb_diff,
     &verb_doctor,

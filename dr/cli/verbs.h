@@ -2,7 +2,7 @@
  * verbs.h - the names of all verbs, so that the table can be written.
  *
  * Each is defined in the file of its name: dr/cli/backup.c has verb_backup (ls and cat are in
- * look.c, unpin in pin.c). A hidden verb (its summary is NULL) is one that drctl itself starts. The order here is
+ * look.c, unpin in pin.c; config in config_new.c). A hidden verb (its summary is NULL) is one that drctl itself starts. The order here is
  * the alphabet's; the order that people see is that of the groups in help.c.
  */
 #ifndef DR_CLI_VERBS_H
@@ -13,6 +13,7 @@
 extern const struct cli_verb verb_backup;
 extern const struct cli_verb verb_cat;
 extern const struct cli_verb verb_check;
+extern const struct cli_verb verb_config;
 extern const struct cli_verb verb_daemon;
 extern const struct cli_verb verb_diff;
 extern const struct cli_verb verb_doctor;
