@@ -359,6 +359,8 @@ void config_check(struct reader *r, struct yaml_node *root, struct loaded *l)
     check_sites(r, root, l);
     check_trust(r, root, l);
     check_lease(r, root, l);
+    config_check_prices(r, root, &l->config);
+    config_check_require(r, root, &l->config);
     if (yaml_get(root, "buckets", NULL) != NULL)
         check_left_out(r, root, l);
     if (yaml_get(root, "sources", NULL) == NULL && !r->torn) {

@@ -49,6 +49,7 @@
 
 #include "dr/base/err.h"
 #include "dr/base/text.h"
+#include "dr/config/prices.h"
 #include "dr/data/diag.h"
 
 struct config_place { /* where a value was written, for messages of others */
@@ -259,6 +260,8 @@ struct config {
     struct config_policy full, incremental, snapshot;
     struct config_chore verification, prune;
     int64_t preflight_ms; /* monitoring.preflight.interval, default 30 min */
+    struct text_list
+        require; /* regions: without a copy in each of them a snapshot is not durable */
     struct config_objective *rto, *rpo;
     size_t rto_count, rpo_count;
     struct config_site *sites;
@@ -302,6 +305,7 @@ struct config {
         struct text_list dns_resolvers; /* "ADDRESS:PORT"; empty: the system's */
         struct text_list service_start, service_stop, service_status;
     } providers;
+    struct config_prices prices;
     char *state_dir; /* absolute; default /var/lib/drctl */
 };
 

@@ -59,6 +59,7 @@ static const struct config_key file_keys[] = {
     { "secrets", KEY_OWN, .to = 0, .each = "NAME", .block = &config_secret_block,
       .read = config_read_secrets, .fini = config_fini_secrets },
     { "providers", KEY_BLOCK, .to = KEY_NOWHERE, .block = &config_providers_block },
+    { "prices", KEY_BLOCK, AT(loaded, config.prices), .block = &config_prices_block },
     { "state_dir", KEY_PATH, AT(loaded, config.state_dir) },
     { .name = NULL },
 };

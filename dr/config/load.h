@@ -4,7 +4,7 @@
  *     reader.c      tables of keys -> structs, one mistake one message
  *     keys.c        the tables of the file itself; the blocks below it have one file each:
  *                   policy objectives drill monitoring people sites sources buckets probes
- *                   providers notify secrets; s3_url.c is the url of a bucket on S3
+ *                   providers notify secrets prices require; s3_url.c is the url of a bucket on S3
  *     config.c      defaults, and the order: read, complete, check
  *     check.c       what one key alone cannot know: names that must exist, regions, buckets
  *     locations.c   buckets of a file that names only storage locations
@@ -77,6 +77,14 @@ void config_check_port(struct reader *r, struct yaml_node *node);
 /* The nearest of the known words, or all of them, as a hint (check.c). */
 void config_hint_known(struct reader *r, const char *word, const struct text_list *known,
                        const char *otherwise);
+
+/* The block `prices` (prices.c), and backup_policy.require (require.c): what they name must exist. */
+extern const struct config_block config_prices_block;
+void config_check_prices(struct reader *r, struct yaml_node *root, const struct config *c);
+void config_read_require(struct reader *r, struct yaml_node *key, struct yaml_node *value,
+                         void *out);
+void config_fini_require(void *out);
+void config_check_require(struct reader *r, struct yaml_node *root, const struct config *c);
 
 /* May url be a bucket's? False: what is wrong was told at node (buckets.c). */
 bool config_check_url(struct reader *r, struct yaml_node *node);

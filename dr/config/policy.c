@@ -118,6 +118,8 @@ static const struct config_key backup_policy_keys[] = {
     { "config_snapshot", KEY_BLOCK, AT(config, snapshot), .block = &snapshot_policy },
     { "verification", KEY_BLOCK, AT(config, verification), .block = &verification },
     { "prune", KEY_BLOCK, AT(config, prune), .block = &prune },
+    { "require", KEY_OWN, AT(config, require), .read = config_read_require,
+      .fini = config_fini_require },
     { .name = NULL },
 };
 const struct config_block config_policy_block = { "'backup_policy'", backup_policy_keys,
