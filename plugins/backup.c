@@ -251,6 +251,9 @@ static enum step_verdict now_apply(struct step_call *call)
     json_put_int(v.p.evidence, "copies", (int64_t)result.copies);
     json_put_int(v.p.evidence, "wanted", (int64_t)result.wanted);
     DR_FREE char *missing = text_list_join(&result.missing, "; ");
+    DR_FREE char *lacking = text_list_join(&result.lacking, ", ");
+    if (lacking[0] != '\0')
+        json_put_text(v.p.evidence, "required_missing", lacking);
     if (result.copies == 0)
         return stage_says(&v.p, STEP_FAIL, "no bucket holds the snapshot: %s", missing);
     put_now(&v, result.id, result.stored, result.start_ns);

@@ -64,6 +64,7 @@ struct run {
 void backup_result_fini(struct backup_result *r)
 {
     text_list_fini(&r->missing);
+    text_list_fini(&r->lacking);
     *r = (struct backup_result){ .files = 0 };
 }
 

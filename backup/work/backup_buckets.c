@@ -9,6 +9,7 @@
 
 #include "backup/format/names.h"
 #include "backup/work/backup_targets.h"
+#include "backup/work/durable.h"
 #include "dr/base/clock.h"
 #include "dr/base/mem.h"
 
@@ -156,9 +157,19 @@ static enum dr_rc take_pace(void *arg, size_t bytes, struct dr_err *err)
 
 /* -- lag ----------------------------------------------------------------------------------- */
 
-size_t buckets_wanted(const struct buckets *b)
+/* The lock is held. */
+static bool is_enough(const struct buckets *b, bool (*is)(const struct target *t))
 {
-    return b->count >= 3 ? b->count / 2 + 1 : 1;
+    DR_FREE bool *has = dr_alloc(b->count + 1, sizeof *has);
+    for (size_t i = 0; i < b->count; i++)
+        has[i] = is(&b->targets[i]);
+    return durable_enough(repo_config(b->repo), has);
+}
+
+bool buckets_enough(struct buckets *b, bool (*is)(const struct target *t))
+{
+    HOLD(b->lock);
+    return is_enough(b, is);
 }
 
 /* The lock is held. */
@@ -173,21 +184,29 @@ static bool drop_as_lagging(struct target *t, const char *how)
     return true;
 }
 
-/* The spool is full. Whom do W others wait for? The lock is held. */
-static bool drop_laggards(struct buckets *b, uint64_t bound)
+static uint64_t bound_of(const struct buckets *b)
+{
+    return b->o.spool_bytes > 0 ? b->o.spool_bytes : BUCKETS_SPOOL_BYTES;
+}
+
+static bool is_on_time(const struct target *t)
+{
+    return t->good && t->queued <= bound_of(t->all) / 4;
+}
+
+/* The spool is full. Whom do enough others wait for? The lock is held. */
+static bool drop_laggards(struct buckets *b)
 {
     bool dropped = false;
-    size_t on_time = 0;
+    uint64_t bound = bound_of(b);
     uint64_t least = UINT64_MAX; /* that one of these took */
     int64_t now = clock_boot_ms();
     for (size_t i = 0; i < b->count; i++) {
         const struct target *t = &b->targets[i];
-        if (!t->good || t->queued > bound / 4)
-            continue;
-        on_time++;
-        least = t->delivered < least ? t->delivered : least;
+        if (is_on_time(t) && t->delivered < least)
+            least = t->delivered;
     }
-    if (on_time < buckets_wanted(b))
+    if (!is_enough(b, is_on_time))
         return false;
     for (size_t i = 0; i < b->count; i++) {
         struct target *t = &b->targets[i];
@@ -215,13 +234,9 @@ bool target_drop_late(struct target *t, int64_t through_ms)
     return drop_as_lagging(t, "the others have waited long enough");
 }
 
-static size_t count_through(struct buckets *b)
+static bool is_through(const struct target *t)
 {
-    HOLD(b->lock);
-    size_t n = 0;
-    for (size_t i = 0; i < b->count; i++)
-        n += b->targets[i].good && b->targets[i].queued == 0;
-    return n;
+    return t->good && t->queued == 0;
 }
 
 enum dr_rc buckets_wait(struct buckets *b, struct dr_err *err)
@@ -232,7 +247,7 @@ enum dr_rc buckets_wait(struct buckets *b, struct dr_err *err)
         while (t->lane != NULL && target_is_good(t) && !lane_wait(t->lane, WAIT_MS)) {
             if (is_cancelled(b))
                 return fail_cancelled(err);
-            if (through_ms == 0 && count_through(b) >= buckets_wanted(b))
+            if (through_ms == 0 && buckets_enough(b, is_through))
                 through_ms = clock_boot_ms();
             if (through_ms != 0)
                 (void)target_drop_late(t, through_ms); /* the loop asks whether it is good */
@@ -419,15 +434,14 @@ static bool try_room(struct buckets *b, size_t bytes, uint64_t bound)
 /* Until the spool has room for one more; it is taken. */
 static enum dr_rc take_room(struct buckets *b, size_t bytes, struct dr_err *err)
 {
-    uint64_t bound = b->o.spool_bytes > 0 ? b->o.spool_bytes : BUCKETS_SPOOL_BYTES;
     for (;;) {
         if (is_cancelled(b))
             return fail_cancelled(err);
         flush_dropped(b);
-        if (try_room(b, bytes, bound))
+        if (try_room(b, bytes, bound_of(b)))
             return DR_OK;
         HOLD(b->lock);
-        if (!drop_laggards(b, bound))
+        if (!drop_laggards(b))
             wait_change(b, (int64_t)WAIT_MS * NS_PER_MS);
     }
 }
@@ -471,11 +485,14 @@ enum dr_rc buckets_put(struct buckets *b, struct spooled *pack, struct dr_err *e
 
 void buckets_report(struct buckets *b, struct backup_result *ret)
 {
+    const struct config *c = repo_config(b->repo);
     HOLD(b->lock);
+    DR_FREE bool *has = dr_alloc(b->count + 1, sizeof *has);
     ret->copies = 0;
-    ret->wanted = buckets_wanted(b);
+    ret->wanted = durable_wanted(c);
     for (size_t i = 0; i < b->count; i++) {
         const struct target *t = &b->targets[i];
+        has[i] = t->durable;
         if (t->durable) {
             ret->copies++;
             continue;
@@ -483,4 +500,5 @@ void buckets_report(struct buckets *b, struct backup_result *ret)
         DR_FREE char *line = dr_strf("%s: %s", t->bucket->config->name, t->why.msg);
         text_list_add(&ret->missing, line);
     }
+    durable_lacks(c, has, &ret->lacking);
 }

@@ -315,14 +315,9 @@ static void fill(void *arg)
     pthread_mutex_unlock(&b->lock);
 }
 
-static size_t count_durable(struct buckets *b)
+static bool is_durable(const struct target *t)
 {
-    size_t n = 0;
-    pthread_mutex_lock(&b->lock);
-    for (size_t i = 0; i < b->count; i++)
-        n += b->targets[i].durable;
-    pthread_mutex_unlock(&b->lock);
-    return n;
+    return t->durable;
 }
 
 /* The jobs use what is ours, so not even a cancel ends this; but one that is late ends its copying. */
@@ -332,7 +327,7 @@ static void wait_filled(struct buckets *b, const struct fill *fills, size_t coun
     for (size_t i = 0; i < count; i++) {
         struct target *t = fills[i].target;
         while (!lane_wait(t->lane, WAIT_MS)) {
-            if (through_ms == 0 && count_durable(b) >= buckets_wanted(b))
+            if (through_ms == 0 && buckets_enough(b, is_durable))
                 through_ms = clock_boot_ms();
             if (through_ms != 0)
                 (void)target_drop_late(t, through_ms); /* its job notices */

@@ -65,10 +65,10 @@ enum dr_rc target_put_file(struct target *t, const char *name, const struct stor
 /* No bucket is left: the reason of the first tells most. */
 enum dr_rc buckets_fail_all(struct buckets *b, struct dr_err *err) DR_MUST_USE;
 
-/* W: so many copies make a snapshot durable. */
-size_t buckets_wanted(const struct buckets *b);
+/* Enough buckets that are so would make a snapshot durable (durable.h). is() is asked with the lock held. */
+bool buckets_enough(struct buckets *b, bool (*is)(const struct target *t));
 
-/* W others are through since through_ms, and this one is not, for longer than it may: it drops out. False:
+/* Enough others are through since through_ms, and this one is not, for longer than it may: it drops out. False:
  * wait on. */
 bool target_drop_late(struct target *t, int64_t through_ms);
 

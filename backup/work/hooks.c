@@ -288,7 +288,7 @@ static const char *outcome_of(enum dr_rc rc, const struct backup_result *r)
         return "cancelled";
     if (rc != DR_OK || r->copies == 0)
         return "failed";
-    if (r->copies < r->wanted)
+    if (r->copies < r->wanted || r->lacking.count > 0)
         return "degraded";
     return r->warnings > 0 || r->missing.count > 0 ? "warnings" : "done";
 }

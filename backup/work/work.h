@@ -37,6 +37,7 @@ struct backup_result {
     size_t copies;            /* buckets that hold it durably */
     size_t wanted;            /* W: with fewer copies the exit is 9, with 0 it is a failure */
     struct text_list missing; /* buckets that do not hold it: "us: no space left on device" */
+    struct text_list lacking; /* regions that must hold it and do not (require): the exit is 9 */
     int64_t start_ns, end_ns;
 };
 void backup_result_fini(struct backup_result *r);
