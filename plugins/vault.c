@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backup/work/costs.h"
+#include "backup/work/hedge_keep.h"
 #include "dr/base/clock.h"
 #include "dr/base/fs.h"
 #include "dr/base/mem.h"
@@ -19,6 +21,8 @@ enum dr_rc vault_open_repo(struct vault *v, struct dr_err *err)
     struct repo_options options = { .dark = (const char *const *)v->p.dark.items,
                                     .dark_count = v->p.dark.count };
     DR_TRY(repo_open(v->p.config, &options, &v->repo, err));
+    costs_keep(v->repo, "step");
+    hedge_keep(v->repo);
     for (size_t i = 0; i < repo_bucket_count(v->repo); i++) {
         const struct repo_bucket *bucket = repo_bucket(v->repo, i);
         if (bucket->error.rc != DR_OK)

@@ -61,6 +61,7 @@ fact "and comes back" diff -r src back
 printf x >src/new
 run "$DRCTL" backup
 fact "an incremental reads what is new" has "$out" "1 added"
+fact "and tells how many requests it took" grep -qE '; [0-9]+ requests$' "$work/.err"
 run "$DRCTL" forget --source app --keep-last 1 --yes
 run "$DRCTL" prune --yes
 fact "the guard may prune" is "$rc" 0

@@ -10,7 +10,7 @@
 
 #include "dr/base/mem.h"
 
-enum { CLASSES = 4, DOUBLINGS_MAX = 10, RANK_MS = 32 };
+enum { DOUBLINGS_MAX = 10, RANK_MS = 32 };
 
 struct samples {
     uint32_t ms[HEDGE_SAMPLES];
@@ -19,7 +19,7 @@ struct samples {
 
 struct known {
     bool is_near;
-    struct samples classes[CLASSES];
+    struct samples classes[HEDGE_CLASSES];
     unsigned failures; /* in a row */
     int64_t closed_until_ms;
 };
@@ -29,6 +29,7 @@ struct hedge {
     struct known *buckets; /* owned */
     size_t count;
     uint64_t asked, twice; /* bytes */
+    bool news;             /* something was answered */
 };
 
 static void unlock(pthread_mutex_t **m)
@@ -68,9 +69,9 @@ void hedge_set_near(struct hedge *h, size_t bucket)
 
 static unsigned class_of(uint64_t len)
 {
-    static const uint64_t below[CLASSES - 1] = { 64 << 10, 1 << 20, 8 << 20 };
+    static const uint64_t below[HEDGE_CLASSES - 1] = { 64 << 10, 1 << 20, 8 << 20 };
     unsigned c = 0;
-    while (c < CLASSES - 1 && len > below[c])
+    while (c < HEDGE_CLASSES - 1 && len > below[c])
         c++;
     return c;
 }
@@ -104,15 +105,21 @@ int64_t hedge_delay_ms(struct hedge *h, size_t bucket, uint64_t len)
     return ms > HEDGE_MOST_MS ? HEDGE_MOST_MS : ms;
 }
 
+static void add_sample(struct samples *s, uint32_t ms)
+{
+    s->ms[s->next] = ms;
+    s->next = (s->next + 1) % HEDGE_SAMPLES;
+    s->count += s->count < HEDGE_SAMPLES;
+}
+
 void hedge_answered(struct hedge *h, size_t bucket, uint64_t len, int64_t took_ms)
 {
     HOLD(h);
     DR_ASSERT(bucket < h->count);
     struct known *k = &h->buckets[bucket];
-    struct samples *s = &k->classes[class_of(len)];
-    s->ms[s->next] = took_ms < 0 ? 0 : took_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)took_ms;
-    s->next = (s->next + 1) % HEDGE_SAMPLES;
-    s->count += s->count < HEDGE_SAMPLES;
+    uint32_t ms = took_ms < 0 ? 0 : took_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)took_ms;
+    add_sample(&k->classes[class_of(len)], ms);
+    h->news = true;
     k->failures = 0;
     k->closed_until_ms = 0;
 }
@@ -205,4 +212,30 @@ bool hedge_may(struct hedge *h, uint64_t len)
         return false;
     h->twice += len;
     return true;
+}
+
+/* -- from one process to the next ------------------------------------------------------------ */
+
+unsigned hedge_samples(struct hedge *h, size_t bucket, unsigned class, uint32_t ret[HEDGE_SAMPLES])
+{
+    HOLD(h);
+    DR_ASSERT(bucket < h->count && class < HEDGE_CLASSES);
+    const struct samples *s = &h->buckets[bucket].classes[class];
+    unsigned from = s->count < HEDGE_SAMPLES ? 0 : s->next;
+    for (unsigned i = 0; i < s->count; i++)
+        ret[i] = s->ms[(from + i) % HEDGE_SAMPLES];
+    return s->count;
+}
+
+void hedge_learn(struct hedge *h, size_t bucket, unsigned class, uint32_t ms)
+{
+    HOLD(h);
+    DR_ASSERT(bucket < h->count && class < HEDGE_CLASSES);
+    add_sample(&h->buckets[bucket].classes[class], ms);
+}
+
+bool hedge_has_news(struct hedge *h)
+{
+    HOLD(h);
+    return h->news;
 }

@@ -28,6 +28,7 @@ enum {
     HEDGE_UNKNOWN_MS = 1000,
     HEDGE_KNOWN = 8,
     HEDGE_SAMPLES = 64, /* of each bucket and size class */
+    HEDGE_CLASSES = 4,  /* of sizes */
     HEDGE_PERCENT = 5,
     HEDGE_FREE = 16 << 20,         /* bytes that may be asked twice before there is a percentage */
     HEDGE_CLOSED_MS = 5000,        /* after a first failure ... */
@@ -56,5 +57,11 @@ bool hedge_may(struct hedge *h, uint64_t len);
 void hedge_asked(struct hedge *h, uint64_t len);
 void hedge_answered(struct hedge *h, size_t bucket, uint64_t len, int64_t took_ms);
 void hedge_failed(struct hedge *h, size_t bucket, enum dr_rc rc, int64_t now_ms);
+
+/* For hedge_keep.h: the samples of a class, the oldest first (returns how many), and one more of an earlier
+ * process. Has this one learnt anything itself? */
+unsigned hedge_samples(struct hedge *h, size_t bucket, unsigned class, uint32_t ret[HEDGE_SAMPLES]);
+void hedge_learn(struct hedge *h, size_t bucket, unsigned class, uint32_t ms);
+bool hedge_has_news(struct hedge *h);
 
 #endif

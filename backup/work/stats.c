@@ -253,17 +253,14 @@ static void sum_up(struct counting *c)
 static enum dr_rc measure(struct counting *c, struct store *s, struct stats_bucket *b,
                           struct dr_err *err)
 {
-    DR_CLEANUP(text_list_fini) struct text_list names = { 0 };
-    DR_TRY(store_list(s, "", &names, err));
-    for (size_t i = 0; i < names.count; i++) {
-        uint64_t size = 0;
+    DR_CLEANUP(store_entries_fini) struct store_entries all = { 0 };
+    DR_TRY(store_list_sizes(s, "", &all, err));
+    for (size_t i = 0; i < all.count; i++) {
+        uint64_t size = all.items[i].size;
         uint8_t id[DIGEST_SIZE];
-        struct dr_err gone = { 0 };
-        if (store_head(s, names.items[i], &size, &gone) != DR_OK)
-            continue; /* a prune took it meanwhile */
         b->objects++;
         b->bytes += size;
-        if (names_parse_pack(names.items[i], id)) {
+        if (names_parse_pack(all.items[i].name, id)) {
             const struct needed_pack *p = find_pack(c, id);
             b->packs++;
             b->pack_bytes += size;

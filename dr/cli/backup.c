@@ -21,6 +21,7 @@
 #include "backup/work/lastrun.h"
 #include "dr/base/log.h"
 #include "dr/base/mem.h"
+#include "dr/cli/costs.h"
 #include "dr/cli/data.h"
 #include "dr/cli/progress.h"
 #include "dr/cli/verbs.h"
@@ -47,7 +48,7 @@ static int exit_of_result(const struct backup_result *result)
 {
     if (result->copies == 0)
         return EXIT_FAILED;
-    if (result->copies < result->wanted)
+    if (result->copies < result->wanted || result->lacking.count > 0)
         return EXIT_DEGRADED;
     return result->warnings > 0 || result->missing.count > 0 ? EXIT_WARNINGS : EXIT_DONE;
 }
@@ -55,7 +56,10 @@ static int exit_of_result(const struct backup_result *result)
 /* One sentence for --json; NULL when all is well. */
 static const char *why_of_result(const struct backup_result *result, char *out, size_t size)
 {
-    if (result->missing.count > 0)
+    if (result->copies >= result->wanted && result->lacking.count > 0)
+        snprintf(out, size, "no copy in region '%s', which 'require' names",
+                 result->lacking.items[0]);
+    else if (result->missing.count > 0)
         snprintf(out, size, "in %zu of %zu buckets, %zu wanted: not in %s", result->copies,
                  result->copies + result->missing.count, result->wanted, result->missing.items[0]);
     else if (result->warnings > 0)
@@ -67,7 +71,7 @@ static const char *why_of_result(const struct backup_result *result, char *out, 
 }
 
 static void tell_json(const struct config_source *source, const struct asked *asked,
-                      const struct backup_result *result, int exit)
+                      const struct backup_result *result, const struct costs *asked_of, int exit)
 {
     json_t *o = json_object();
     json_put(o, "id", asked->dry_run ? json_null() : json_printable(result->id));
@@ -91,6 +95,8 @@ static void tell_json(const struct config_source *source, const struct asked *as
     json_put_int(o, "wanted", (int64_t)result->wanted);
     json_put_int(o, "warnings", (int64_t)result->warnings);
     json_put(o, "missing", data_texts_json(&result->missing));
+    json_put(o, "required_missing", data_texts_json(&result->lacking));
+    json_put(o, "requests", costs_json(asked_of));
     char why[DR_ERR_MSG_MAX];
     cli_result_json(o, exit, why_of_result(result, why, sizeof(why)));
 }
@@ -157,17 +163,21 @@ static enum dr_rc take(struct data *d, const struct config_source *source,
 
 /* A snapshot that is visible is told, whatever went wrong beside it. */
 static int tell_done(struct cli *cli, const struct config_source *source, const struct asked *asked,
-                     const struct backup_result *result)
+                     const struct backup_result *result, const struct costs *asked_of)
 {
     for (size_t i = 0; i < result->missing.count; i++)
         log_warning("source '%s' is not in bucket %s", source->name, result->missing.items[i]);
     int exit = exit_of(asked, result);
-    if (exit == EXIT_DEGRADED)
+    if (exit == EXIT_DEGRADED && result->copies < result->wanted)
         log_warning("source '%s' has %zu of %zu wanted copies; when the buckets are well "
                     "again: drctl repair",
                     source->name, result->copies, result->wanted);
+    for (size_t i = 0; exit == EXIT_DEGRADED && i < result->lacking.count; i++)
+        log_warning("source '%s' has no copy in region '%s', which 'require' names; when a bucket "
+                    "there is well again: drctl repair",
+                    source->name, result->lacking.items[i]);
     if (cli->json)
-        tell_json(source, asked, result, exit);
+        tell_json(source, asked, result, asked_of, exit);
     else
         tell(source, asked, result);
     return exit;
@@ -187,18 +197,23 @@ static int backup_source(struct cli *cli, struct data *d, const struct config_so
     progress_end(&p);
     if (state_dir != NULL)
         lastrun_end(state_dir, source->name, rc == DR_OK ? NULL : err.msg);
-    else
-        text_list_fini(&result.missing); /* no bucket was asked */
+    else { /* no bucket was asked */
+        text_list_fini(&result.missing);
+        text_list_fini(&result.lacking);
+    }
     if (rc == DR_E_CANCELLED)
         dr_hint(&err, "Nothing was made visible; what was stored is freed by a later prune.");
     if (rc != DR_OK)
         return cli_fail(cli, &err);
     /* A full one, and one of nothing before it, reads what it looks at. */
     bool looks = result.parent[0] != '\0' && strcmp(result.kind, "full") != 0;
-    progress_summary(
-        &p, cli,
-        &(struct progress_done){ .bytes = result.read, .entries = looks ? result.entries : 0 });
-    return tell_done(cli, source, asked, &result);
+    DR_CLEANUP(costs_fini) struct costs asked_of = { 0 };
+    data_costs(d, &asked_of);
+    progress_summary(&p, cli,
+                     &(struct progress_done){ .bytes = result.read,
+                                              .entries = looks ? result.entries : 0,
+                                              .requests = costs_far(d, &asked_of) });
+    return tell_done(cli, source, asked, &result, &asked_of);
 }
 
 /* Snapshots of configuration have a policy of their own: one of data among them would be kept as
@@ -369,6 +384,6 @@ const struct cli_verb verb_backup = {
         "\n"
         "SIGUSR1 prints how far it is. Ctrl-C or SIGTERM: nothing is made visible, exit 1.\n"
         "Exit 8: files were skipped or changed while they were read, or a bucket lacks the snapshot.\n"
-        "9: fewer copies than wanted.\n",
+        "9: fewer copies than wanted, or none in a region that must have one (require).\n",
     .run = run_backup,
 };

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backup/work/hedge_keep.h"
 #include "dr/base/log.h"
 #include "dr/base/mem.h"
 #include "dr/data/time.h"
@@ -47,6 +48,8 @@ static int open_all(struct cli *cli, struct data *ret, bool tell, bool guard)
     const struct repo_options options = { .near = own_region(ret->config), .guard = guard };
     if (repo_open(ret->config, &options, &ret->repo, &err) != DR_OK)
         return cli_fail(cli, &err);
+    costs_keep(ret->repo, cli->verb->name);
+    hedge_keep(ret->repo);
     for (size_t i = 0; i < repo_bucket_count(ret->repo); i++) {
         const struct repo_bucket *b = repo_bucket(ret->repo, i);
         if (b->store != NULL)
@@ -77,6 +80,17 @@ void data_close(struct data *d)
 {
     repo_close(d->repo);
     config_free(d->config);
+    costs_fini(&d->told);
+}
+
+void data_costs(struct data *d, struct costs *ret)
+{
+    struct costs now = { 0 };
+    costs_now(d->repo, ret);
+    costs_now(d->repo, &now);
+    costs_less(ret, &d->told);
+    costs_fini(&d->told);
+    d->told = now;
 }
 
 static int find(struct cli *cli, struct data *d, const char *source, struct snapshot_info *ret)

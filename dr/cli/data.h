@@ -14,6 +14,7 @@
 #ifndef DR_CLI_DATA_H
 #define DR_CLI_DATA_H
 
+#include "backup/work/costs.h"
 #include "backup/work/repo.h"
 #include "dr/cli/cli.h"
 
@@ -21,6 +22,7 @@ struct data {
     struct config *config; /* owned */
     struct repo *repo;     /* owned */
     size_t closed;         /* buckets that could not be opened; each was told */
+    struct costs told;     /* what data_costs() gave out so far */
 };
 
 /* EXIT_DONE, or the exit code after the failure was told. */
@@ -33,6 +35,10 @@ void data_close(struct data *d);
 
 /* Name the buckets that opened but could not be listed, after repo_snapshots(). */
 void data_tell_unlisted(struct data *d);
+
+/* What the buckets were asked since they were opened, or since the last call. The caller finishes ret. (At the close
+ * all of it goes into STATE_DIR, for `drctl stats`.) */
+void data_costs(struct data *d, struct costs *ret);
 
 /*
  * All of a verb over one snapshot: open, find what cli->argv[1] names, fn(), close. Returns the exit

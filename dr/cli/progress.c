@@ -195,6 +195,8 @@ void progress_outcome(const char *label, const struct progress_done *done, int64
         buf_addf(out, ": %" PRIu64 " entries looked at, %s read in %s", done->entries, size, took);
     else
         buf_addf(out, ": %" PRIu64 " entries looked at in %s, nothing read", done->entries, took);
+    if (done->requests > 0)
+        buf_addf(out, "; %" PRIu64 " request%s", done->requests, CLI_S(done->requests));
 }
 
 void progress_summary(const struct progress *p, const struct cli *cli,

@@ -37,8 +37,9 @@ struct progress {
 };
 
 struct progress_done {
-    uint64_t bytes;   /* that went through */
-    uint64_t entries; /* looked at, of a job that need not read them all; 0: it reads all */
+    uint64_t bytes;    /* that went through */
+    uint64_t entries;  /* looked at, of a job that need not read them all; 0: it reads all */
+    uint64_t requests; /* to buckets that are not here; 0: not told */
 };
 
 void progress_start(struct progress *p, const struct cli *cli, const char *label);
@@ -60,6 +61,7 @@ void progress_summary(const struct progress *p, const struct cli *cli,
  *     app: 12.3 MiB in 1.2s, 10.1 MiB/s
  *     app: 78579 entries looked at, 1.2 MiB read in 0.6s
  *     app: 78579 entries looked at in 0.2s, nothing read
+ *     app: 78579 entries looked at in 0.2s, nothing read; 12 requests
  */
 void progress_outcome(const char *label, const struct progress_done *done, int64_t elapsed_ms,
                       struct buf *out);

@@ -10,6 +10,7 @@
 #include "dr/base/clock.h"
 #include "dr/base/log.h"
 #include "dr/base/mem.h"
+#include "dr/cli/costs.h"
 #include "dr/cli/data.h"
 #include "dr/cli/sure.h"
 #include "dr/cli/verbs.h"
@@ -79,7 +80,8 @@ static json_t *snapshots_json(const struct prune_result *r)
     return array;
 }
 
-static int tell_json(const struct prune_result *r, bool dry, int exit, const char *why)
+static int tell_json(struct data *d, const struct prune_result *r, bool dry, int exit,
+                     const char *why)
 {
     json_t *o = json_object(), *buckets = json_array(), *holds = json_array();
     for (size_t i = 0; i < r->bucket_count; i++) {
@@ -103,6 +105,7 @@ static int tell_json(const struct prune_result *r, bool dry, int exit, const cha
     json_put_int(o, "pendings", (int64_t)r->pendings);
     json_put_int(o, "waiting", (int64_t)r->young);
     json_put_int(o, "kept", (int64_t)r->struck);
+    json_put(o, "requests", data_costs_json(d));
     return cli_result_json(o, exit, why);
 }
 
@@ -144,7 +147,7 @@ static bool approve(void *arg, const struct prune_result *so_far)
     return asked->answer == SURE_YES;
 }
 
-static int tell(struct cli *cli, const struct prune_options *o, const struct asked *asked,
+static int tell(struct data *d, const struct prune_options *o, const struct asked *asked,
                 const struct prune_result *r)
 {
     if (asked->answer != SURE_YES)
@@ -160,17 +163,21 @@ static int tell(struct cli *cli, const struct prune_options *o, const struct ask
             log_warning(
                 "bucket %s keeps what is locked; a prune behind the end of its locks frees it",
                 r->buckets[i].name);
-    if (cli->json)
-        return tell_json(r, o->dry_run, exit,
+    if (asked->cli->json)
+        return tell_json(d, r, o->dry_run, exit,
                          exit == EXIT_HELD ? "retention expires nothing of some sources" : NULL);
     if (!asked->shown)
         print_table(r);
     DR_FREE char *space = freed(r);
+    uint64_t requests = data_costs_far(d);
     if (r->expired == 0 && most_packs(r) == 0)
-        printf("nothing to prune\n");
+        printf("nothing to prune");
     else
-        printf("%s%zu snapshot%s deleted, freed: %s\n", o->dry_run ? "would be: " : "", r->expired,
+        printf("%s%zu snapshot%s deleted, freed: %s", o->dry_run ? "would be: " : "", r->expired,
                CLI_S(r->expired), space);
+    if (requests > 0)
+        printf("; %" PRIu64 " request%s", requests, CLI_S(requests));
+    putchar('\n');
     return exit;
 }
 
@@ -191,7 +198,7 @@ static int prune(struct cli *cli, struct data *d, struct prune_options *o)
     o->arg = &asked;
     if (prune_run(d->repo, o, NULL, &result, &err) != DR_OK)
         return cli_fail(cli, &err);
-    return tell(cli, o, &asked, &result);
+    return tell(d, o, &asked, &result);
 }
 
 static int run_prune(struct cli *cli)

@@ -12,6 +12,7 @@
 
 #include "dr/base/log.h"
 #include "dr/base/mem.h"
+#include "dr/cli/costs.h"
 #include "dr/cli/data.h"
 #include "dr/cli/progress.h"
 #include "dr/cli/verbs.h"
@@ -75,7 +76,7 @@ static json_t *damage_json(const struct repair_report *r)
     return array;
 }
 
-static int tell_json(const struct repair_report *r, bool dry_run)
+static int tell_json(struct data *d, const struct repair_report *r, bool dry_run)
 {
     int exit = exit_of_report(r);
     char why[128];
@@ -86,6 +87,7 @@ static int tell_json(const struct repair_report *r, bool dry_run)
     json_put(o, "damage", damage_json(r));
     json_put_int(o, "lost", (int64_t)r->lost);
     json_put_int(o, "left", (int64_t)r->left);
+    json_put(o, "requests", data_costs_json(d));
     snprintf(why, sizeof(why), "%zu object%s whole in no bucket, %zu not where it should be",
              r->lost, r->lost == 1 ? "" : "s", r->left);
     return cli_result_json(o, exit, exit == EXIT_DONE ? NULL : why);
@@ -122,11 +124,11 @@ static void tell_bucket(const struct repair_bucket *b)
            CLI_S(b->snapshots), b->lists, CLI_S(b->lists), b->healed);
 }
 
-static int tell(struct cli *cli, const struct repair_report *r, bool dry_run)
+static int tell(struct cli *cli, struct data *d, const struct repair_report *r, bool dry_run)
 {
     int exit = exit_of_report(r);
     if (cli->json)
-        return tell_json(r, dry_run);
+        return tell_json(d, r, dry_run);
     for (size_t i = 0; i < r->damage_count; i++)
         tell_damage(&r->damage[i], dry_run);
     for (size_t i = 0; i < r->bucket_count; i++)
@@ -153,8 +155,10 @@ static int repair(struct cli *cli, struct data *d, const struct repair_wish *wis
     if (rc != DR_OK)
         return cli_fail(cli, &err);
     if (!wish->dry_run)
-        progress_summary(&p, cli, &(struct progress_done){ .bytes = bytes_of(&report) });
-    return tell(cli, &report, wish->dry_run);
+        progress_summary(
+            &p, cli,
+            &(struct progress_done){ .bytes = bytes_of(&report), .requests = data_costs_far(d) });
+    return tell(cli, d, &report, wish->dry_run);
 }
 
 /* With a word for the snapshot, it is found as everywhere: by the beginning of its id, or "latest". */

@@ -8,6 +8,7 @@
 #include "backup/work/work.h"
 #include "dr/base/mem.h"
 #include "dr/base/pool.h"
+#include "dr/cli/costs.h"
 #include "dr/cli/data.h"
 #include "dr/cli/progress.h"
 #include "dr/cli/sure.h"
@@ -58,7 +59,7 @@ static bool confirm(void *arg, const struct text_list *surplus)
 }
 
 static json_t *result_json(const struct wish *w, const struct snapshot_info *snapshot,
-                           const struct restore_result *result)
+                           const struct restore_result *result, const struct costs *asked)
 {
     json_t *o = json_object();
     json_put_text(o, "id", snapshot->id);
@@ -78,6 +79,7 @@ static json_t *result_json(const struct wish *w, const struct snapshot_info *sna
     if (result->old[0] != '\0')
         json_put(o, "old", json_printable(result->old));
     json_put_int(o, "warnings", (int64_t)result->warnings);
+    json_put(o, "requests", costs_json(asked));
     return o;
 }
 
@@ -92,13 +94,13 @@ static void tell_dry(const struct restore_result *result, const char *place)
 }
 
 static int tell(const struct wish *w, const struct snapshot_info *snapshot,
-                const struct restore_result *result)
+                const struct restore_result *result, const struct costs *asked)
 {
     int exit = result->warnings > 0 ? EXIT_WARNINGS : EXIT_DONE;
     char size[32], taken[TIME_TEXT_MAX], why[96];
     snprintf(why, sizeof(why), "%zu warning%s", result->warnings, CLI_S(result->warnings));
     if (w->cli->json)
-        return cli_result_json(result_json(w, snapshot, result), exit,
+        return cli_result_json(result_json(w, snapshot, result, asked), exit,
                                exit == EXIT_DONE ? NULL : why);
     DR_FREE char *place = cli_printable(w->how.to);
     if (w->how.dry_run) {
@@ -131,9 +133,13 @@ static int restore(struct cli *cli, struct data *d, const struct snapshot_info *
     progress_end(&p);
     if (rc != DR_OK)
         return cli_fail(cli, &err);
+    DR_CLEANUP(costs_fini) struct costs asked = { 0 };
+    data_costs(d, &asked);
     if (!w->how.dry_run)
-        progress_summary(&p, cli, &(struct progress_done){ .bytes = result.bytes });
-    return tell(w, snapshot, &result);
+        progress_summary(
+            &p, cli,
+            &(struct progress_done){ .bytes = result.bytes, .requests = costs_far(d, &asked) });
+    return tell(w, snapshot, &result, &asked);
 }
 
 static enum dr_rc compile(const struct text_list *patterns, struct exclude *x, struct dr_err *err)

@@ -1,13 +1,16 @@
 /*
  * stats.c - `drctl stats`: where the bytes are.
  *
- * Three questions of whoever pays for the buckets: what did each snapshot add, what do sharing and compression
- * save, and how much of each bucket would pruning or the next full free?
+ * Questions of whoever pays for the buckets: what did each snapshot add, what do sharing and compression
+ * save, how much of each bucket would pruning or the next full free, and what does a month cost?
  */
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "backup/work/stats.h"
+#include "dr/base/clock.h"
+#include "dr/base/log.h"
+#include "dr/cli/costs.h"
 #include "dr/cli/data.h"
 #include "dr/cli/progress.h"
 #include "dr/cli/verbs.h"
@@ -33,8 +36,9 @@ static json_t *bucket_json(const struct stats_bucket *b)
     return o;
 }
 
-static int tell_json(const struct snapshot_list *list, const struct stats *s, int exit)
+static int tell_json(const struct snapshot_list *list, const struct costs_view *v, int exit)
 {
+    const struct stats *s = v->stats;
     json_t *o = json_object(), *snapshots = json_array(), *buckets = json_array();
     for (size_t i = 0; i < list->count; i++)
         cli_json_add(snapshots, data_snapshot_json(&list->items[i]));
@@ -48,6 +52,7 @@ static int tell_json(const struct snapshot_list *list, const struct stats *s, in
     json_put_int(o, "pieces", (int64_t)s->pieces);
     json_put_int(o, "dedup_percent", (int64_t)hundredths(s->bytes, s->raw));
     json_put_int(o, "ratio_percent", (int64_t)hundredths(s->bytes, s->stored));
+    json_put(o, "costs", costs_month_json(v));
     return cli_result_json(o, exit, exit == EXIT_DONE ? NULL : "a bucket could not be opened");
 }
 
@@ -92,6 +97,16 @@ static void tell_text(const struct snapshot_list *list, const struct stats *s)
     }
 }
 
+/* A log that cannot be read is told, and is no reason not to tell the rest. */
+static void read_costs(struct data *d, int64_t now_s, struct costs *ret)
+{
+    const int64_t month_s = (int64_t)COSTS_MONTH_DAYS * 24 * 60 * 60;
+    struct dr_err err = { 0 };
+    if (d->config->state_dir != NULL &&
+        costs_read(d->config->state_dir, now_s - month_s, now_s, ret, &err) != DR_OK)
+        log_warning("what was asked of the buckets is not known: %s", err.msg);
+}
+
 static int count(struct cli *cli, struct data *d, const char *source)
 {
     DR_CLEANUP(snapshot_list_fini) struct snapshot_list list = { 0 };
@@ -109,9 +124,15 @@ static int count(struct cli *cli, struct data *d, const char *source)
     if (rc != DR_OK)
         return cli_fail(cli, &err);
     int exit = d->closed > 0 ? EXIT_DEGRADED : EXIT_DONE;
+    DR_CLEANUP(costs_fini) struct costs seen = { 0 };
+    struct costs_view view = {
+        .data = d, .stats = &stats, .seen = &seen, .now_s = clock_wall_ns() / 1000000000
+    };
+    read_costs(d, view.now_s, &seen);
     if (cli->json)
-        return tell_json(&list, &stats, exit);
+        return tell_json(&list, &view, exit);
     tell_text(&list, &stats);
+    costs_month_tell(&view);
     return exit;
 }
 
@@ -131,11 +152,14 @@ static int run_stats(struct cli *cli)
 
 const struct cli_verb verb_stats = {
     .name = "stats",
-    .summary = "Where the bytes are, and what sharing saves",
-    .usage = "drctl stats [--source S]      Where the bytes are, and what sharing saves\n"
-             "\n"
-             "  --source S   as if there were only the snapshots of this source\n"
-             "\n"
-             "Exit 9: a bucket cannot be opened.\n",
+    .summary = "Where the bytes are, what sharing saves, what a month costs",
+    .usage =
+        "drctl stats [--source S]      Where the bytes are, what sharing saves, what a month costs\n"
+        "\n"
+        "  --source S   as if there were only the snapshots of this source\n"
+        "\n"
+        "Requests are those that drctl made from this host in the last 30 days (STATE_DIR/memo); a month\n"
+        "costs what they and the bytes that lie there cost by 'prices' of the configuration. What is\n"
+        "not known is said so. Exit 9: a bucket cannot be opened.\n",
     .run = run_stats,
 };

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "backup/work/verify_budget.h"
+#include "dr/cli/costs.h"
 #include "dr/cli/data.h"
 #include "dr/cli/progress.h"
 #include "dr/cli/verbs.h"
@@ -18,8 +19,7 @@ static int exit_of_result(const struct verify_result *result, size_t closed)
     return result->damaged > 0 || result->missing > 0 || closed > 0 ? EXIT_DEGRADED : EXIT_DONE;
 }
 
-static int tell(struct cli *cli, const struct data *d, const struct verify_result *result,
-                bool data)
+static int tell(struct cli *cli, struct data *d, const struct verify_result *result, bool data)
 {
     int exit = exit_of_result(result, d->closed);
     size_t open = repo_bucket_count(d->repo) - d->closed;
@@ -38,6 +38,7 @@ static int tell(struct cli *cli, const struct data *d, const struct verify_resul
         json_put_int(o, "bytes", (int64_t)result->bytes);
         json_put_int(o, "buckets", (int64_t)open);
         json_put(o, "data", json_boolean(data));
+        json_put(o, "requests", data_costs_json(d));
         return cli_result_json(o, exit, exit == EXIT_DONE ? NULL : text);
     }
     if (exit == EXIT_DONE && result->objects == open)
@@ -65,7 +66,9 @@ static int verify(struct cli *cli, struct data *d, const char *source, bool data
     if (rc != DR_OK)
         return cli_fail(cli, &err);
     if (data)
-        progress_summary(&p, cli, &(struct progress_done){ .bytes = result.bytes });
+        progress_summary(
+            &p, cli,
+            &(struct progress_done){ .bytes = result.bytes, .requests = data_costs_far(d) });
     return tell(cli, d, &result, data);
 }
 
@@ -91,6 +94,7 @@ static int verify_part(struct cli *cli, struct data *d, uint64_t budget)
         json_put_int(o, "packs", (int64_t)round.packs);
         json_put_int(o, "unread", (int64_t)round.unread);
         json_put(o, "oldest_read_at", data_time_json(round.oldest_ns));
+        json_put(o, "requests", data_costs_json(d));
         return cli_result_json(o, bad ? EXIT_DEGRADED : EXIT_DONE,
                                bad ? "a pack is damaged, or a bucket cannot be opened" : NULL);
     }
