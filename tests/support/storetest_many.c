@@ -1,8 +1,7 @@
 /*
  * storetest_many.c - what every store promises when there is much of something: objects, bytes, callers.
  *
- * Threads only count, for an assertion in one would end in the wrong stack. What nobody knows after a swap without an
- * answer is found out as a lease does it: read, and look for the own nonce.
+ * Threads only count, for an assertion in one would end in the wrong stack.
  */
 #include "tests/support/storetest.h"
 
@@ -19,62 +18,6 @@
 enum { MANY = 1100, LARGE = 32 << 20, CALLERS = 8, ROUNDS = 10 };
 
 /* -- much of everything ---------------------------------------------------------------------- */
-
-static void assert_count(struct store *s, const char *prefix, size_t expected)
-{
-    struct dr_err err = { 0 };
-    DR_CLEANUP(text_list_fini) struct text_list names = { 0 };
-    DR_CLEANUP(store_entries_fini) struct store_entries sizes = { 0 };
-    assert_int_equal(store_list(s, prefix, &names, &err), DR_OK);
-    assert_int_equal(names.count, expected);
-    for (size_t i = 1; i < names.count; i++)
-        assert_true(strcmp(names.items[i - 1], names.items[i]) < 0);
-    assert_int_equal(store_list_sizes(s, prefix, &sizes, &err), DR_OK);
-    assert_int_equal(sizes.count, expected);
-    for (size_t i = 0; i < sizes.count; i++) {
-        assert_string_equal(sizes.items[i].name, names.items[i]);
-        assert_int_equal(sizes.items[i].size, 2);
-    }
-}
-
-struct fill {
-    struct store *store;
-    pthread_t thread;
-    unsigned number, failed;
-};
-
-static void *fill_share(void *arg)
-{
-    struct fill *f = arg;
-    for (unsigned i = f->number; i < MANY; i += CALLERS) {
-        char name[64];
-        struct dr_err err = { 0 };
-        snprintf(name, sizeof(name), "many/%02x/%04u", i % 256, i);
-        f->failed += store_put(f->store, name, "xy", 2, &err) != DR_OK;
-    }
-    return NULL;
-}
-
-static void more_names_than_a_page(struct store *s)
-{
-    struct dr_err err = { 0 };
-    struct fill f[CALLERS];
-    for (unsigned i = 0; i < CALLERS; i++) {
-        f[i] = (struct fill){ .store = s, .number = i };
-        assert_int_equal(pthread_create(&f[i].thread, NULL, fill_share, &f[i]), 0);
-    }
-    for (unsigned i = 0; i < CALLERS; i++) {
-        assert_int_equal(pthread_join(f[i].thread, NULL), 0);
-        assert_int_equal(f[i].failed, 0);
-    }
-    assert_count(s, "many/", MANY);
-    assert_count(s, "many/00/", (MANY + 255) / 256);
-    DR_CLEANUP(text_list_fini) struct text_list names = { 0 };
-    assert_int_equal(store_list(s, "many/", &names, &err), DR_OK);
-    text_list_add(&names, "many/never/was");
-    assert_int_equal(store_remove_many(s, &names, &err), DR_OK);
-    assert_count(s, "many/", 0);
-}
 
 static void large_objects(struct store *s)
 {
@@ -101,39 +44,22 @@ static void large_objects(struct store *s)
 
 void storetest_bears(struct store *s)
 {
-    more_names_than_a_page(s);
+    storetest_keeps_promises(s, MANY);
     large_objects(s);
     storetest_empties(s);
 }
 
 /* -- many at once ---------------------------------------------------------------------------- */
 
-struct racer {
+struct caller {
     struct store *store;
     pthread_t thread;
-    pthread_barrier_t *barrier;
     unsigned number, wrong;
-    bool won[ROUNDS], lost[ROUNDS];
 };
-
-static void run(struct racer r[CALLERS], struct store *s, void *(*work)(void *))
-{
-    pthread_barrier_t barrier;
-    assert_int_equal(pthread_barrier_init(&barrier, NULL, CALLERS), 0);
-    for (unsigned i = 0; i < CALLERS; i++) {
-        r[i] = (struct racer){ .store = s, .barrier = &barrier, .number = i };
-        assert_int_equal(pthread_create(&r[i].thread, NULL, work, &r[i]), 0);
-    }
-    for (unsigned i = 0; i < CALLERS; i++) {
-        assert_int_equal(pthread_join(r[i].thread, NULL), 0);
-        assert_int_equal(r[i].wrong, 0);
-    }
-    pthread_barrier_destroy(&barrier);
-}
 
 static void *mind_own_business(void *arg)
 {
-    struct racer *r = arg;
+    struct caller *r = arg;
     for (unsigned i = 0; i < ROUNDS; i++) {
         struct dr_err err = { 0 };
         char name[32], text[64], back[64] = "";
@@ -151,88 +77,17 @@ static void *mind_own_business(void *arg)
     return NULL;
 }
 
-static void *put_the_same_name(void *arg)
-{
-    struct racer *r = arg;
-    for (unsigned i = 0; i < ROUNDS; i++) {
-        struct dr_err err = { 0 };
-        char name[32], text[16];
-        snprintf(name, sizeof(name), "race/%u", i);
-        snprintf(text, sizeof(text), "racer %u", r->number);
-        (void)pthread_barrier_wait(r->barrier); /* one of them is told that it is the last: fine */
-        enum dr_rc rc = store_put(r->store, name, text, strlen(text), &err);
-        r->won[i] = rc == DR_OK;
-        r->lost[i] = rc == DR_E_EXISTS;
-        r->wrong += rc != DR_OK && rc != DR_E_EXISTS;
-    }
-    return NULL;
-}
-
-static void *swap_the_same_name(void *arg)
-{
-    struct racer *r = arg;
-    for (unsigned i = 0; i < ROUNDS; i++) {
-        struct dr_err err = { 0 };
-        char tag[STORE_TAG_MAX] = "", text[32];
-        DR_CLEANUP(buf_fini) struct buf b = { 0 };
-        snprintf(text, sizeof(text), "round %02u racer %u", i, r->number);
-        r->wrong += store_read_tagged(r->store, "swapped", &b, tag, &err) != DR_OK;
-        (void)pthread_barrier_wait(r->barrier); /* as above: all have seen the same */
-        enum dr_rc rc = store_swap(r->store, "swapped", tag, text, strlen(text), &err);
-        (void)pthread_barrier_wait(r->barrier); /* all have tried */
-        r->won[i] = rc == DR_OK;
-        r->lost[i] = rc == DR_E_BUSY;
-        r->wrong += rc != DR_OK && rc != DR_E_BUSY && rc != DR_E_TRANSIENT && rc != DR_E_TIMEOUT;
-        buf_clear(&b);
-        r->wrong += store_read_tagged(r->store, "swapped", &b, tag, &err) != DR_OK;
-        bool mine = b.len > 0 && strcmp(b.data, text) == 0;
-        r->wrong += (r->won[i] && !mine) || (r->lost[i] && mine); /* what it was told is true */
-        r->won[i] = mine;
-        r->wrong += b.len < 8 || strncmp(b.data, text, 8) != 0; /* one of this round it is */
-        (void)pthread_barrier_wait(r->barrier);
-    }
-    return NULL;
-}
-
-static void assert_one_winner_each(const struct racer r[CALLERS])
-{
-    for (unsigned i = 0; i < ROUNDS; i++) {
-        unsigned winners = 0;
-        for (unsigned n = 0; n < CALLERS; n++)
-            winners += r[n].won[i];
-        if (winners != 1)
-            fail_msg("round %u has %u winners", i, winners);
-    }
-}
-
-static void assert_content_is_the_winners(struct store *s, const struct racer r[CALLERS])
-{
-    for (unsigned i = 0; i < ROUNDS; i++) {
-        char name[32], text[16] = "";
-        struct dr_err err = { 0 };
-        snprintf(name, sizeof(name), "race/%u", i);
-        assert_int_equal(store_get(s, name, 0, strlen("racer 0"), text, &err), DR_OK);
-        unsigned long n = strtoul(text + strlen("racer "), NULL, 10);
-        assert_true(n < CALLERS && r[n].won[i]);
-    }
-}
-
 void storetest_races(struct store *s)
 {
-    struct store_abilities can;
-    struct dr_err err = { 0 };
-    struct racer r[CALLERS];
-    if (store_abilities(s, &can, &err) != DR_OK)
-        fail_msg("%s", err.msg);
-    run(r, s, mind_own_business);
-    run(r, s, put_the_same_name);
-    if (can.conditional_put) {
-        assert_one_winner_each(r);
-        assert_content_is_the_winners(s, r);
+    struct caller callers[CALLERS];
+    for (unsigned i = 0; i < CALLERS; i++) {
+        callers[i] = (struct caller){ .store = s, .number = i };
+        assert_int_equal(pthread_create(&callers[i].thread, NULL, mind_own_business, &callers[i]),
+                         0);
     }
-    if (can.conditional_swap) {
-        run(r, s, swap_the_same_name);
-        assert_one_winner_each(r);
+    for (unsigned i = 0; i < CALLERS; i++) {
+        assert_int_equal(pthread_join(callers[i].thread, NULL), 0);
+        assert_int_equal(callers[i].wrong, 0);
     }
     storetest_empties(s);
 }
