@@ -36,11 +36,29 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
     return len;
 }
 
+static void take_retry_after(struct http_reply *reply, const char *data, size_t len)
+{
+    static const char name[] = "retry-after:";
+    size_t skip = sizeof(name) - 1;
+    if (len < skip || strncasecmp(data, name, skip) != 0)
+        return;
+    while (skip < len && data[skip] == ' ')
+        skip++;
+    size_t end = len;
+    while (end > skip && (unsigned char)data[end - 1] <= ' ')
+        end--;
+    if (end - skip >= sizeof(reply->retry_after))
+        return; /* no such value is so long */
+    memcpy(reply->retry_after, data + skip, end - skip);
+    reply->retry_after[end - skip] = '\0';
+}
+
 /* The status line comes as a header of its own; later ones (after "100 Continue") win. */
 static size_t on_header(char *data, size_t size, size_t count, void *arg)
 {
     struct exchange *x = arg;
     size_t len = size * count;
+    take_retry_after(x->reply, data, len);
     if (len > 5 && memcmp(data, "HTTP/", 5) == 0) {
         size_t end = 0, max = sizeof(x->reply->line) - 1;
         while (end < len && end < max && (unsigned char)data[end] >= ' ' &&

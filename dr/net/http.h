@@ -30,9 +30,10 @@ struct http_request {
 
 struct http_reply {
     int status;
-    char line[96];   /* "HTTP/1.1 503 Service Unavailable" */
-    struct buf body; /* at most HTTP_BODY_MAX bytes */
-    bool cut;        /* there was more: the rest was not read */
+    char line[96];        /* "HTTP/1.1 503 Service Unavailable" */
+    char retry_after[64]; /* the header as it came (retry.h reads it); "" when there was none */
+    struct buf body;      /* at most HTTP_BODY_MAX bytes */
+    bool cut;             /* there was more: the rest was not read */
     int64_t took_ms;
     bool sent; /* also after a failure: bytes of the request left; else it certainly did nothing */
 };
