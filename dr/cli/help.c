@@ -17,7 +17,7 @@ static const struct {
     const char *verbs[GROUP_MAX];
 } groups[] = {
     { "something is down", { "failover", "runs" } },
-    { "look", { "status", "watch", "doctor" } },
+    { "look", { "status", "alerts", "watch", "doctor" } },
     { "before the day", { "config", "check", "plan", "drill" } },
     { "data",
       { "init", "backup", "snapshots", "ls", "cat", "find", "diff", "restore", "verify", "export",

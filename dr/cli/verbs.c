@@ -8,6 +8,7 @@
 /* One a line, so that two people can add one each. */
 /* clang-format off */
 const struct cli_verb *const cli_verbs[] = {
+    &verb_alerts,
     &verb_backup,
     &verb_cat,
     &verb_check,
@@ -24,6 +25,7 @@ const struct cli_verb *const cli_verbs[] = {
     &verb_key,
     &verb_lease,
     &verb_ls,
+    &verb_notify_send,
     &verb_pin,
     &verb_plan,
     &verb_prune,

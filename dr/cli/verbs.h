@@ -2,14 +2,16 @@
  * verbs.h - the names of all verbs, so that the table can be written.
  *
  * Each is defined in the file of its name: dr/cli/backup.c has verb_backup (ls and cat are in
- * look.c, unpin in pin.c; config in config_new.c). A hidden verb (its summary is NULL) is one that drctl itself starts. The order here is
- * the alphabet's; the order that people see is that of the groups in help.c.
+ * look.c, unpin in pin.c; config in config_new.c, notify-send in alerts.c). A hidden verb (its summary is NULL) is
+ * one that drctl itself starts. The order here is the alphabet's; the order that people see is that of
+ * the groups in help.c.
  */
 #ifndef DR_CLI_VERBS_H
 #define DR_CLI_VERBS_H
 
 #include "dr/cli/cli.h"
 
+extern const struct cli_verb verb_alerts;
 extern const struct cli_verb verb_backup;
 extern const struct cli_verb verb_cat;
 extern const struct cli_verb verb_check;
@@ -26,6 +28,7 @@ extern const struct cli_verb verb_init;
 extern const struct cli_verb verb_key;
 extern const struct cli_verb verb_lease;
 extern const struct cli_verb verb_ls;
+extern const struct cli_verb verb_notify_send;
 extern const struct cli_verb verb_pin;
 extern const struct cli_verb verb_plan;
 extern const struct cli_verb verb_prune;
