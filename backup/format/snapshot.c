@@ -4,15 +4,13 @@
  */
 #include "backup/format/snapshot.h"
 
-#include <openssl/evp.h>
 #include <string.h>
 
-#include "backup/format/sealed.h"
+#include "backup/format/signed.h"
 #include "dr/base/hash.h"
 #include "dr/base/mem.h"
 
 static const char format[] = "drctl-snapshot";
-enum { BASE64_SIGNATURE = 88 };
 
 void snapshot_fini(struct snapshot *s)
 {
@@ -98,42 +96,10 @@ void snapshot_encode(const struct snapshot *s, const struct keys *signer, struct
 {
     DR_ASSERT(names_is_id(s->id) && s->owners != NULL);
     DR_JSON json_t *body = make_body(s);
-    size_t start = out->len;
-    json_add_canonical(out, body);
-    buf_addc(out, '\n');
-    uint8_t signature[KEYS_SIGNATURE_SIZE];
-    char text[BASE64_SIGNATURE + 1];
-    keys_sign(signer, out->data + start, out->len - start, signature);
-    EVP_EncodeBlock((uint8_t *)text, signature, sizeof signature);
-    buf_addf(out, "{\"key\":\"%s\",\"signature\":\"%s\"}\n", keys_public(signer), text);
+    signed_encode(body, signer, out);
 }
 
 /* -- reading ------------------------------------------------------------------------------- */
-
-static enum dr_rc check_signature(const char *name, const struct sealed_lines *lines,
-                                  char writer[KEYS_TEXT_MAX], struct dr_err *err)
-{
-    static const char start[] = "{\"key\":\"", middle[] = "\",\"signature\":\"", end[] = "\"}";
-    DR_FREE char *seal = dr_memdup(lines->seal, lines->seal_len);
-    char *key = seal + strlen(start), *between = strstr(seal, middle);
-    uint8_t signature[BASE64_SIGNATURE / 4 * 3 + 1];
-    char again[BASE64_SIGNATURE + 1];
-    if (strlen(seal) != lines->seal_len || strncmp(seal, start, strlen(start)) != 0 ||
-        between == NULL || (size_t)(between - key) >= KEYS_TEXT_MAX)
-        return dr_fail(err, DR_E_CORRUPT, "%s: not signed", name);
-    *between = '\0';
-    char *text = between + strlen(middle);
-    if (strlen(text) != BASE64_SIGNATURE + strlen(end) ||
-        strcmp(text + BASE64_SIGNATURE, end) != 0 ||
-        EVP_DecodeBlock(signature, (uint8_t *)text, BASE64_SIGNATURE) < KEYS_SIGNATURE_SIZE)
-        return dr_fail(err, DR_E_CORRUPT, "%s: its signature is malformed", name);
-    EVP_EncodeBlock((uint8_t *)again, signature, KEYS_SIGNATURE_SIZE);
-    if (strncmp(again, text, BASE64_SIGNATURE) != 0 ||
-        !keys_verify(key, lines->body, lines->body_len + 1, signature))
-        return dr_fail(err, DR_E_CORRUPT, "%s: its signature does not match", name);
-    memcpy(writer, key, strlen(key) + 1);
-    return DR_OK;
-}
 
 static enum dr_rc read_list(const json_t *body, const char *key, struct list *ret,
                             struct dr_err *err)
@@ -278,7 +244,7 @@ enum dr_rc snapshot_parse(const char *name, const void *data, size_t len, struct
     if (len > SNAPSHOT_SIZE_MAX)
         return dr_fail(err, DR_E_CORRUPT, "%s: larger than its limit", name);
     DR_TRY(sealed_split(name, data, len, &lines, err));
-    DR_TRY(check_signature(name, &lines, s.writer, err));
+    DR_TRY(signed_check(name, &lines, s.writer, err));
     DR_TRY(sealed_body(name, format, &lines, &body, err));
     if (read_members(body, &s, err) != DR_OK || read_id(name, body, &s, err) != DR_OK)
         return dr_context(err, "%s", name);
