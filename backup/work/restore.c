@@ -15,11 +15,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backup/work/measure.h"
 #include "backup/work/restore_delta.h"
 #include "backup/work/restore_local.h"
 #include "backup/work/restore_mark.h"
 #include "backup/work/restore_pass.h"
 #include "backup/work/restore_swap.h"
+#include "dr/base/clock.h"
 #include "dr/base/fs.h"
 #include "dr/base/mem.h"
 #include "dr/base/sys.h"
@@ -293,6 +295,15 @@ static enum dr_rc run(struct job *j, struct dr_err *err)
     return DR_OK;
 }
 
+/* For the next forecast. */
+static void note_throughput(const struct job *j, int64_t took_ms)
+{
+    const struct snapshot_info *info = j->r.snapshot;
+    const struct measure m = { info->source, info->id, j->r.result->written, took_ms };
+    if (!j->r.options->dry_run && !j->delta && m.bytes > 0)
+        measure_add(repo_config(j->r.repo)->state_dir, &m);
+}
+
 enum dr_rc restore_run(struct repo *repo, const struct snapshot_info *snapshot,
                        const struct restore_options *options, const struct work_hooks *hooks,
                        struct restore_result *ret, struct dr_err *err)
@@ -317,7 +328,9 @@ enum dr_rc restore_run(struct repo *repo, const struct snapshot_info *snapshot,
                      .lock = -1 };
     j.asked = (struct restore_asked){ j.only, j.how };
     j.r.filter.path = j.only;
+    int64_t start_ms = clock_boot_ms();
     DR_TRY(run(&j, err));
+    note_throughput(&j, clock_boot_ms() - start_ms);
     *ret = result;
     return DR_OK;
 }
