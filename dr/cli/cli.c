@@ -350,8 +350,13 @@ static int dispatch(struct cli *cli, const struct shared *shared)
         cli->argv++;
         cli->argc--;
     } else {
-        cli_help();
-        return EXIT_DONE;
+        const char *path = cli->config_path != NULL ? cli->config_path : default_config();
+        if (path == NULL || shared->help) {
+            cli_help();
+            return EXIT_DONE;
+        }
+        static char status_verb[] = "status";
+        cli->argv[0] = status_verb;
     }
     cli->verb = cli_find_verb(cli->argv[0]);
     if (cli->verb == NULL)

@@ -35,6 +35,7 @@ const struct cli_verb *const cli_verbs[] = {
     &verb_runs,
     &verb_snapshots,
     &verb_stats,
+    &verb_status,
     &verb_step,
     &verb_store,
     &verb_unpin,
