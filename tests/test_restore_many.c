@@ -16,8 +16,8 @@
 
 #include <cmocka.h>
 
-#include "backup/work/restore_journal.h"
 #include "backup/work/measure.h"
+#include "backup/work/restore_journal.h"
 #include "dr/base/fs.h"
 #include "dr/base/mem.h"
 #include "dr/base/sys.h"
