@@ -50,7 +50,36 @@ for section in "EXIT STATUS" ENVIRONMENT FILES EXAMPLES; do
 done
 codes() { for code in 0 1 2 3 4 5 6 7 8 9; do grep -qx ".It $code" "$page" || return 1; done; }
 fact "the page tells every exit code" codes
-fact "mandoc finds nothing to say about the page" mandoc -T lint -W warning "$page"
+for file in "$root"/*.[1-8]; do
+    name=$(basename "$file")
+    fact "mandoc finds nothing to say about $name" mandoc -T lint -W warning "$file"
+    run env LC_ALL=C.UTF-8 MANROFFSEQ='' MANWIDTH=80 man --warnings -E UTF-8 -l -Tutf8 -Z "$file"
+    fact "nor has groff about $name" test -z "$talk"
+done
+
+# drctl-runbook(7) and the program know the same keys and types.
+plans=$root/drctl-runbook.7
+keys_of() { # FILE NAME: the words of an array of the source
+    awk -v from="$2\\[\\] = " '$0 ~ from { on = 1 } on { print } on && /;/ { exit }' "$root/$1" |
+        grep -o '"[a-z_]*"' | tr -d '"' | sort
+}
+told() { # SECTION...: the keys of its list
+    awk -v section="$1" '/^\.Sh / { on = (substr($0, 5) == section) } on && /^\.It Va / { print }' "$plans" |
+        sed 's/^\.It Va //; s/ , /\n/g' | sort
+}
+fact "every key of a plan is told, and no other" \
+    diff <(keys_of dr/plan/read.c plan_keys) <(told "KEYS OF A PLAN")
+fact "every key of a step is told, and no other" \
+    diff <(keys_of dr/plan/steps.c step_keys) <(told "KEYS OF A STEP")
+"$DRCTL" plan types | awk 'NR > 1 && NF == 0 { exit } NR > 1 { print $1 }' | sort >"$work/types"
+types_told() {
+    awk '/^\.Sh / { on = ($2 == "STEP" && $3 == "TYPES") } on && /^\.Cm / { sub(/^\.Cm /, ""); gsub(/ , /, "\n"); print }' \
+        "$plans" | sort
+}
+fact "every step type is told, and no other" diff "$work/types" <(types_told)
+awk '/^plan: / { on = 1 } /^\.Ed/ { on = 0 } on' "$plans" >"$work/move_web.yaml"
+run "$DRCTL" plan lint "$work/move_web.yaml"
+fact "the plan of the page has no finding" test $rc -eq 0
 
 # The configuration of EXAMPLES is one that works.
 awk '/^disaster_recovery:/ { on = 1 } /^\.Ed/ { on = 0 } on' "$page" >"$work/dr.yaml"
