@@ -23,7 +23,7 @@ static const struct {
       { "init", "backup", "snapshots", "ls", "cat", "find", "diff", "restore", "verify", "export",
         "repair", "prune", "forget", "pin", "unpin", "stats" } },
     { "evidence", { "report", "audit" } },
-    { "the machine", { "key", "lease", "store", "daemon" } },
+    { "the machine", { "key", "lease", "store", "daemon", "completion" } },
 };
 
 static bool in_group(size_t group, const char *name)

@@ -432,7 +432,8 @@ const struct cli_verb verb_runs = {
     .name = "runs",
     .summary = "list, show, watch, resume, undo, skip, next, approve, reject, abort",
     .usage = "drctl runs [list]\n"
-             "drctl runs show [RUN] [STEP]      watch [RUN]\n"
+             "drctl runs show [RUN] [STEP]\n"
+             "drctl runs watch [RUN]\n"
              "drctl runs approve [RUN] [STEP] [--choice X]\n"
              "drctl runs reject [RUN] [STEP] --reason TEXT\n"
              "drctl runs resume [RUN] [--forward] [--accept-missing-bucket NAME]...\n"

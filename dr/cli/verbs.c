@@ -13,6 +13,7 @@ const struct cli_verb *const cli_verbs[] = {
     &verb_cat,
     &verb_check,
     &verb_config,
+    &verb_completion,
     &verb_daemon,
     &verb_diff,
     &verb_doctor,

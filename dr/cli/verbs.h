@@ -16,6 +16,7 @@ extern const struct cli_verb verb_backup;
 extern const struct cli_verb verb_cat;
 extern const struct cli_verb verb_check;
 extern const struct cli_verb verb_config;
+extern const struct cli_verb verb_completion;
 extern const struct cli_verb verb_daemon;
 extern const struct cli_verb verb_diff;
 extern const struct cli_verb verb_doctor;
