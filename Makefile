@@ -7,6 +7,7 @@
 # make bench-quick   the same with small data sets, indicative: two minutes
 # make bench-s3   measure on real S3 servers of this machine
 # make install    PREFIX=/usr/local DESTDIR=
+# make deb        Debian packages, in build/deb; make deb-check looks at them
 # make format     clang-format in place
 # make clean      remove build/
 # make help       this text
@@ -148,19 +149,40 @@ bench-s3:
 	@python3 -B tests/bench/s3.py --drctl build/drctl --gen $(O)/bench_gen --meter $(O)/bench_meter \
 	    --testserver $(O)/testserver --result build/bench/$@.json
 
+# Where shells look for completions; Debian's zsh looks elsewhere.
+BASH_DIR ?= $(PREFIX)/share/bash-completion/completions
+ZSH_DIR  ?= $(PREFIX)/share/zsh/site-functions
+FISH_DIR ?= $(PREFIX)/share/fish/vendor_completions.d
+DOCS     := README.md LICENSE $(wildcard SECURITY.md CHANGELOG.md COMING-FROM.md SIZING.md) backup/FORMAT.md \
+            dr/journal/JOURNAL.md conf/dr.yaml backup/store/EXEC.md backup/store/exec-example.sh
+into      = $(DESTDIR)$(PREFIX)/$(1)
+
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 \
-	    $(DESTDIR)$(PREFIX)/share/drctl/runbooks $(DESTDIR)$(PREFIX)/share/doc/drctl
-	install -m 755 build/drctl $(DESTDIR)$(PREFIX)/bin/drctl
-	ln -sfn drctl $(DESTDIR)$(PREFIX)/bin/backupd
-	$(if $(S3V2),install -d $(DESTDIR)$(PREFIX)/lib/drctl)
-	$(if $(S3V2),install -m 755 $(S3V2) $(DESTDIR)$(PREFIX)/lib/drctl/)
-	install -m 644 drctl.1 $(DESTDIR)$(PREFIX)/share/man/man1/drctl.1
-	install -m 644 dr.yaml.5 $(DESTDIR)$(PREFIX)/share/man/man5/dr.yaml.5
-	install -m 644 runbooks/*.yaml runbooks/README.md $(DESTDIR)$(PREFIX)/share/drctl/runbooks/
-	install -m 644 README.md LICENSE backup/FORMAT.md dr/journal/JOURNAL.md conf/dr.yaml \
-	    backup/store/EXEC.md backup/store/exec-example.sh \
-	    $(DESTDIR)$(PREFIX)/share/doc/drctl/
+	install -d $(call into,bin) $(call into,share/drctl/runbooks) $(call into,share/doc/drctl) \
+	    $(addprefix $(DESTDIR),$(BASH_DIR) $(ZSH_DIR) $(FISH_DIR))
+	install -m 755 build/drctl $(call into,bin/drctl)
+	ln -sfn drctl $(call into,bin/backupd)
+	$(if $(S3V2),install -d $(call into,lib/drctl))
+	$(if $(S3V2),install -m 755 $(S3V2) $(call into,lib/drctl/))
+	for page in $(MANS); do \
+	    install -D -m 644 $$page $(call into,share/man)/man$${page##*.}/$$page || exit 1; done
+	install -m 644 runbooks/*.yaml runbooks/README.md $(call into,share/drctl/runbooks/)
+	install -m 644 $(DOCS) $(call into,share/doc/drctl/)
+	build/drctl completion bash >$(DESTDIR)$(BASH_DIR)/drctl
+	build/drctl completion zsh >$(DESTDIR)$(ZSH_DIR)/_drctl
+	build/drctl completion fish >$(DESTDIR)$(FISH_DIR)/drctl.fish
+
+# From a copy of this folder, so that nothing of the packages' own build lies around here.
+deb:
+	@$(DEPS) build test deb
+	@rm -rf build/deb && mkdir -p build/deb/drctl
+	@tar -c --exclude=./build --exclude=./.git . | tar -x -C build/deb/drctl
+	@cd build/deb/drctl && dpkg-buildpackage -b -us -uc -j2 >../build.log 2>&1 || { cat ../build.log; exit 1; }
+	@rm -rf build/deb/drctl
+	@ls build/deb/*.deb
+
+deb-check:
+	@bash tests/tools/package.sh build/deb
 
 format:
 	@clang-format -i --style=file $(SOURCES)
@@ -182,6 +204,10 @@ format-check:
 headers:
 	@printf '%s\n' $(filter %.h,$(SOURCES)) | CC='$(CC)' xargs -P 2 -n 16 bash tests/tools/headers.sh
 
+# What clang thinks of all sources, without building them: gcc is the one that builds.
+syntax:
+	@printf '%s\n' $(filter %.c,$(SOURCES)) | FLAGS='$(ALL_C)' xargs -P 2 -n 12 bash tests/tools/syntax.sh
+
 tidy:
 	@printf '%s\n' $(LIB_SRC) dr/main.c | xargs -P 2 -n 1 bash tests/tools/tidy.sh
 
@@ -192,17 +218,19 @@ mans:
 	@mandoc -T lint -W warning $(MANS)
 
 check:
-	@$(DEPS) build demo test check
+	@$(DEPS) build demo test check deb
 	@bash tests/tools/check.sh $(MAKE)
 
 # Run a set of unit tests built in this MODE.
 unit: $(UNITS)
 	@OBJECTS=$(CURDIR)/$(O) bash tests/tools/run.sh $(UNITS)
 
+threaded: $(THREADED) $(O)/testserver
+
 unit-threaded: $(THREADED)
 	@OBJECTS=$(CURDIR)/$(O) bash tests/tools/run.sh $(THREADED)
 
-.PHONY: all units deps test demo bench bench-quick bench-s3 install format help clean layers format-check \
-        headers tidy shells mans check unit unit-threaded FORCE
+.PHONY: all units deps test demo bench bench-quick bench-s3 install deb deb-check format help clean layers format-check \
+        headers syntax tidy threaded shells mans check unit unit-threaded FORCE
 .SECONDARY:
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

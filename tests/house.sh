@@ -23,7 +23,7 @@ fact "an include that goes down is fine" test $rc -eq 0
 
 # -- the Makefile ---------------------------------------------------------------------------------
 run make -s help
-for target in deps test check demo install format help; do
+for target in deps test check demo install deb format help; do
     fact "make help knows $target" has "$out" "make $target"
 done
 run make -n CC=my-cc CPPFLAGS=-DMINE CFLAGS=-O0 LDFLAGS=-Wl,-mine O="$work/o" "$work/o/drctl"
@@ -76,7 +76,24 @@ fact "make install works into DESTDIR" test $rc -eq 0
 run "$work/root/usr/bin/drctl" --version
 fact "the installed drctl runs" test $rc -eq 0
 fact "backupd is its second name" test "$(readlink "$work/root/usr/bin/backupd")" = drctl
-fact "the man page is installed" test -s "$work/root/usr/share/man/man1/drctl.1"
+pages_installed() {
+    local page
+    for page in *.[1-8]; do [ -s "$work/root/usr/share/man/man${page##*.}/$page" ] || return 1; done
+}
+fact "every man page is installed" pages_installed
+documents_installed() {
+    local name
+    for name in README.md SECURITY.md CHANGELOG.md COMING-FROM.md SIZING.md FORMAT.md; do
+        [ -s "$work/root/usr/share/doc/drctl/$name" ] || return 1
+    done
+}
+fact "the documents are installed" documents_installed
+completions_installed() {
+    bash -n "$work/root/usr/share/bash-completion/completions/drctl" &&
+        [ -s "$work/root/usr/share/zsh/site-functions/_drctl" ] &&
+        [ -s "$work/root/usr/share/fish/vendor_completions.d/drctl.fish" ]
+}
+fact "completions are installed" completions_installed
 fact "the page about plans is installed" test -s "$work/root/usr/share/drctl/runbooks/README.md"
 fact "the runbooks are installed" test -s "$work/root/usr/share/drctl/runbooks/hello_failover.yaml"
 

@@ -1,5 +1,5 @@
 #!/bin/bash
-# deps.sh [--check] [build] [demo] [test] [s3] [check] [bench]: the Debian packages that each job needs.
+# deps.sh [--check] [build] [demo] [test] [s3] [check] [deb] [bench]: the Debian packages that each job needs.
 #
 # Without --check it lists what is missing and installs it with apt, without questions, when it is
 # root or sudo needs no password; else it prints the one line to paste and exits 2. Packages such
@@ -10,9 +10,11 @@ set -euo pipefail
 build="gcc libc6-dev make pkg-config libyaml-dev libzstd-dev libssl-dev libxxhash-dev libjansson-dev
  libuv1-dev libcurl4-openssl-dev libexpat1-dev libacl1-dev"
 demo="nginx-light haproxy pdns-server pdns-backend-sqlite3 sqlite3 python3-minimal python3 zstd"
-test="libs3-dev libcmocka-dev libarchive-dev libarchive-tools zstd openssl mandoc curl acl attr libcap2-bin jq procps python3 python3-aiosmtpd"
+test="libs3-dev libcmocka-dev libarchive-dev libarchive-tools zstd openssl mandoc curl acl attr libcap2-bin jq procps
+ python3 python3-aiosmtpd man-db groff-base zsh fish"
 s3="ceph-mon ceph-osd radosgw openssl"
 bench="restic borgbackup zstd tar findutils coreutils python3 e2fsprogs mount util-linux"
+deb="dpkg-dev debhelper fakeroot lintian binutils"
 check="clang clang-format clang-tidy libclang-rt-14-dev shellcheck mandoc git"
 
 only_check=no
@@ -25,8 +27,9 @@ for job in "${@:-build}"; do
     test) wanted+=" $test $s3" ;;
     s3) wanted+=" $s3" ;;
     check) wanted+=" $check" ;;
+    deb) wanted+=" $deb" ;;
     bench) wanted+=" $bench" ;;
-    *) echo "deps.sh: no job '$job'; there are build, demo, test, s3, check, bench" >&2; exit 2 ;;
+    *) echo "deps.sh: no job '$job'; there are build, demo, test, s3, check, deb, bench" >&2; exit 2 ;;
     esac
 done
 
