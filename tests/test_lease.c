@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@
 #include "dr/lease/bucket.h"
 #include "dr/lease/lease.h"
 #include "tests/support/fault.h"
+#include "tests/support/site.h"
 
 static char dir[64];
 static int64_t now_ms;
@@ -56,7 +58,8 @@ static int open_bucket(void)
 static int setup(void **state)
 {
     (void)state;
-    (void)snprintf(dir, sizeof(dir), "/tmp/dr-lease-XXXXXX");
+    const char *tmp = getenv("TMPDIR"); /* NOLINT(concurrency-mt-unsafe): one thread */
+    (void)snprintf(dir, sizeof(dir), "%s/dr-lease-XXXXXX", tmp != NULL ? tmp : "/tmp");
     real_clock = dr_clock;
     dr_clock = (struct clock_ops){ .wall_ns = fake_ns, .boot_ns = fake_ns };
     now_ms = 1000000;
@@ -415,6 +418,7 @@ static void a_recovery_survives_every_fault_and_death_of_each_operation(void **s
 
 int main(void)
 {
+    site_without_waiting();
     const struct CMUnitTest tests[] = {
         TEST(a_free_lease_is_taken_and_epochs_only_grow),
         TEST(a_living_holder_is_left_alone),

@@ -196,10 +196,8 @@ static void make_random(uint64_t seed, unsigned count)
             text_list_add(&dirs, path);
         else if (kind < 8)
             (void)mknod(path, S_IFREG | 0600, 0); /* it may be there already: no matter */
-        else if (kind == 8)
-            (void)symlink("/etc", path);
-        else
-            (void)mkfifo(path, 0600);
+        else if (kind == 8 ? symlink("/etc", path) < 0 : mkfifo(path, 0600) < 0)
+            assert_int_equal(errno, EEXIST);
     }
 }
 

@@ -170,12 +170,15 @@ C
 # What still runs of this world: everything that carries its mark in its environment or its path in
 # its arguments (nginx writes its title over the former), whatever forked it; then the noted groups.
 survivors() {
-    local proc file
-    for proc in /proc/[0-9]*; do
-        if grep -qszxF "DRCTL_DEMO=$WORLD" "$proc/environ" || grep -qszF "$WORLD/" "$proc/cmdline"; then
-            echo "${proc#/proc/}"
-        fi
-    done 2>/dev/null
+    local file
+    # The mark is in no argument and no variable of what looks for it.
+    (
+        unset DRCTL_DEMO
+        {
+            grep -lszxF -f - /proc/[0-9]*/environ <<<"DRCTL_DEMO=$WORLD"
+            grep -lszF -f - /proc/[0-9]*/cmdline <<<"$WORLD/"
+        } 2>/dev/null | cut -d / -f 3 | sort -u
+    )
     for file in "$WORLD"/*.pid "$WORLD"/ops/*.pid "$WORLD"/regions/*/*.pid; do
         if [ -s "$file" ] && [ "${file##*/}" != app.pid ] && kill -0 -- "-$(cat "$file")" 2>/dev/null; then
             echo "-$(cat "$file")"

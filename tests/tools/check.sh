@@ -22,12 +22,14 @@ part format "$make" -s format-check
 part "headers compile alone" "$make" -s headers
 part shellcheck "$make" -s shells
 part "man page" "$make" -s mans
-part "gcc -Werror" "$make" -s -j2 CC=gcc WERROR=-Werror MODE=debug O=build/gcc build/gcc/drctl units
-part "clang -Werror" "$make" -s -j2 CC=clang WERROR=-Werror MODE=debug O=build/clang build/clang/drctl units
+part "clang -Werror" "$make" -s MODE=debug syntax
 part clang-tidy "$make" -s tidy
-part "ASan, UBSan: build" "$make" -s -j2 MODE=asan build/asan/drctl units
-part "ASan, UBSan: unit, sweeps" "$make" -s MODE=asan unit
+# gcc compiles everything once for all that is asked of it: warnings are errors here.
+part "gcc -Werror, ASan, UBSan" "$make" -s -j2 CC=gcc WERROR=-Werror MODE=asan build/asan/drctl units
+part "ASan, UBSan: unit, sweeps" "$make" -s CC=gcc WERROR=-Werror MODE=asan unit
 # Tests that say "Runs under TSan" share our pieces between threads; unit-threaded fails when there is none.
-part "TSan: build" "$make" -s -j2 MODE=tsan build/tsan/drctl units
+part "TSan: build" "$make" -s -j2 MODE=tsan build/tsan/drctl threaded
 part "TSan: threads" "$make" -s MODE=tsan unit-threaded
+part "packages" "$make" -s deb
+part "packages: in a fresh root" "$make" -s deb-check
 [ $failed -eq 0 ]
