@@ -53,6 +53,8 @@ fact "and is read back as it was" is "$rc" 0
 run "$DRCTL" -c odd.yaml ls latest
 fact "to the letter" has "$out" "file"
 
+run "$DRCTL" -c new.yaml config new --source /srv/a --bucket "r=/b" --bucket s=/c
+fact "-c names the file as well" test -e new.yaml
 run "$DRCTL" config new one.yaml --source /srv/a --bucket "r=/b"
 fact "one bucket is written, with a warning" has "$talk" "the only bucket lies in region 'r'"
 fact "and is no failure" is "$rc" 0

@@ -160,7 +160,7 @@ static void an_rpo_is_held_against_what_the_slowest_source_was_measured_to_take(
 static void an_rto_is_held_against_its_forecast(void **state)
 {
     (void)state;
-    struct config_forecast forecast = { "a_plan", 30 * 60000, 4 };
+    struct config_forecast forecast = { "a_plan", INT64_C(30) * 60000, 4 };
     struct config_facts facts = { .forecasts = &forecast, .forecast_count = 1 };
     struct read_file f = review_text(hourly, &facts);
     assert_int_equal(f.d.count, 0);

@@ -95,10 +95,12 @@ static char *make_name(const struct text_list *taken, const char *text)
     size_t len = 0;
     const char *slash = strrchr(text, '/');
     for (const char *p = slash != NULL ? slash + 1 : text; *p != '\0' && len < LETTERS; p++) {
-        char lower = *p >= 'A' && *p <= 'Z' ? (char)(*p - 'A' + 'a') : *p;
+        int lower = *p >= 'A' && *p <= 'Z' ? *p - 'A' + 'a' : *p;
         bool plain = (lower >= 'a' && lower <= 'z') || (lower >= '0' && lower <= '9');
-        if (plain || (len > 0 && base[len - 1] != '-'))
-            base[len++] = plain ? lower : '-';
+        if (plain)
+            base[len++] = (char)lower;
+        else if (len > 0 && base[len - 1] != '-')
+            base[len++] = '-';
     }
     while (len > 0 && base[len - 1] == '-')
         len--;
@@ -258,6 +260,13 @@ static int put(struct cli *cli, const char *path, const struct buf *text)
     return EXIT_DONE;
 }
 
+/* -c FILE names the file, too; but one that was found by looking around is not meant. */
+static const char *where(const struct cli *cli)
+{
+    return cli->config_path != NULL && access(cli->config_path, F_OK) != 0 ? cli->config_path
+                                                                           : "dr.yaml";
+}
+
 static int run_config(struct cli *cli)
 {
     DR_CLEANUP(first_fini) struct first f = { 0 };
@@ -279,7 +288,7 @@ static int run_config(struct cli *cli)
         return cli_usage(cli, "where to? --bucket REGION=URL");
     if (!compose(cli, &f, &text))
         return EXIT_USAGE;
-    return put(cli, cli->argc > 2 ? cli->argv[2] : "dr.yaml", &text);
+    return put(cli, cli->argc > 2 ? cli->argv[2] : where(cli), &text);
 }
 
 const struct cli_verb verb_config = {

@@ -88,7 +88,7 @@ static void complete_chore(struct config_chore *chore, int64_t days, const char 
 
 static void complete_watch(struct config *c)
 {
-    c->preflight_ms = first_set(c->preflight_ms, 0, 30 * 60 * SECOND_MS);
+    c->preflight_ms = first_set(c->preflight_ms, 0, SECOND_MS * 60 * 30);
     if (c->failure_threshold == 0)
         c->failure_threshold = 3;
     if (c->serve.listen == NULL)
