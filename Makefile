@@ -166,6 +166,9 @@ install: all
 	$(if $(S3V2),install -m 755 $(S3V2) $(call into,lib/drctl/))
 	for page in $(MANS); do \
 	    install -D -m 644 $$page $(call into,share/man)/man$${page##*.}/$$page || exit 1; done
+	install -d $(call into,lib/systemd/system)
+	sed 's|^ExecStart=/usr/bin/|ExecStart=$(PREFIX)/bin/|' conf/backupd.service \
+	    >$(call into,lib/systemd/system/backupd.service)
 	install -m 644 runbooks/*.yaml runbooks/README.md $(call into,share/drctl/runbooks/)
 	install -m 644 $(DOCS) $(call into,share/doc/drctl/)
 	build/drctl completion bash >$(DESTDIR)$(BASH_DIR)/drctl

@@ -94,6 +94,8 @@ completions_installed() {
         [ -s "$work/root/usr/share/fish/vendor_completions.d/drctl.fish" ]
 }
 fact "completions are installed" completions_installed
+fact "so is the unit of systemd" grep -qx 'ExecStart=/usr/bin/backupd --config /etc/drctl/dr.yaml' \
+    "$work/root/usr/lib/systemd/system/backupd.service"
 fact "the page about plans is installed" test -s "$work/root/usr/share/drctl/runbooks/README.md"
 fact "the runbooks are installed" test -s "$work/root/usr/share/drctl/runbooks/hello_failover.yaml"
 

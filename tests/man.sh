@@ -81,6 +81,16 @@ awk '/^plan: / { on = 1 } /^\.Ed/ { on = 0 } on' "$plans" >"$work/move_web.yaml"
 run "$DRCTL" plan lint "$work/move_web.yaml"
 fact "the plan of the page has no finding" test $rc -eq 0
 
+# The page of the daemon: the same options as the verb has, both ways.
+daemon=$root/backupd.8
+grep -oE '^\.It Fl -[a-z][a-z-]*' "$daemon" | sed 's/^.It Fl -/--/' | sort -u >"$work/daemon.page"
+"$DRCTL" daemon --help | { grep -oE -- '--[a-z][a-z-]*' || true; } | sort -u >"$work/daemon.help"
+fact "backupd.8 has every option of the daemon, and no other" diff "$work/daemon.page" "$work/daemon.help"
+for section in ENVIRONMENT FILES "EXIT STATUS" EXAMPLES; do
+    fact "backupd.8 has $section" grep -qx ".Sh $section" "$daemon"
+done
+fact "mandoc finds nothing to say about backupd.8" mandoc -T lint -W warning "$daemon"
+
 # The configuration of EXAMPLES is one that works.
 awk '/^disaster_recovery:/ { on = 1 } /^\.Ed/ { on = 0 } on' "$page" >"$work/dr.yaml"
 run "$DRCTL" check -c "$work/dr.yaml"

@@ -611,7 +611,7 @@ static void daemon_probes_until_sigterm_and_leaves_no_child(void **state)
         close(gone[0]);
         log_setup("backupd", LOG_WARNING, true);
         struct dr_err err = { 0 };
-        _exit(backupd_run(&c, &err) == DR_OK ? 0 : 1);
+        _exit(backupd_run(&c, NULL, &err) == DR_OK ? 0 : 1);
     }
     close(gone[1]);
     await_lines("front.jsonl", 3); /* though the other probe hangs */
@@ -620,7 +620,7 @@ static void daemon_probes_until_sigterm_and_leaves_no_child(void **state)
     assert_int_equal(health_facts(dir, &probes[0], NULL, &f, &err), DR_OK);
     assert_true(f.passes >= 3);
     /* A second one is told who is in the way. */
-    assert_int_equal(backupd_run(&c, &err), DR_E_BUSY);
+    assert_int_equal(backupd_run(&c, NULL, &err), DR_E_BUSY);
     bool kept = true;
     enum health_result result;
     char why[HEALTH_WHY_MAX];
@@ -645,7 +645,7 @@ static void daemon_without_probes_says_what_to_write(void **state)
     char file[] = "dr.yaml";
     struct config c = { .path = file, .state_dir = dir };
     struct dr_err err = { 0 };
-    assert_int_equal(backupd_run(&c, &err), DR_E_CONFIG);
+    assert_int_equal(backupd_run(&c, NULL, &err), DR_E_CONFIG);
     assert_non_null(strstr(err.msg, "no probe"));
     assert_non_null(strstr(err.hint, "health:"));
 }

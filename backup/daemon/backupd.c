@@ -1,211 +1,287 @@
 /*
- * backupd.c - start a process for each probe, start it again when it dies, stop them all.
- *
- * The parent opens (and locks) every log before it forks, so that "another daemon is running" is
- * told once and at once. A child waits on CLOCK_BOOTTIME: probes keep their distance through
- * suspend and through jumps of the wall clock. It dies with its parent (PR_SET_PDEATHSIG), and by
- * SIGTERM at any line: each answer is one write.
+ * backupd.c - the loop: look what is due, wait for a signal, and once more.
  */
 #include "backup/daemon/backupd.h"
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "backup/daemon/probers.h"
+#include "backup/daemon/sdnotify.h"
 #include "dr/base/clock.h"
 #include "dr/base/log.h"
 #include "dr/base/mem.h"
+#include "dr/data/time.h"
 
-enum { RESTART_PAUSE_MS = 1000 };
-
-static const int64_t MS = 1000000;
-
-struct prober {
-    const struct config_probe *probe;
-    struct health_log *log; /* owned */
-    pid_t pid;              /* 0: not running */
-    int64_t start_ms;       /* not before this, on clock_boot_ms() */
+enum {
+    BUSY_MS = 5000, /* children of a backupd that was killed just now let go of their logs */
+    BUSY_AGAIN_MS = 50,
 };
 
+static const struct backupd_wish no_wish = { .watch = false };
+
 struct daemon {
-    struct prober *probers;
-    size_t count;
+    const struct backupd_wish *wish;
+    const struct config *config;
+    struct config *loaded; /* owned; NULL: still the one that we began with */
+    struct runner runner;
+    struct probers *probers;
+    struct sdnotify sd;
+    sigset_t signals, before;
+    char status[300]; /* as it was said last */
 };
 
 static void daemon_fini(struct daemon *d)
 {
-    for (size_t i = 0; i < d->count; i++)
-        health_log_close(d->probers[i].log);
-    free(d->probers);
+    probers_free(d->probers);
+    runner_fini(&d->runner);
+    config_free(d->loaded);
 }
 
-/* --- the child --- */
+/* ---- signals ------------------------------------------------------------------------------------- */
 
-static void wait_until(int64_t boot_ns)
+static void take_signals(struct daemon *d)
 {
-    struct timespec until = { .tv_sec = boot_ns / 1000000000, .tv_nsec = boot_ns % 1000000000 };
-    while (clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &until, NULL) == EINTR)
-        continue;
-}
-
-static void tell_change(const struct prober *p, enum health_result result, const char *why)
-{
-    const char *name = p->probe->name;
-    if (result == HEALTH_PASS)
-        log_notice("probe '%s' passes: %s", name, why);
-    else if (result == HEALTH_FAIL)
-        log_warning("probe '%s' fails: %s; probing goes on every %d ms", name, why,
-                    (int)p->probe->interval_ms);
-    else
-        log_warning("probe '%s' cannot be asked: %s; this counts neither as good nor as bad", name,
-                    why);
-}
-
-/* A command that is asked just now goes with us, and what it started. */
-static void on_term(int signal)
-{
-    (void)signal;
-    health_ask_stop();
-    _exit(0);
-}
-
-static _Noreturn void probe_for_ever(const struct prober *p)
-{
-    int last = -1;
-    bool kept = true;
-    int64_t next_ns = clock_boot_ns();
-    for (;;) {
-        enum health_result result;
-        const char *why;
-        struct dr_err err = { 0 };
-        enum dr_rc rc = health_log_ask(p->log, p->probe, &result, &why, &err);
-        if (rc != DR_OK && kept)
-            log_err(&err);
-        else if (rc == DR_OK && !kept)
-            log_notice("answers of probe '%s' are written down again", p->probe->name);
-        kept = rc == DR_OK;
-        if ((int)result != last)
-            tell_change(p, result, why);
-        last = (int)result;
-        next_ns += p->probe->interval_ms * MS;
-        int64_t now_ns = clock_boot_ns();
-        next_ns = next_ns > now_ns ? next_ns : now_ns; /* a slow answer: no burst to catch up */
-        wait_until(next_ns);
-    }
-}
-
-/* --- the parent --- */
-
-static void start(struct prober *p, const sigset_t *blocked, pid_t parent)
-{
-    p->pid = fork();
-    if (p->pid == 0) {
-        const struct sigaction term = { .sa_handler = on_term };
-        sigaction(SIGTERM, &term, NULL);
-        sigaction(SIGINT, &term, NULL); /* Ctrl-C goes to the whole group of the terminal */
-        sigaction(SIGHUP, &term, NULL);
-        prctl(PR_SET_PDEATHSIG, SIGTERM);
-        if (getppid() != parent)
-            _exit(0); /* the parent died before we asked to be told */
-        pthread_sigmask(SIG_UNBLOCK, blocked, NULL);
-        probe_for_ever(p);
-    }
-    if (p->pid < 0) {
-        log_warning("cannot start a prober for '%s': %s; trying again", p->probe->name,
-                    strerrordesc_np(errno));
-        p->pid = 0;
-    }
-    p->start_ms = clock_boot_ms() + RESTART_PAUSE_MS;
-}
-
-static void reap(struct daemon *d)
-{
-    for (size_t i = 0; i < d->count; i++) {
-        struct prober *p = &d->probers[i];
-        int status;
-        if (p->pid == 0 || waitpid(p->pid, &status, WNOHANG) != p->pid)
-            continue;
-        log_warning("the prober of '%s' died (%s %d); it is started again", p->probe->name,
-                    WIFSIGNALED(status) ? "signal" : "exit code",
-                    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-        p->pid = 0;
-    }
-}
-
-/* Start what is not running; returns how long to wait before looking again. */
-static int64_t start_missing(struct daemon *d, const sigset_t *blocked, pid_t parent)
-{
-    int64_t wait_ms = 60000;
-    for (size_t i = 0; i < d->count; i++) {
-        struct prober *p = &d->probers[i];
-        int64_t left_ms = p->start_ms - clock_boot_ms();
-        if (p->pid == 0 && left_ms <= 0)
-            start(p, blocked, parent);
-        if (p->pid == 0 && left_ms > 0 && left_ms < wait_ms)
-            wait_ms = left_ms;
-    }
-    return wait_ms;
-}
-
-static void stop_all(struct daemon *d)
-{
-    for (size_t i = 0; i < d->count; i++)
-        if (d->probers[i].pid > 0)
-            kill(d->probers[i].pid, SIGTERM);
-    for (size_t i = 0; i < d->count; i++)
-        while (d->probers[i].pid > 0 && waitpid(d->probers[i].pid, NULL, 0) < 0 && errno == EINTR)
-            continue;
-}
-
-static enum dr_rc open_all(struct daemon *d, const struct config *c, struct dr_err *err)
-{
-    if (c->probe_count == 0) {
-        dr_fail(err, DR_E_CONFIG, "'%s' has no probe in 'health:', so there is nothing to do",
-                c->path);
-        return dr_hint(err, "Name the address that users use: health: [{name: front, kind: http, "
-                            "url: ...}]");
-    }
-    d->probers = dr_alloc(c->probe_count, sizeof(*d->probers));
-    for (size_t i = 0; i < c->probe_count; i++, d->count++) {
-        d->probers[i].probe = &c->probes[i];
-        DR_TRY(health_log_open(c->state_dir, c->probes[i].name, &d->probers[i].log, err));
-    }
-    return DR_OK;
-}
-
-enum dr_rc backupd_run(const struct config *c, struct dr_err *err)
-{
-    DR_CLEANUP(daemon_fini) struct daemon d = { 0 };
-    DR_TRY(open_all(&d, c, err));
-    sigset_t blocked;
-    sigemptyset(&blocked);
-    sigaddset(&blocked, SIGTERM);
-    sigaddset(&blocked, SIGINT);
-    sigaddset(&blocked, SIGHUP);
-    sigaddset(&blocked, SIGCHLD);
-    sigset_t before;
-    pthread_sigmask(SIG_BLOCK, &blocked, &before);
+    const int taken[] = { SIGTERM, SIGINT, SIGHUP, SIGCHLD };
+    sigemptyset(&d->signals);
+    for (size_t i = 0; i < DR_ARRAY_LEN(taken); i++)
+        sigaddset(&d->signals, taken[i]);
+    pthread_sigmask(SIG_BLOCK, &d->signals, &d->before);
     signal(SIGCHLD, SIG_DFL);
-    pid_t parent = getpid();
-    log_notice("probing %zu of 'health:' from '%s'", d.count, c->path);
-    for (;;) {
-        int64_t wait_ms = start_missing(&d, &blocked, parent);
-        struct timespec wait = { .tv_sec = wait_ms / 1000, .tv_nsec = wait_ms % 1000 * MS };
-        int got = sigtimedwait(&blocked, NULL, &wait);
-        if (got == SIGCHLD)
-            reap(&d);
-        else if (got > 0)
-            break;
-    }
-    stop_all(&d);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    log_notice("stopped");
+}
+
+/* A signal, or 0 after so long. */
+static int wait_signal(const struct daemon *d, int64_t wait_ms)
+{
+    if (d->sd.watchdog_ms > 0 && wait_ms > d->sd.watchdog_ms / 3)
+        wait_ms = d->sd.watchdog_ms / 3;
+    const struct timespec wait = { .tv_sec = wait_ms / 1000, .tv_nsec = wait_ms % 1000 * 1000000 };
+    int got = sigtimedwait(&d->signals, NULL, &wait);
+    return got > 0 ? got : 0;
+}
+
+/* ---- opening --------------------------------------------------------------------------------------- */
+
+static enum dr_rc nothing_to_do(const struct config *c, struct dr_err *err)
+{
+    dr_fail(err, DR_E_CONFIG,
+            "'%s' has no probe in 'health:' and no source of this host with a backup policy, so "
+            "there is nothing to do",
+            c->path);
+    return dr_hint(err, "Name what is to be saved (sources:, buckets:, backup_policy:), or an "
+                        "address to watch (health:).");
+}
+
+/* The lock of the daemon is ours, so whoever holds a log is a child of one that was killed, and about to go. */
+static enum dr_rc open_probers(struct daemon *d, struct dr_err *err)
+{
+    int64_t until_ms = clock_boot_ms() + BUSY_MS;
+    enum dr_rc rc;
+    while ((rc = probers_new(d->config, NULL, &d->probers, err)) == DR_E_BUSY &&
+           clock_boot_ms() < until_ms)
+        (void)wait_signal(d, BUSY_AGAIN_MS);
+    return rc;
+}
+
+static void tell_others(const struct config *c, const struct backupd_wish *wish)
+{
+    for (size_t i = 0; i < c->source_count; i++)
+        if (!config_is_mine(c, wish->here.site, &c->sources[i]))
+            log_notice("source '%s' belongs to site '%s': the backupd there takes it",
+                       c->sources[i].name, c->sources[i].site);
+    if (c->drill.given && !wish->here.can_drill)
+        log_warning("drill_schedule: this version has no drills; run 'drctl plan lint' and "
+                    "'drctl failover --dry-run' by hand");
+}
+
+static enum dr_rc open_daemon(struct daemon *d, const struct config *c, bool probes,
+                              struct dr_err *err)
+{
+    d->config = c;
+    DR_TRY(runner_open(c, &d->wish->here, !d->wish->watch, &d->runner, err));
+    if (probes)
+        DR_TRY(open_probers(d, err));
+    if (d->runner.schedule.count == 0 && c->probe_count == 0)
+        return nothing_to_do(c, err);
     return DR_OK;
 }
+
+/* ---- reloading ------------------------------------------------------------------------------------- */
+
+static enum dr_rc use_config(struct daemon *d, struct config *next, struct dr_err *err)
+{
+    struct probers *probers = NULL;
+    if (strcmp(next->state_dir, d->config->state_dir) != 0)
+        return dr_fail(err, DR_E_CONFIG, "state_dir is another: that needs a restart");
+    DR_TRY(probers_new(next, d->probers, &probers, err));
+    struct rows_here before = d->runner.here;
+    char name[256] = "";
+    if (gethostname(name, sizeof(name) - 1) == 0)
+        d->runner.here.site = config_here(next, name);
+    enum dr_rc rc = runner_reconfigure(&d->runner, next, !d->wish->watch, err);
+    if (rc != DR_OK) {
+        struct probers *back = NULL;
+        struct dr_err worse = { 0 };
+        d->runner.here = before;
+        if (probers_new(d->config, probers, &back, &worse) != DR_OK) {
+            log_err(&worse);
+            back = NULL;
+        }
+        probers_free(probers);
+        probers = back;
+    }
+    probers_free(d->probers);
+    d->probers = probers;
+    return rc;
+}
+
+static void reload(struct daemon *d)
+{
+    struct dr_err err = { 0 };
+    sdnotify_say_reloading(&d->sd);
+    struct config *next = d->wish->load != NULL ? d->wish->load(d->wish->arg) : NULL;
+    enum dr_rc rc = DR_E_CONFIG;
+    if (next != NULL) {
+        rc = use_config(d, next, &err);
+        if (rc != DR_OK)
+            log_err(&err);
+    }
+    if (rc == DR_OK) {
+        config_free(d->loaded);
+        d->config = d->loaded = next;
+        log_notice("'%s' is in force", d->config->path);
+        tell_others(d->config, d->wish);
+    } else {
+        config_free(next);
+        log_warning("the configuration is not taken over: the one before stays in force");
+    }
+    sdnotify_say(&d->sd, "READY=1");
+}
+
+/* ---- the loop --------------------------------------------------------------------------------------- */
+
+/* "2 jobs at work; next: full of 'app' at 2026-11-22T00:41:07Z; 1 overdue" */
+static void say_status(struct daemon *d)
+{
+    const struct schedule *s = &d->runner.schedule;
+    const struct schedule_row *next = NULL;
+    int64_t next_ns = INT64_MAX;
+    char text[sizeof(d->status)], name[100], at[TIME_TEXT_MAX];
+    size_t running = runner_running(&d->runner);
+    for (size_t i = 0; i < s->count; i++) {
+        int64_t due_ns = schedule_due_ns(s, &s->rows[i]);
+        if (s->rows[i].what == SCHEDULE_LOOK || due_ns >= next_ns)
+            continue;
+        next = &s->rows[i];
+        next_ns = due_ns;
+    }
+    int len =
+        snprintf(text, sizeof(text), "STATUS=%zu job%s at work", running, running == 1 ? "" : "s");
+    if (next != NULL)
+        len += snprintf(text + len, sizeof(text) - (size_t)len, "; next: %s at %s",
+                        runner_name(next->what, next->subject, name, sizeof(name)),
+                        time_print_s(next_ns, at));
+    if (d->runner.overdue > 0)
+        (void)snprintf(text + len, sizeof(text) - (size_t)len, "; %zu overdue", d->runner.overdue);
+    if (strcmp(text, d->status) != 0)
+        sdnotify_say(&d->sd, text);
+    memcpy(d->status, text, sizeof(text));
+}
+
+/* Until every job has ended. A second signal is somebody who does not want to wait. */
+static void stop(struct daemon *d)
+{
+    sdnotify_say(&d->sd, "STOPPING=1");
+    if (runner_running(&d->runner) > 0)
+        log_notice("stopping: %zu job%s at work end%s first", runner_running(&d->runner),
+                   runner_running(&d->runner) == 1 ? "" : "s",
+                   runner_running(&d->runner) == 1 ? "s" : "");
+    runner_stop(&d->runner, false);
+    while (runner_running(&d->runner) > 0) {
+        int got = wait_signal(d, SCHEDULE_WAIT_MS);
+        if (got == SIGTERM || got == SIGINT)
+            runner_stop(&d->runner, true);
+        sdnotify_say(&d->sd, "WATCHDOG=1");
+        runner_step(&d->runner);
+    }
+    probers_free(d->probers);
+    d->probers = NULL;
+}
+
+static void loop(struct daemon *d)
+{
+    for (;;) {
+        runner_step(&d->runner);
+        int64_t wait_ms = probers_start_missing(d->probers);
+        if (d->runner.wait_ms < wait_ms)
+            wait_ms = d->runner.wait_ms;
+        say_status(d);
+        sdnotify_say(&d->sd, "WATCHDOG=1");
+        int got = wait_signal(d, wait_ms);
+        if (got == SIGCHLD)
+            probers_reap(d->probers);
+        else if (got == SIGHUP)
+            reload(d);
+        else if (got > 0)
+            return;
+    }
+}
+
+enum dr_rc backupd_run(const struct config *c, const struct backupd_wish *wish, struct dr_err *err)
+{
+    DR_CLEANUP(daemon_fini)
+    struct daemon d = { .wish = wish != NULL ? wish : &no_wish,
+                        .runner = { .lock_fd = -1, .jobs_fd = -1 } };
+    sdnotify_init(&d.sd);
+    take_signals(&d);
+    enum dr_rc rc = open_daemon(&d, c, true, err);
+    if (rc == DR_OK) {
+        log_notice("%zu row%s of the schedule and %zu probe%s of '%s'", d.runner.schedule.count,
+                   d.runner.schedule.count == 1 ? "" : "s", c->probe_count,
+                   c->probe_count == 1 ? "" : "s", c->path);
+        tell_others(c, d.wish);
+        sdnotify_say(&d.sd, "READY=1");
+        loop(&d);
+        stop(&d);
+        log_notice("stopped");
+    }
+    pthread_sigmask(SIG_SETMASK, &d.before, NULL);
+    return rc;
+}
+
+enum dr_rc backupd_once(const struct config *c, const struct backupd_wish *wish,
+                        void (*tell)(void *arg, const struct runner_news *news), void *arg,
+                        bool *ret_stopped, struct dr_err *err)
+{
+    DR_CLEANUP(daemon_fini)
+    struct daemon d = { .wish = wish != NULL ? wish : &no_wish,
+                        .runner = { .lock_fd = -1, .jobs_fd = -1 } };
+    take_signals(&d);
+    enum dr_rc rc = open_daemon(&d, c, false, err);
+    d.runner.schedule.at_once = true;
+    d.runner.tell = tell;
+    d.runner.arg = arg;
+    *ret_stopped = false;
+    while (rc == DR_OK) {
+        runner_step(&d.runner);
+        if (runner_running(&d.runner) == 0 && schedule_next(&d.runner.schedule) == NULL)
+            break;
+        int got = wait_signal(&d, d.runner.wait_ms);
+        if (got != SIGTERM && got != SIGINT)
+            continue;
+        *ret_stopped = true;
+        stop(&d);
+        break;
+    }
+    pthread_sigmask(SIG_SETMASK, &d.before, NULL);
+    return rc;
+}
+
+/* ---- one question ----------------------------------------------------------------------------------- */
 
 enum dr_rc backupd_ask(const struct config *c, const struct config_probe *probe,
                        enum health_result *ret_result, char *why, bool *ret_kept,

@@ -1,11 +1,20 @@
 /*
  * daemon.c - `drctl daemon`, which is what `backupd` runs.
+ *
+ * With --once it is for a timer of the system: it does what is due, tells a line for each thing it did, and its exit
+ * code is the gravest of them.
  */
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "backup/daemon/backupd.h"
 #include "dr/base/log.h"
+#include "dr/cli/data.h"
 #include "dr/cli/verbs.h"
+#include "dr/data/duration.h"
+
+/* ---- --once -------------------------------------------------------------------------------------- */
 
 static int exit_of(enum health_result result)
 {
@@ -39,46 +48,117 @@ static int ask_once(struct cli *cli, const struct config *c)
     return exit;
 }
 
-/* What the configuration asks for and this version does not do is said, not passed over. */
-static void tell_what_is_not_done(const struct config *c)
+struct once {
+    const struct cli *cli;
+    int exit; /* the gravest so far */
+};
+
+static void tell_json(const struct runner_news *news)
 {
-    if (c->full.given || c->incremental.given || c->snapshot.given)
-        log_warning("backup_policy: this version makes no backups by schedule; start 'drctl backup "
-                    "--kind full' from a timer of the system");
+    json_t *o = json_object();
+    bool plan = news->what == SCHEDULE_PREFLIGHT || news->what == SCHEDULE_DRILL;
+    json_t *subject = news->subject != NULL ? json_printable(news->subject) : json_null();
+    json_put_text(o, "what", schedule_word(news->what));
+    json_put(o, "source", plan ? json_null() : json_incref(subject));
+    json_put(o, "plan", plan ? json_incref(subject) : json_null());
+    json_decref(subject);
+    json_put(o, "started_at", data_time_json(news->start_ns));
+    json_put_int(o, "took_ms", news->took_ms);
+    json_put(o, "next", news->next_ns == INT64_MAX ? json_null() : data_time_json(news->next_ns));
+    cli_result_json(o, news->exit, news->why);
+}
+
+static void tell(void *arg, const struct runner_news *news)
+{
+    struct once *once = arg;
+    once->exit = cli_gravest(once->exit, news->exit);
+    if (news->what == SCHEDULE_LOOK && news->exit == EXIT_DONE)
+        return;
+    if (once->cli->json) {
+        tell_json(news);
+        return;
+    }
+    char name[200], took[DURATION_TEXT_MAX];
+    DR_FREE char *why = cli_printable(news->why != NULL ? news->why : "");
+    printf("%-32s exit %d in %s%s%s\n", runner_name(news->what, news->subject, name, sizeof(name)),
+           news->exit, duration_tell(news->took_ms, took), why[0] != '\0' ? ": " : "", why);
+    (void)fflush(stdout); /* hours may lie between two */
+}
+
+static int run_once(struct cli *cli, const struct config *c, const struct backupd_wish *wish)
+{
+    struct once once = { .cli = cli, .exit = ask_once(cli, c) };
+    struct dr_err err = { 0 };
+    bool stopped = false;
+    if (wish->watch)
+        return once.exit;
+    log_setup(cli->program, LOG_WARNING, false);
+    if (backupd_once(c, wish, tell, &once, &stopped, &err) != DR_OK)
+        return cli_gravest(once.exit, cli_fail(cli, &err));
+    if (stopped)
+        once.exit = cli_gravest(once.exit, EXIT_FAILED);
+    if (!cli->json)
+        return once.exit;
+    return cli_result_json(json_object(), once.exit,
+                           stopped                  ? "a signal came before all was done"
+                           : once.exit == EXIT_DONE ? NULL
+                                                    : "see the lines before");
+}
+
+/* ---- the daemon ------------------------------------------------------------------------------------ */
+
+static struct config *load_again(void *arg)
+{
+    return cli_config(arg);
+}
+
+static void find_here(const struct config *c, struct rows_here *ret)
+{
+    char name[256] = "";
+    if (gethostname(name, sizeof(name) - 1) != 0)
+        name[0] = '\0';
+    ret->site = config_here(c, name);
+    ret->can_drill = cli_find_verb("drill") != NULL;
+    ret->can_preflight = strstr(verb_plan.usage, "drctl plan preflight") != NULL;
 }
 
 static int run_daemon(struct cli *cli)
 {
     bool once = false;
-    const struct cli_option options[] = { { .name = "once", .flag = &once } };
+    struct backupd_wish wish = { .load = load_again, .arg = cli };
+    const struct cli_option options[] = { { .name = "once", .flag = &once },
+                                          { .name = "watch", .flag = &wish.watch } };
     if (!cli_options(cli, options, DR_ARRAY_LEN(options), 0, 0))
         return EXIT_USAGE;
     DR_CLEANUP(config_free_ptr) struct config *c = cli_config(cli);
     if (c == NULL)
         return EXIT_USAGE;
-    if (once && c->probe_count > 0)
-        return ask_once(cli, c);
+    find_here(c, &wish.here);
+    if (once)
+        return run_once(cli, c, &wish);
     log_setup("backupd", cli->quiet ? LOG_WARNING : LOG_NOTICE, true);
-    tell_what_is_not_done(c);
     struct dr_err err = { 0 };
-    if (backupd_run(c, &err) != DR_OK)
+    if (backupd_run(c, &wish, &err) != DR_OK)
         return cli_fail(cli, &err);
     return EXIT_DONE;
 }
 
 const struct cli_verb verb_daemon = {
     .name = "daemon",
-    .summary = "watch the services (health:), so that an outage has a beginning and an end",
-    .usage = "drctl daemon [--once]      The same as: backupd [--once]\n"
-             "\n"
-             "Asks every probe of 'health:' at its interval and writes the answers to\n"
-             "STATE_DIR/health, until SIGTERM. Recovery time is measured from these answers: let\n"
-             "it run outside of the regions that it watches. It logs changes only.\n"
-             "\n"
-             " --once   ask each probe once, print the answers and end: 0 all pass, 1 one fails,\n"
-             "          7 one cannot be asked\n"
-             "\n"
-             "This version makes no backups by schedule (backup_policy): start\n"
-             "'drctl backup --kind full' from a timer of the system.\n",
+    .summary = "take the backups when they are due, and watch the services (backupd)",
+    .usage =
+        "drctl daemon [--once] [--watch]      The same as: backupd [--once] [--watch]\n"
+        "\n"
+        "Until SIGTERM: takes the backups of this host's sources as backup_policy says, prunes,\n"
+        "verifies, looks at the plans; each a drctl of its own. Asks every probe of 'health:' at\n"
+        "its interval and writes the answers to STATE_DIR/health: recovery time is measured from\n"
+        "them. What was missed is caught up, once. SIGHUP reads the configuration again; a bad\n"
+        "one changes nothing.\n"
+        "\n"
+        "  --once   do what is due now, ask each probe once, and end: the exit code is the\n"
+        "           gravest of all. For a timer of the system\n"
+        "  --watch  only the probes: for a host outside of the regions, beside other backupd\n"
+        "\n"
+        "Exit 6: another backupd works in this state directory.\n",
     .run = run_daemon,
 };

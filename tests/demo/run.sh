@@ -223,7 +223,7 @@ protect() {
     local n kind half=$((DEMO_INCREMENTALS / 2)) rest=$((DEMO_INCREMENTALS / 2))
     must "drctl init" drctl -q init
     must "the writer" site $HOME_REGION start
-    must "the prober" start ops/backupd "$BACKUPD" -c "$WORLD/dr.yaml"
+    must "the prober" start ops/backupd "$BACKUPD" --watch -c "$WORLD/dr.yaml"
     back_up full
     for n in $(seq $((half - 2))); do back_up incremental; done
     catch_a_dump
