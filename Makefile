@@ -153,22 +153,22 @@ bench-s3:
 BASH_DIR ?= $(PREFIX)/share/bash-completion/completions
 ZSH_DIR  ?= $(PREFIX)/share/zsh/site-functions
 FISH_DIR ?= $(PREFIX)/share/fish/vendor_completions.d
+UNIT_DIR ?= $(PREFIX)/lib/systemd/system
 DOCS     := README.md LICENSE $(wildcard SECURITY.md CHANGELOG.md COMING-FROM.md SIZING.md) backup/FORMAT.md \
             dr/journal/JOURNAL.md conf/dr.yaml backup/store/EXEC.md backup/store/exec-example.sh
 into      = $(DESTDIR)$(PREFIX)/$(1)
 
 install: all
 	install -d $(call into,bin) $(call into,share/drctl/runbooks) $(call into,share/doc/drctl) \
-	    $(addprefix $(DESTDIR),$(BASH_DIR) $(ZSH_DIR) $(FISH_DIR))
+	    $(addprefix $(DESTDIR),$(BASH_DIR) $(ZSH_DIR) $(FISH_DIR) $(UNIT_DIR))
 	install -m 755 build/drctl $(call into,bin/drctl)
 	ln -sfn drctl $(call into,bin/backupd)
 	$(if $(S3V2),install -d $(call into,lib/drctl))
 	$(if $(S3V2),install -m 755 $(S3V2) $(call into,lib/drctl/))
 	for page in $(MANS); do \
 	    install -D -m 644 $$page $(call into,share/man)/man$${page##*.}/$$page || exit 1; done
-	install -d $(call into,lib/systemd/system)
 	sed 's|^ExecStart=/usr/bin/|ExecStart=$(PREFIX)/bin/|' conf/backupd.service \
-	    >$(call into,lib/systemd/system/backupd.service)
+	    >$(DESTDIR)$(UNIT_DIR)/backupd.service
 	install -m 644 runbooks/*.yaml runbooks/README.md $(call into,share/drctl/runbooks/)
 	install -m 644 $(DOCS) $(call into,share/doc/drctl/)
 	build/drctl completion bash >$(DESTDIR)$(BASH_DIR)/drctl
