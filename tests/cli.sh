@@ -102,6 +102,21 @@ run "$DRCTL" check -c sum.yaml
 fact "an rpo that cannot hold is told with its sum" has "$out" \
     "cannot hold: full_backup every 1d + 2m to read + 1m to upload (both assumed) = 1d3m [rpo]"
 fact "a plan that is not there is told" has "$out" "rpo: there is no plan 'node_failure' [unknown-plan]"
+mkdir -p state
+sed "s,/var/lib/drctl,$work/state,; s/daily/45m/" sum.yaml >took.yaml
+cat >state/schedule.json <<'JSON'
+{"rows":[{"what":"full","subject":"app","took_ms":960000,"exit":0},{"what":"full","subject":"gone","took_ms":1,"exit":0},
+ {"what":"incremental","subject":"app","took_ms":1,"exit":0},7,{"what":null}],"schema":"drctl-schedule-1"}
+JSON
+run "$DRCTL" check -c took.yaml
+fact "what backupd measured goes into the sum" has "$out" \
+    "cannot hold: full_backup every 45m + 16m to take it (measured of 'app') = 1h1m [rpo]"
+sed -i 's/960000,"exit":0/960000,"exit":1/' state/schedule.json
+run "$DRCTL" check -c took.yaml
+fact "a run that failed measured nothing" bash -c "! grep -qF '[rpo]' '$work/.out'"
+echo '{"rows":' >state/schedule.json
+run "$DRCTL" check -c took.yaml
+fact "a history that is none harms nothing" is "$rc" 0
 mkdir -p runbooks && cp "$root/runbooks/node_failure.yaml" runbooks/node-failure.yaml
 run "$DRCTL" check -c sum.yaml
 fact "it is found by its name, with either dash" bash -c "! grep -q unknown-plan '$work/.out'"

@@ -2,8 +2,9 @@
  * check.c - `drctl check`: what is wrong with the configuration, and what will not hold.
  *
  * Two readings: config_load() tells mistakes, as each verb does; config_review() does the sums of a file
- * without one. What the review cannot know by itself is gathered here: which plans there are. It looks for
- * them where `drctl failover NAME` does. Nothing is connected to.
+ * without one. What the review cannot know by itself is gathered here: which plans there are, looked for where
+ * `drctl failover NAME` does, and how long the backups of this host took, as backupd noted it in
+ * STATE_DIR/schedule.json. Nothing is connected to.
  *
  * Here the findings are the result: they go to stdout.
  */
@@ -11,10 +12,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "dr/base/fs.h"
 #include "dr/base/mem.h"
 #include "dr/cli/plan.h"
 #include "dr/cli/verbs.h"
 #include "dr/config/review.h"
+
+enum { HISTORY_MAX_BYTES = 16 << 20 };
 
 /* A number, a word and its ending for printf: "%zu %s%s". */
 #define COUNT(n, word) (n), (word), CLI_S(n)
@@ -37,18 +41,20 @@ static void add_plan(struct text_list *plans, const char *file)
         text_list_add(plans, name);
 }
 
-/* A runbook as written: here, beside the configuration, or by its name where plans lie. */
-static bool is_there(const struct config *c, const char *runbook)
+static bool has_name(const struct config *c, const char *name)
 {
     struct dr_err ignored;
     DR_FREE char *found = NULL;
-    if (access(runbook, F_OK) == 0)
-        return true;
+    return plan_find_file(c->path, name, &found, &ignored) == DR_OK && access(found, F_OK) == 0;
+}
+
+/* A runbook as written: a file from here or beside the configuration, or the name of a plan. */
+static bool is_there(const struct config *c, const char *runbook)
+{
     DR_FREE char *beside =
         dr_strf("%.*s/%s", (int)(strrchr(c->path, '/') - c->path), c->path, runbook);
-    return access(beside, F_OK) == 0 ||
-           (plan_find_file(c->path, runbook, &found, &ignored) == DR_OK &&
-            access(found, F_OK) == 0);
+    bool file = strchr(runbook, '/') != NULL || strchr(runbook, '.') != NULL;
+    return has_name(c, runbook) || (file && access(beside, F_OK) == 0);
 }
 
 static void find_by_name(const struct config *c, const char *plan, struct text_list *plans)
@@ -57,7 +63,7 @@ static void find_by_name(const struct config *c, const char *plan, struct text_l
     for (char *p = dashed; *p != '\0'; p++)
         if (*p == '_')
             *p = '-';
-    if (is_there(c, plan) || is_there(c, dashed))
+    if (has_name(c, plan) || has_name(c, dashed))
         add_plan(plans, plan);
 }
 
@@ -78,6 +84,59 @@ static void find_plans(const struct config *c, struct text_list *plans, struct d
         find_by_name(c, c->rpo[i].plan, plans);
     for (size_t i = 0; i < c->drill.plans.count; i++)
         find_by_name(c, c->drill.plans.items[i], plans);
+}
+
+/* ---- how long backups took ------------------------------------------------------------------------ */
+
+/* The kind of backup that a source gets most often: what its data loss hangs on. */
+static const char *kind_of(const struct config *c, const struct config_source *source)
+{
+    if (strcmp(source->class, "config") == 0)
+        return "config";
+    return c->incremental.frequency_ms != 0 ? "incremental" : "full";
+}
+
+/* The newest good run of each source, where backupd has noted one. Reading and uploading overlap: it is
+ * one figure. Without a file, or with one that nobody understands, nothing was measured. */
+static size_t read_history(const struct config *c, json_t **ret_history, struct config_took *ret)
+{
+    DR_CLEANUP(buf_fini) struct buf bytes = { 0 };
+    DR_FREE char *path = dr_strf("%s/schedule.json", c->state_dir);
+    struct dr_err ignored;
+    const json_t *rows = NULL;
+    size_t count = 0;
+    if (fs_read_file(path, HISTORY_MAX_BYTES, &bytes, &ignored) != DR_OK ||
+        json_read(path, bytes.data != NULL ? bytes.data : "", bytes.len, ret_history, &ignored) !=
+            DR_OK ||
+        json_get_list(*ret_history, "rows", &rows, &ignored) != DR_OK)
+        return 0;
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *row = json_array_get(rows, i);
+        const char *what = json_string_value(json_object_get(row, "what"));
+        const char *name = json_string_value(json_object_get(row, "subject"));
+        int64_t took_ms = json_integer_value(json_object_get(row, "took_ms"));
+        const struct config_source *source = name != NULL ? config_source(c, name) : NULL;
+        if (source == NULL || what == NULL || strcmp(what, kind_of(c, source)) != 0 ||
+            took_ms <= 0 || json_integer_value(json_object_get(row, "exit")) != EXIT_DONE ||
+            count == c->source_count)
+            continue;
+        ret[count++] = (struct config_took){ .source = source->name, .read_ms = took_ms };
+    }
+    return count;
+}
+
+static void review(const struct config *c, struct diag *d)
+{
+    DR_CLEANUP(text_list_fini) struct text_list plans = { 0 };
+    DR_JSON json_t *history = NULL;
+    DR_FREE struct config_took *took = dr_alloc(c->source_count + 1, sizeof(*took));
+    find_plans(c, &plans, d);
+    struct config_facts facts = {
+        .plans = &plans,
+        .took = took,
+        .took_count = read_history(c, &history, took),
+    };
+    config_review(c, &facts, d);
 }
 
 /* ---- telling ---------------------------------------------------------------------------------------- */
@@ -126,11 +185,8 @@ static int run_check(struct cli *cli)
         cli_fail(cli, &err);
         return EXIT_USAGE;
     }
-    if (c != NULL) {
-        DR_CLEANUP(text_list_fini) struct text_list plans = { 0 };
-        find_plans(c, &plans, &d);
-        config_review(c, &(struct config_facts){ .plans = &plans }, &d);
-    }
+    if (c != NULL)
+        review(c, &d);
     int exit = c == NULL || (strict && d.count > 0) ? EXIT_USAGE : EXIT_DONE;
     return cli->json ? tell_json(&d, exit) : tell(&d, c, exit);
 }
