@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "dr/data/diag.h"
 
@@ -32,6 +33,7 @@ static void close_gate(struct stage *p)
             continue;
         close_address(p, site->region, site->address);
         close_address(p, site->region, site->host);
+        close_address(p, site->region, site->ssh.host);
         for (size_t k = 0; k < site->field_count; k++) {
             struct net_addr addr;
             if (net_addr_parse(site->fields[k].value, 0, &addr))
@@ -129,6 +131,16 @@ enum dr_rc stage_site(struct stage *p, const char *name, const struct config_sit
     return DR_OK;
 }
 
+bool stage_is_elsewhere(const struct stage *p, const struct config_site *site)
+{
+    char host[256] = "";
+    if (step_is_here(p->call) || !site->reach || strcmp(site->reach, "ssh") != 0)
+        return false;
+    if (gethostname(host, sizeof(host) - 1) != 0)
+        host[0] = '\0'; /* then no site is this host by its name */
+    return config_here(p->config, host) != site;
+}
+
 enum dr_rc stage_at(struct stage *p, const char *name, const struct config_site **ret,
                     struct dr_err *err)
 {
@@ -136,10 +148,9 @@ enum dr_rc stage_at(struct stage *p, const char *name, const struct config_site 
     if (name) {
         DR_TRY(stage_site(p, name, &site, err));
         DR_ASSERT(site != NULL);
-        if (site->reach && strcmp(site->reach, "local") != 0)
+        if (stage_is_elsewhere(p, site))
             return dr_fail(err, DR_E_CONFIG,
-                           "site '%s' is reached by %s: this drctl reaches local sites only",
-                           site->name, site->reach);
+                           "site '%s' is another host: the step was not sent there", site->name);
     }
     *ret = site;
     return DR_OK;

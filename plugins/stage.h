@@ -57,8 +57,11 @@ enum step_verdict stage_cannot_tell(struct stage *p, const struct dr_err *err);
 enum dr_rc stage_site(struct stage *p, const char *name, const struct config_site **ret,
                       struct dr_err *err) DR_MUST_USE;
 
-/* The same for work that happens there: only sites with "reach: local" so far. name NULL: here
- * (ret is NULL). */
+/* Is the site's host another one than this, reached by ssh? Not for a step that was sent here. */
+bool stage_is_elsewhere(const struct stage *p, const struct config_site *site);
+
+/* stage_site() for work that happens there, which is this host: reach.h sends on what belongs elsewhere.
+ * name NULL: here (ret is NULL). */
 enum dr_rc stage_at(struct stage *p, const char *name, const struct config_site **ret,
                     struct dr_err *err) DR_MUST_USE;
 

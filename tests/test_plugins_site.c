@@ -228,7 +228,7 @@ static void exec_at_a_dark_or_a_far_site_is_refused(void **state)
     } rows[] = {
         { "us-east-1", "us-east-1", "refused: us-east-1 is dark" },
         { "us-1", "us-east-1", "refused: us-east-1 is dark" },
-        { "ap-southeast-1", NULL, "is reached by ssh: this drctl reaches local sites only" },
+        { "ap-southeast-1", NULL, "is another host: the step was not sent there" },
         { "mars", NULL, "'mars' is no site of the configuration" },
     };
     for (size_t i = 0; i < DR_ARRAY_LEN(rows); i++) {

@@ -3,7 +3,7 @@
  *
  * Before anything is begun the operator types the name of the region that is given up; --yes is for
  * scripts, and says the same. What this version cannot do (types without a provider, for_each, sub-
- * plans, sites reached by ssh) is refused here, before the first record.
+ * plans) is refused here, before the first record.
  */
 #include <stdio.h>
 #include <string.h>
@@ -28,17 +28,6 @@ struct wish {
 static bool runs_here(void *arg, const char *type)
 {
     return strcmp(type, "for_each") != 0 && strcmp(type, "plan") != 0 && real_world_runs(arg, type);
-}
-
-/* A sentence about the first thing that cannot be done here, or NULL. The caller frees. */
-static char *why_not(const struct plan *p, const struct config *c)
-{
-    char *why = plan_unsupported(p, runs_here, NULL);
-    for (size_t i = 0; why == NULL && i < c->site_count; i++)
-        if (c->sites[i].reach != NULL && strcmp(c->sites[i].reach, "ssh") == 0)
-            why = dr_strf("site '%s' is reached by ssh, and steps run on this host only",
-                          c->sites[i].name);
-    return why;
 }
 
 /* Is what is given up the person's wish? */
@@ -137,7 +126,7 @@ static int run_mode(struct cli *cli, struct wish *w, const char *word)
     int exit = cli_plan_read(cli, c, word, &text, &p);
     if (exit != EXIT_DONE)
         return exit;
-    DR_FREE char *not = why_not(p, c);
+    DR_FREE char *not = plan_unsupported(p, runs_here, NULL);
     if (not != NULL)
         return cli_usage(cli, "this version cannot run plan '%s': %s", p->name, not );
     if (script_params(p, &w->sets, &params, &err) != DR_OK)

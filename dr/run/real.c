@@ -18,6 +18,7 @@
 #include "dr/lease/keeper.h"
 #include "dr/run/health.h"
 #include "dr/run/mirror.h"
+#include "dr/run/run.h"
 #include "plugins/plugins.h"
 
 enum { SELF_MAX = 4096, HEALTH_WAIT_MAX_MS = 60000 };
@@ -83,6 +84,21 @@ static struct real_world *real_of(struct world *w)
     return (struct real_world *)w;
 }
 
+/* A program of this host's cannot be sent to another one. */
+static enum dr_rc refuse_elsewhere(const struct config *c, const json_t *request,
+                                   struct dr_err *err)
+{
+    const char *at = json_string_value(json_object_get(json_object_get(request, "with"), "at"));
+    const struct config_site *site = at != NULL ? config_site(c, at) : NULL;
+    DR_FREE char *host = run_host();
+    if (site == NULL || site->reach == NULL || strcmp(site->reach, "ssh") != 0 ||
+        config_here(c, host) == site)
+        return DR_OK;
+    return dr_fail(err, DR_E_NOTFOUND,
+                   "site '%s' is reached by ssh: there only steps run that drctl itself brings",
+                   site->name);
+}
+
 static enum dr_rc real_start(struct world *world, const json_t *request, int64_t timeout_ms,
                              const struct step_hooks *hooks, void **ret_job, struct dr_err *err)
 {
@@ -92,6 +108,8 @@ static enum dr_rc real_start(struct world *world, const json_t *request, int64_t
     DR_FREE char *path = built_in ? NULL : external(type);
     if (!built_in && path == NULL)
         return dr_fail(err, DR_E_NOTFOUND, "nothing here can do a step of type '%s'", type);
+    if (!built_in)
+        DR_TRY(refuse_elsewhere(w->o.config, request, err));
     const char *const argv[] = { built_in ? w->self : path, built_in ? "step" : NULL, NULL };
     struct child_options o = {
         .argv = argv, .request = request, .timeout_ms = timeout_ms, .speaks_for_group = built_in

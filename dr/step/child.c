@@ -265,7 +265,8 @@ static void on_exit_fd(uv_poll_t *poll, int status, int events)
     struct child *c = poll->data;
     if (waitpid(c->pid, &c->status, WNOHANG) != c->pid)
         return;
-    if (c->stopped || c->broken || !WIFEXITED(c->status))
+    bool late = WIFEXITED(c->status) && WEXITSTATUS(c->status) == STEP_EXIT_LATE;
+    if (c->stopped || c->broken || late || !WIFEXITED(c->status))
         kill_group(c, SIGKILL); /* what it left behind in its group goes with it */
     c->reaped = true;
     /* What it wrote before its end lies in the pipe; a descendant may still hold the other side. */

@@ -1,5 +1,6 @@
 /*
  * step.c - the step's side of the protocol: read one request, let a provider do it, tell events.
+ * Over a connection (watch.h) a worker does it, and the process that read the request watches.
  *
  * Everything goes out line by line, unbuffered, so that a death loses nothing that was said. When
  * the runner dies the kernel sends SIGHUP (child.c asked for it), and the whole process group ends:
@@ -16,8 +17,9 @@
 
 #include "dr/base/clock.h"
 #include "dr/base/mem.h"
+#include "dr/step/watch.h"
 
-enum { REQUEST_MAX = 8 << 20, EVENT_TEXT_MAX = 2000, PROGRESS_EVERY_MS = 200 };
+enum { REQUEST_MAX = 8 << 20, EVENT_TEXT_MAX = 2000, PROGRESS_EVERY_MS = 200, LATE_MS = 1000 };
 
 struct step_call {
     json_t *request;
@@ -26,6 +28,7 @@ struct step_call {
     int64_t deadline_ms;
     int64_t progress_ms; /* when the last one was told */
     bool broken;         /* nobody listens any more */
+    bool here;           /* it came over a connection */
     char *why, *proof;
     json_t *evidence;
 };
@@ -98,6 +101,16 @@ bool step_is_dark(const struct step_call *call, const char *region)
             return true;
     }
     return false;
+}
+
+bool step_is_here(const struct step_call *call)
+{
+    return call->here;
+}
+
+const json_t *step_request(const struct step_call *call)
+{
+    return call->request;
 }
 
 /* -- events ------------------------------------------------------------------------------------ */
@@ -173,6 +186,11 @@ void step_output(struct step_call *call, const char *name, json_t *value)
     tell(call, o);
 }
 
+void step_pass_on(struct step_call *call, const json_t *event)
+{
+    tell(call, json_deep_copy(event));
+}
+
 enum step_verdict step_says(struct step_call *call, enum step_verdict verdict, const char *fmt, ...)
 {
     va_list ap;
@@ -223,25 +241,37 @@ static void tell_result(struct step_call *call, enum step_verdict verdict)
     tell(call, o);
 }
 
-static enum dr_rc read_request(struct step_call *call, struct dr_err *err)
+/* To the end of the stream; over a connection to the end of the line, as the stream stays open. */
+static enum dr_rc read_bytes(bool line, struct buf *b, struct dr_err *err)
 {
-    DR_CLEANUP(buf_fini) struct buf b = { 0 };
     for (;;) {
-        ssize_t n = read(STDIN_FILENO, buf_reserve(&b, 64 << 10), 64 << 10);
+        ssize_t n = read(STDIN_FILENO, buf_reserve(b, 64 << 10), 64 << 10);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return dr_fail_sys(err, errno, "cannot read the request");
-        if (n == 0)
-            break;
-        b.len += (size_t)n;
-        if (b.len > REQUEST_MAX)
+        b->len += (size_t)n;
+        if (b->len > REQUEST_MAX)
             return dr_fail(err, DR_E_USAGE, "the request is too long");
+        if (n == 0 && line)
+            return dr_fail(err, DR_E_CANCELLED, "the connection ended before the request did");
+        if (n == 0 || (line && b->data[b->len - 1] == '\n'))
+            return DR_OK;
     }
+}
+
+static enum dr_rc read_request(struct step_call *call, const struct step_options *options,
+                               struct dr_err *err)
+{
+    DR_CLEANUP(buf_fini) struct buf b = { 0 };
+    DR_TRY(read_bytes(options->remote, &b, err));
     DR_TRY(json_read("the request", b.data != NULL ? b.data : "", b.len, &call->request, err));
     const json_t *version = json_object_get(call->request, "v");
     if (json_integer_value(version) != 1)
         return dr_fail(err, DR_E_USAGE, "the request is not of version 1");
+    call->here = options->remote;
+    if (call->here)
+        json_put_text(call->request, "config", options->config != NULL ? options->config : "");
     call->nothing = json_object();
     const json_t *with = json_object_get(call->request, "with");
     const json_t *former = json_object_get(call->request, "former");
@@ -277,22 +307,65 @@ static enum step_verdict perform(struct step_call *call, const struct provider *
     return step_says(call, STEP_UNKNOWN, "there is no provider for the type '%s'", type);
 }
 
-int step_main(const struct provider *const *providers, size_t count)
+/* Returns the exit code. */
+static int carry_out(struct step_call *call, const struct provider *const *providers, size_t count,
+                     const struct step_options *options)
+{
+    enum step_verdict verdict = STEP_UNKNOWN;
+    if (options->remote || options->elsewhere == NULL || !options->elsewhere(call, &verdict))
+        verdict = perform(call, providers, count);
+    tell_result(call, verdict);
+    bool late = clock_boot_ms() + LATE_MS >= call->deadline_ms;
+    return verdict == STEP_UNKNOWN && late ? STEP_EXIT_LATE : 0;
+}
+
+static void tell_ready(struct step_call *call, const struct step_options *options)
+{
+    char host[256] = "";
+    (void)gethostname(host, sizeof(host) - 1); /* for people: the step works without it */
+    json_t *o = event_of("ready");
+    json_put_int(o, "v", 1);
+    json_put_text(o, "host", host);
+    json_put_text(o, "version", options->version != NULL ? options->version : "");
+    tell(call, o);
+}
+
+/* Over a connection: true in the worker, which does the step; false: all is done, with this code. */
+static bool become_worker(struct step_call *call, int *ret_code)
 {
     struct dr_err err = { 0 };
-    struct step_call call = { 0 };
+    bool worker = false;
+    int64_t left_ms = call->deadline_ms - clock_boot_ms();
+    *ret_code = 0;
+    if (watch_lock(step_key(call), &err) == DR_OK &&
+        watch_begin(left_ms, &worker, ret_code, &err) == DR_OK)
+        return worker;
+    tell_result(call, step_says(call, STEP_UNKNOWN, "%s", err.msg));
+    return false;
+}
+
+static void call_fini(struct step_call *call)
+{
+    json_decref(call->request);
+    json_decref(call->nothing);
+    json_decref(call->evidence);
+    free(call->why);
+    free(call->proof);
+}
+
+int step_main(const struct provider *const *providers, size_t count,
+              const struct step_options *options)
+{
+    struct dr_err err = { 0 };
+    DR_CLEANUP(call_fini) struct step_call call = { 0 };
+    int code = 0;
     (void)signal(SIGHUP, end_group);
     (void)signal(SIGPIPE, SIG_IGN);
-    enum step_verdict verdict = STEP_UNKNOWN;
-    if (read_request(&call, &err) != DR_OK)
-        (void)step_says(&call, STEP_UNKNOWN, "%s", err.msg);
-    else
-        verdict = perform(&call, providers, count);
-    tell_result(&call, verdict);
-    json_decref(call.request);
-    json_decref(call.nothing);
-    json_decref(call.evidence);
-    free(call.why);
-    free(call.proof);
-    return call.broken ? 1 : 0;
+    if (options->remote)
+        tell_ready(&call, options);
+    if (read_request(&call, options, &err) != DR_OK)
+        tell_result(&call, step_says(&call, STEP_UNKNOWN, "%s", err.msg));
+    else if (!options->remote || become_worker(&call, &code))
+        code = carry_out(&call, providers, count, options);
+    return call.broken ? 1 : code;
 }

@@ -24,6 +24,15 @@
  * undo: pass = done, fail = not done and nothing begun or all taken back, unknown = cannot
  * tell. A process that ends without a result, or breaks the protocol, is unknown.
  *
+ * Over a connection ("drctl step --remote", started by ssh at a site) the same lines are spoken, but
+ * the step announces itself first, and gets its request only then. A runner that never saw the
+ * announcement has sent nothing, so nothing was begun: that is proved, not guessed. Standard input
+ * stays open for as long as the runner lives, and its end is the end of the step (watch.h).
+ *
+ *     <-  {"event":"ready","v":1,"host":"eu-db-1","version":"0.1.0"}
+ *     ->  the request, one line; its "config" is not used: each host has a configuration of its own
+ *     <-  events, as above
+ *
  * A provider is the in-binary side of it: functions that get a struct step_call.
  */
 #ifndef DR_STEP_STEP_H
@@ -51,11 +60,20 @@ int64_t step_int(const struct step_call *call, const char *name, int64_t fallbac
 double step_real(const struct step_call *call, const char *name, double fallback);
 bool step_is_dark(const struct step_call *call, const char *region);
 
+/* Was it sent here from another host? Then `at` is this host, however others reach it. */
+bool step_is_here(const struct step_call *call);
+
+/* The request as it came, for whoever sends it on. */
+const json_t *step_request(const struct step_call *call);
+
 /* Events. */
 void step_log(struct step_call *call, const char *fmt, ...) DR_PRINTF(2, 3);
 void step_progress(struct step_call *call, int64_t done, int64_t total, const char *unit);
 void step_keep(struct step_call *call, json_t *former);                    /* taken over */
 void step_output(struct step_call *call, const char *name, json_t *value); /* taken over */
+
+/* An event of another process, as it is (borrowed). */
+void step_pass_on(struct step_call *call, const json_t *event);
 
 /* Say why in one sentence for people; returns the verdict: return step_says(call, STEP_FAIL, "..."). */
 enum step_verdict step_says(struct step_call *call, enum step_verdict verdict, const char *fmt, ...)
@@ -79,11 +97,26 @@ struct provider {
     enum step_verdict (*undo)(struct step_call *call);
 };
 
+/* How "drctl step" was started. A zeroed struct: by the engine of this host. */
+struct step_options {
+    bool remote;         /* over a connection, as told above */
+    const char *version; /* of this program; NULL: not told */
+    const char *config;  /* remote: the configuration of this host; or NULL */
+    /* Does this step belong elsewhere? Then it is done there, and true comes back with the verdict.
+     * Not asked with remote. Or NULL. */
+    bool (*elsewhere)(struct step_call *call, enum step_verdict *ret);
+};
+
+/* The exit code behind a result that is unknown because the time was over: what the step left in its
+ * process group is still at it, and whoever started the step ends the group. */
+enum { STEP_EXIT_LATE = 75 };
+
 /*
  * The body of "drctl step": read one request from fd 0, let the provider do it, write events to
- * fd 1. Returns the exit code (0 whenever a result was written). providers: ends with a NULL type.
+ * fd 1. Returns the exit code (0 or STEP_EXIT_LATE whenever a result was written). providers: ends with a NULL type.
  * A check that fails is polled by the ENGINE, not here: a provider answers once, now.
  */
-int step_main(const struct provider *const *providers, size_t count);
+int step_main(const struct provider *const *providers, size_t count,
+              const struct step_options *options);
 
 #endif
