@@ -58,6 +58,17 @@ run "$DRCTL" verify --data
 fact "and what lies there is right" has "$out" "all are there and right"
 run "$DRCTL" restore latest --to "$work/back"
 fact "and comes back" diff -r src back
+
+run "$DRCTL" backup drctl-self
+key=$("$DRCTL" key show)
+mv state lost
+run env AWS_ACCESS_KEY_ID="$S3_SOURCE_KEY" AWS_SECRET_ACCESS_KEY="$S3_SOURCE_SECRET" "$DRCTL" bootstrap \
+    "s3://vault/drctl?endpoint=$S3_2_HTTPS" --ca "$S3_2_CA" --trust "$key" --to "$work/etc"
+fact "a bare host gets its configuration from one bucket, credentials from the environment" is "$rc" 0
+fact "as it was" cmp dr.yaml etc/dr.yaml
+fact "and believes what the lost host signed" has "$("$DRCTL" ls latest -c etc/dr.yaml --source app)" "some/40"
+rm -rf state etc
+mv lost state
 printf x >src/new
 run "$DRCTL" backup
 fact "an incremental reads what is new" has "$out" "1 added"

@@ -16,7 +16,7 @@
 #include "dr/base/mem.h"
 #include "dr/base/sys.h"
 
-enum { PEM_SIZE_MAX = 4096, BASE64_KEY = 44 };
+enum { PEM_SIZE_MAX = 4096, BASE64_KEY = 44, INHERITED_SIZE_MAX = 64 << 10 };
 static const char prefix[] = "ed25519:";
 static const char pem_name[] = "writer.pem", pub_name[] = "writer.pub";
 
@@ -193,6 +193,27 @@ static EVP_PKEY *parse_public(const char *text)
     if (strcmp(again, text) != 0)
         return NULL;
     return EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, raw, KEYS_PUBLIC_SIZE);
+}
+
+bool keys_is_public(const char *text)
+{
+    EVP_PKEY *key = parse_public(text);
+    EVP_PKEY_free(key);
+    return key != NULL;
+}
+
+enum dr_rc keys_inherited(const char *state_dir, struct text_list *ret, struct dr_err *err)
+{
+    DR_FREE char *path = dr_strf("%s/keys/inherited.pub", state_dir);
+    DR_CLEANUP(buf_fini) struct buf text = { 0 };
+    enum dr_rc rc = fs_read_file(path, INHERITED_SIZE_MAX, &text, err);
+    if (rc == DR_E_NOTFOUND)
+        return DR_OK;
+    DR_TRY(rc);
+    for (char *at = text.data, *line; at != NULL && (line = strsep(&at, "\n")) != NULL;)
+        if (line[0] != '\0')
+            text_list_add(ret, line);
+    return DR_OK;
 }
 
 bool keys_verify(const char *public_text, const void *data, size_t len,

@@ -25,6 +25,7 @@ struct repo {
     struct repo_bucket *buckets; /* owned; one for each of the configuration */
     struct repository repository;
     char own_key[KEYS_TEXT_MAX]; /* public; empty: none yet */
+    struct text_list inherited;  /* public keys that count as our own */
     struct hedge *hedge;         /* owned */
     pthread_mutex_t lock;        /* guards what is below */
     struct leaving *leaving;
@@ -89,6 +90,7 @@ void repo_close(struct repo *r)
     for (size_t i = 0; i < r->config->bucket_count; i++)
         store_close(r->buckets[i].store);
     free(r->buckets);
+    text_list_fini(&r->inherited);
     free(r);
 }
 
@@ -168,6 +170,7 @@ enum dr_rc repo_open(const struct config *c, const struct repo_options *options,
     struct dr_err none = { 0 };
     if (keys_read_public(c->state_dir, r->own_key, &none) != DR_OK)
         r->own_key[0] = '\0';
+    DR_TRY(keys_inherited(c->state_dir, &r->inherited, err));
     *ret = DR_TAKE(r);
     return DR_OK;
 }
@@ -293,7 +296,8 @@ static bool is_trusted(const struct repo *r, const struct snapshot *s)
         if (strcmp(r->config->trusts[i].source, s->source) == 0)
             return snapshot_is_by(s, &r->config->trusts[i].keys);
     }
-    return r->own_key[0] != '\0' && strcmp(r->own_key, s->writer) == 0;
+    return (r->own_key[0] != '\0' && strcmp(r->own_key, s->writer) == 0) ||
+           snapshot_is_by(s, &r->inherited);
 }
 
 enum dr_rc repo_judge(struct repo *r, const char *name, const struct buf *object,

@@ -24,6 +24,7 @@
 #include "dr/cli/costs.h"
 #include "dr/cli/data.h"
 #include "dr/cli/progress.h"
+#include "dr/cli/self.h"
 #include "dr/cli/verbs.h"
 #include "dr/data/duration.h"
 
@@ -143,14 +144,22 @@ static enum dr_rc gather_excludes(const struct config_source *source, const stru
     return DR_OK;
 }
 
+static bool is_self(const struct config_source *source)
+{
+    return strcmp(source->name, CONFIG_SELF) == 0;
+}
+
 static enum dr_rc take(struct data *d, const struct config_source *source,
                        const struct asked *asked, struct progress *p, struct backup_result *ret,
                        struct dr_err *err)
 {
+    if (is_self(source))
+        DR_TRY(self_stage(d->config, err));
     DR_CLEANUP(exclude_free_ptr) struct exclude *x = exclude_new();
     DR_TRY(gather_excludes(source, asked, x, err));
     const struct backup_wish wish = { .source = source,
-                                      .kind = asked->kind,
+                                      .kind = is_self(source) && asked->kind == NULL ? "config"
+                                                                                     : asked->kind,
                                       .tags = &asked->tags,
                                       .exclude = x,
                                       .one_file_system = asked->one_file_system,
@@ -354,8 +363,12 @@ static int run_backup(struct cli *cli)
         { "stdin", .value = &a.stdin_as },
         { "limit-upload", .value = &a.limit },
     };
-    if (!cli_options(cli, options, DR_ARRAY_LEN(options), 0, 0))
+    if (!cli_options(cli, options, DR_ARRAY_LEN(options), 0, 1))
         return EXIT_USAGE;
+    if (cli->argc > 1 && a.source != NULL)
+        return cli_usage(cli, "'%s' or --source '%s'?", cli->argv[1], a.source);
+    if (cli->argc > 1)
+        a.source = cli->argv[1];
     int exit = check_words(cli, &a);
     return exit == EXIT_DONE ? backup(cli, &a) : exit;
 }
@@ -364,9 +377,11 @@ const struct cli_verb verb_backup = {
     .name = "backup",
     .summary = "Take a snapshot of each source, into every bucket",
     .usage =
-        "drctl backup [--source S] [--kind K] [OPTION ...]      Take a snapshot, into every bucket\n"
+        "drctl backup [SOURCE] [--kind K] [OPTION ...]      Take a snapshot, into every bucket\n"
         "\n"
-        "  --source S            only this source (default: all of the configuration)\n"
+        "  SOURCE, --source S    only this source (default: all of the configuration). drctl-self is\n"
+        "                        always there: configuration, plans, public keys, journals of runs\n"
+        "                        that are over. It is what 'drctl bootstrap' brings back\n"
         "  --kind K              full: reads every byte. incremental (default): reads what changed\n"
         "                        since the last one; the first is full. config: the same, of sources\n"
         "                        of class config alone, for the config_snapshot policy. Each\n"

@@ -16,7 +16,7 @@ static const struct {
     const char *need;
     const char *verbs[GROUP_MAX];
 } groups[] = {
-    { "something is down", { "failover", "runs" } },
+    { "something is down", { "failover", "runs", "bootstrap" } },
     { "look", { "status", "alerts", "watch", "doctor" } },
     { "before the day", { "config", "check", "plan", "drill" } },
     { "data",

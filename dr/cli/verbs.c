@@ -10,6 +10,7 @@
 const struct cli_verb *const cli_verbs[] = {
     &verb_alerts,
     &verb_backup,
+    &verb_bootstrap,
     &verb_cat,
     &verb_check,
     &verb_config,

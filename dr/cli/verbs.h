@@ -13,6 +13,7 @@
 
 extern const struct cli_verb verb_alerts;
 extern const struct cli_verb verb_backup;
+extern const struct cli_verb verb_bootstrap;
 extern const struct cli_verb verb_cat;
 extern const struct cli_verb verb_check;
 extern const struct cli_verb verb_config;

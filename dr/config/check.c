@@ -278,6 +278,7 @@ static void check_trust(struct reader *r, struct yaml_node *root, const struct l
     DR_CLEANUP(text_list_fini) struct text_list known = { 0 };
     for (size_t i = 0; i < l->config.source_count; i++)
         add_names(&known, l->config.sources[i].name);
+    add_names(&known, CONFIG_SELF);
     for (size_t i = 0; i < map->count; i++) {
         struct yaml_node *name = map->keys[i];
         if (name->reported || text_list_has(&known, name->text))
@@ -350,6 +351,17 @@ static void check_lease(struct reader *r, struct yaml_node *root, const struct l
     diag_hint(r->d, "hold: 20s, take: 30s");
 }
 
+static void check_self(struct reader *r, struct yaml_node *root, const struct loaded *l)
+{
+    struct yaml_node *list = reader_value(root, "sources");
+    for (size_t i = 0; list != NULL && i < list->count && i < l->config.source_count; i++)
+        if (l->config.sources[i].name != NULL &&
+            strcmp(l->config.sources[i].name, CONFIG_SELF) == 0) {
+            reader_error(r, list->items[i], "reserved", "'" CONFIG_SELF "' is always there");
+            diag_hint(r->d, "it holds what drctl needs to be itself again; take another name");
+        }
+}
+
 void config_check(struct reader *r, struct yaml_node *root, struct loaded *l)
 {
     check_refs(r, root, l);
@@ -358,6 +370,7 @@ void config_check(struct reader *r, struct yaml_node *root, struct loaded *l)
     check_strategy(r, l);
     check_sites(r, root, l);
     check_trust(r, root, l);
+    check_self(r, root, l);
     check_lease(r, root, l);
     config_check_prices(r, root, &l->config);
     config_check_require(r, root, &l->config);

@@ -102,6 +102,9 @@ void config_complete(struct reader *r, struct yaml_node *root, struct loaded *l)
     struct config *c = &l->config;
     if (c->state_dir == NULL)
         c->state_dir = dr_strdup("/var/lib/drctl");
+    c->self = (struct config_source){ .name = dr_strdup(CONFIG_SELF),
+                                      .path = dr_strf("%s/self", c->state_dir),
+                                      .class = dr_strdup("config") };
     if (c->lease.driver == NULL)
         c->lease.driver = dr_strdup(c->lease.bucket != NULL ? "bucket" : "file");
     if (c->lease.path == NULL)
@@ -174,6 +177,9 @@ void config_free(struct config *c)
     struct loaded *l = (struct loaded *)(void *)c;
     block_fini(&config_file, l);
     text_list_fini(&c->regions);
+    free(c->self.name);
+    free(c->self.path);
+    free(c->self.class);
     free(c->path);
     free(l);
 }
@@ -196,7 +202,7 @@ const struct config_source *config_source(const struct config *c, const char *na
     for (size_t i = 0; i < c->source_count; i++)
         if (strcmp(c->sources[i].name, name) == 0)
             return &c->sources[i];
-    return NULL;
+    return strcmp(name, CONFIG_SELF) == 0 ? &c->self : NULL;
 }
 
 const struct config_bucket *config_bucket(const struct config *c, const char *name)

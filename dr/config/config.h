@@ -251,8 +251,12 @@ struct config_trust {
     struct text_list keys; /* "ed25519:BASE64" */
 };
 
+/* The source that is always there: what drctl needs to be itself again (dr/cli/self.h). */
+#define CONFIG_SELF "drctl-self"
+
 struct config {
-    char *path; /* absolute, of the file */
+    char *path;                /* absolute, of the file */
+    struct config_source self; /* CONFIG_SELF, of class config; it stands in no list */
     char *strategy_type;
     char *primary_region;
     struct text_list
