@@ -228,6 +228,27 @@ static void facts_tell_the_words_of_the_first_fail(void **state)
     assert_false(f.stale);
 }
 
+static void fails_are_counted_in_a_row_since_the_outage_began(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *letters;
+        int fails;
+    } cases[] = { { "ppp", 0 },    { "pf", 1 },      { "pff", 2 },
+                  { "pffpf", 2 },  { "pfufuf", 3 },  { "pfpff", 2 },
+                  { "pffppp", 0 }, { "pffpppf", 1 }, { "pfffpuf", 3 } };
+    for (size_t i = 0; i < DR_ARRAY_LEN(cases); i++) {
+        struct health_facts f;
+        struct dr_err err = { 0 };
+        const struct config_probe probe = probe_of("http", "http://127.0.0.1/");
+        use_fake_clock((int64_t)strlen(cases[i].letters));
+        write_letters(cases[i].letters, 1000, 0);
+        assert_int_equal(health_facts(dir, &probe, NULL, &f, &err), DR_OK);
+        if (f.fails != cases[i].fails)
+            fail_msg("'%s': %d fails, not %d", cases[i].letters, f.fails, cases[i].fails);
+    }
+}
+
 static void silence_is_stale_and_no_fact(void **state)
 {
     (void)state;
@@ -657,6 +678,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_DIR(facts_are_the_edges_of_the_outage),
         IN_DIR(facts_tell_the_words_of_the_first_fail),
+        IN_DIR(fails_are_counted_in_a_row_since_the_outage_began),
         IN_DIR(silence_is_stale_and_no_fact),
         IN_DIR(facts_go_by_boot_time_when_the_wall_clock_jumps),
         IN_DIR(since_may_be_a_time_on_the_wall),

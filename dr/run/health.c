@@ -170,6 +170,7 @@ struct scan {
     int64_t silence_ns;              /* longer than this between two lines: nobody looked */
     struct health_mark streak;       /* the first pass of those in a row */
     struct health_mark pass;         /* the last pass */
+    int fails;                       /* in a row, up to now */
 };
 
 static bool line_read(const char *bytes, size_t len, struct health_mark *ret,
@@ -204,6 +205,7 @@ static bool line_read(const char *bytes, size_t len, struct health_mark *ret,
 static void take_pass(struct scan *s, const struct health_mark *at)
 {
     struct health_facts *f = s->facts;
+    s->fails = 0;
     bool in_a_row = f->passes > 0 && apart_ns(at, &f->newest) <= s->silence_ns;
     if (!in_a_row) {
         f->passes = 0;
@@ -226,6 +228,7 @@ static void take_pass(struct scan *s, const struct health_mark *at)
         f->last_good = *at;
         f->first_bad.known = f->last_bad.known = f->first_good.known = false;
         f->bad_why[0] = '\0';
+        f->fails = 0;
     }
 }
 
@@ -235,6 +238,8 @@ static void take_fail(struct scan *s, const struct health_mark *at, const char *
     f->passes = 0;
     f->first_good.known = false;
     f->last_bad = *at;
+    s->fails++;
+    f->fails = s->fails > f->fails ? s->fails : f->fails;
     if (!f->first_bad.known) {
         f->first_bad = *at;
         snprintf(f->bad_why, sizeof(f->bad_why), "%s", why);

@@ -65,6 +65,7 @@ struct health_facts {
     struct health_mark first_good; /* the first of `times` passes in a row after last_bad */
     struct health_mark newest;     /* the newest line of any result */
     int passes;                    /* in a row, up to now */
+    int fails;                     /* most in a row since first_bad; not journalled */
     int64_t gap_ms;                /* longest time between two passes next to each other */
     bool stale;                    /* no line for HEALTH_STALE intervals: nobody looks now */
     char bad_why[HEALTH_WHY_MAX];  /* the probe's own words at first_bad */

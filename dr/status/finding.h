@@ -3,6 +3,9 @@
  *
  * The key is stable as long as the thing is the same ("overdue/app"), so that whoever tells people tells each
  * once. A key stands in a list once: what comes second is the same thing seen from another side.
+ *
+ * Critical is what is lost, or not kept, or not seen; a warning is what will become so. The text says what is
+ * wrong with names and figures, the hint what a tired person types next.
  */
 #ifndef DR_STATUS_FINDING_H
 #define DR_STATUS_FINDING_H

@@ -42,7 +42,7 @@ static struct holding *find(struct holdings *h, const json_t *o)
                              .start_ns = number(o, "start_ns"),
                              .end_ns = number(o, "end_ns"),
                              .bytes = number(o, "bytes"),
-                             .in = dr_alloc(h->buckets + 1, sizeof(one->in[0])) };
+                             .in = dr_alloc(h->buckets + 1, sizeof(const json_t *)) };
     return one;
 }
 

@@ -27,27 +27,30 @@ _Static_assert((int)ROW_SIZE_MAX < (int)STORE_SWAP_MAX, "a row is an object that
 
 /* -- who we are ----------------------------------------------------------------------------- */
 
+static bool is_plain(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+/* What a name of a host may be, as a part of an object's name. */
 static char *as_name(const char *text)
 {
-    char *name = dr_strdup(text);
-    for (char *c = name; *c != '\0'; c++) {
-        bool upper = *c >= 'A' && *c <= 'Z';
-        bool plain = (*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') || *c == '-' ||
-                     (*c == '.' && c != name && c[1] != '\0' && c[1] != '.');
-        *c = upper ? (char)(*c - 'A' + 'a') : plain ? *c : '-';
+    static const char upper[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+                      lower[] = "abcdefghijklmnopqrstuvwxyz";
+    struct buf b = { 0 };
+    for (const char *c = text; *c != '\0' && b.len < ROW_SITE_MAX; c++) {
+        const char *found = strchr(upper, *c);
+        bool dot = *c == '.' && b.len > 0 && is_plain(c[1]);
+        buf_addc(&b, found != NULL ? lower[found - upper] : is_plain(*c) || dot ? *c : '-');
     }
-    if (strlen(name) > ROW_SITE_MAX)
-        name[ROW_SITE_MAX] = '\0';
-    return name;
+    return b.len > 0 ? buf_take(&b) : dr_strdup("host");
 }
 
 char *status_own_site(const struct config *c)
 {
     DR_FREE char *host = run_host();
-    for (size_t i = 0; i < c->site_count; i++)
-        if (c->sites[i].host != NULL && strcmp(c->sites[i].host, host) == 0)
-            return dr_strdup(c->sites[i].name);
-    return c->site_count == 1 ? dr_strdup(c->sites[0].name) : as_name(host);
+    const struct config_site *here = config_here(c, host);
+    return here != NULL ? dr_strdup(here->name) : as_name(host);
 }
 
 char *row_name(const char *site)
@@ -63,13 +66,13 @@ static json_t *time_or_null(bool known, int64_t ns)
     return known ? json_string(time_print_s(ns, text)) : json_null();
 }
 
-/* Passes, or fails; what is neither, or old, is unknown. */
-static const char *probe_state(const struct health_facts *f)
+/* Down from failure_threshold fails in a row on, until it is over; what is neither, or old, is unknown. */
+static const char *probe_state(const struct config *c, const struct health_facts *f)
 {
     if (f->stale)
         return "unknown";
     if (health_is_down(f))
-        return "down";
+        return f->fails >= c->failure_threshold ? "down" : "up";
     return f->passes > 0 ? "up" : "unknown";
 }
 
@@ -84,7 +87,7 @@ static json_t *probes(const struct config *c)
             continue; /* another site asks it */
         json_t *o = json_object();
         json_put_text(o, "name", c->probes[i].name);
-        json_put_text(o, "state", probe_state(&f));
+        json_put_text(o, "state", probe_state(c, &f));
         json_put(o, "last_good", time_or_null(f.last_good.known, f.last_good.wall_ns));
         json_put(o, "first_bad", time_or_null(f.first_bad.known, f.first_bad.wall_ns));
         json_put(o, "why", f.bad_why[0] != '\0' ? json_printable(f.bad_why) : json_null());

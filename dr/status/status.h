@@ -82,13 +82,13 @@ enum {
     STATUS_PUT_MS = 45 * 1000,       /* a bucket that has not taken the row by then is left alone */
     STATUS_BEHIND_S = 10 * 60,       /* a copy may be under way so long */
     STATUS_OVERDUE_LEAST_S = 5 * 60, /* late by half an interval, and by this: overdue */
-    STATUS_UNPROVED_LEAST_S = 86400, /* not proved for two intervals of fulls, and for this */
-    STATUS_UNPROVED_S = 14 * 86400,  /* where no interval is configured */
+    STATUS_UNPROVED_LEAST_S =
+        86400,            /* not proved for two intervals of verification, and for this */
     STATUS_MEASURES = 10, /* fewer: the forecast is min, median and max of what there is */
 };
 
-/* Which site this host is: the one whose `host` is this host's name, else the only one that there is; without
- * either the host's own name, as far as the name of an object allows. The caller frees. */
+/* Which site this host is: config_here(), else the host's own name, as far as the name of an object allows. The
+ * caller frees. */
 char *status_own_site(const struct config *c) DR_MUST_USE;
 
 /* -- writing ----------------------------------------------------------------------------------- */

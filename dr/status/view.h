@@ -2,7 +2,10 @@
  * view.h - from answers and rows to the view: pure, so that it is tested by recorded cases.
  *
  * status.c asks and remembers; here is only arithmetic. The parts of the view are made by view_sources.c (sources,
- * buckets, forecast) and view_sites.c (sites, runs), and each adds its findings as it goes.
+ * buckets), view_forecast.c and view_sites.c (sites, runs), and each adds its findings as it goes.
+ *
+ * Which buckets count is decided once (`ours`), and nothing is told of the others but what is wrong with them. When none
+ * counts, nothing is said about what there is: not knowing is not the same as there being none.
  */
 #ifndef DR_STATUS_VIEW_H
 #define DR_STATUS_VIEW_H

@@ -128,6 +128,35 @@ static void judge_never(const struct view *v, const char *site)
 
 /* -- sites ---------------------------------------------------------------------------------- */
 
+/* Is it among those that the site asks? */
+static bool is_asked(const json_t *probes, const char *name)
+{
+    for (size_t i = 0; i < json_array_size(probes); i++) {
+        const char *one = text_of(json_array_get(probes, i), "name");
+        if (one != NULL && strcmp(one, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What this site should ask, and does not. */
+static void judge_unasked(const struct view *v, const struct config_site *site,
+                          const json_t *probes)
+{
+    const struct config *c = v->in->config;
+    for (size_t i = 0; i < c->probe_count; i++) {
+        const struct config_probe *probe = &c->probes[i];
+        bool here = probe->from.count == 0 || text_list_has(&probe->from, site->name) ||
+                    text_list_has(&probe->from, site->region);
+        const struct finding f = { .severity = FINDING_WARNING,
+                                   .key = { "probe", site->name, probe->name, NULL },
+                                   .hint = "Does its backupd run with this configuration?" };
+        if (here && !is_asked(probes, probe->name))
+            finding_add(v->findings, &f, "%s is not asked from %s, where it should be", probe->name,
+                        site->name);
+    }
+}
+
 static json_t *probes_of(const struct view *v, const char *site, const struct row *row, bool alive)
 {
     json_t *list = json_array();
@@ -182,6 +211,9 @@ static json_t *site_json(const struct view *v, const char *site, const char *reg
     json_put(o, "version", copy_of(row->body, "drctl"));
     json_put(o, "jobs", copy_of(row->body, "jobs"));
     json_put(o, "probes", probes_of(v, site, row, alive));
+    const struct config_site *known = config_site(v->in->config, site);
+    if (alive && known != NULL)
+        judge_unasked(v, known, json_object_get(row->body, "probes"));
     for (size_t i = 0; alive && i < json_array_size(json_object_get(o, "jobs")); i++)
         judge_job(v, site, json_array_get(json_object_get(o, "jobs"), i));
     return o;

@@ -17,6 +17,11 @@ static int64_t max_of(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+static const char *region_of(const struct config_bucket *b)
+{
+    return b->region != NULL ? b->region : b->name;
+}
+
 /* -- what all answers say of a source --------------------------------------------------------- */
 
 static int64_t newest_proof(const struct view *v, const char *source)
@@ -131,11 +136,30 @@ static void judge_age(const struct view *v, const struct facts *f)
     }
 }
 
+/* The regions without which nothing is durable (buckets' "require"). */
+static void judge_required(const struct view *v, const struct facts *f)
+{
+    const struct config *c = v->in->config;
+    for (size_t i = 0; i < c->require.count && f->newest != NULL; i++) {
+        const char *region = c->require.items[i];
+        bool there = false;
+        for (size_t k = 0; k < c->bucket_count; k++)
+            there = there || (v->ours[k] && strcmp(region_of(&c->buckets[k]), region) == 0 &&
+                              holding_is_whole_in(f->newest, k));
+        const struct finding none = { .severity = FINDING_CRITICAL,
+                                      .key = { "copies", f->name, NULL },
+                                      .hint = "When its buckets are well again: drctl repair" };
+        if (!there)
+            finding_add(v->findings, &none,
+                        "the newest snapshot of %s is in no bucket of region %s, which is required",
+                        f->name, region);
+    }
+}
+
 static void judge_proof(const struct view *v, const struct facts *f)
 {
-    int64_t every_s = v->in->config->full.frequency_ms / 1000;
     int64_t limit_s =
-        every_s > 0 ? max_of(2 * every_s, STATUS_UNPROVED_LEAST_S) : STATUS_UNPROVED_S;
+        max_of(2 * v->in->config->verification.frequency_ms / 1000, STATUS_UNPROVED_LEAST_S);
     int64_t since_ns = f->proved_ns > 0 ? f->proved_ns : oldest_start(v, f->name);
     char age[DURATION_TEXT_MAX];
     int64_t age_s = (v->in->now_ns - since_ns) / SECOND_NS;
@@ -193,8 +217,10 @@ static json_t *source_json(const struct view *v, const char *name)
     struct facts f = { .name = name };
     const char *class = known != NULL ? known->class : h.count > 0 ? h.items[0].class : NULL;
     find_facts(v, &h, known != NULL ? class : NULL, &f);
-    if (v->answered && known != NULL)
+    if (v->answered && known != NULL) {
         judge_age(v, &f);
+        judge_required(v, &f);
+    }
     if (v->answered)
         judge_proof(v, &f);
     json_t *o = json_object();
@@ -223,11 +249,6 @@ json_t *view_sources(const struct view *v)
 }
 
 /* -- buckets --------------------------------------------------------------------------------- */
-
-static const char *region_of(const struct config_bucket *b)
-{
-    return b->region != NULL ? b->region : b->name;
-}
 
 /* Does the source itself live in that region? -1: nobody says where it lives. */
 static int lives_in(const struct view *v, const char *source, const char *region)
