@@ -260,6 +260,25 @@ static void nobody_answering_calls_one_contact_after_another(void **state)
     assert_told("escalated>pager escalated>ops@example.test escalated>boss@example.test");
 }
 
+static void a_contact_with_an_address_gets_the_mail_that_others_would(void **state)
+{
+    (void)state;
+    static char mail_key[] = "email", address[] = "cy@example.test", name[] = "cy", role[] = "dba";
+    struct config_pair fields[] = { { mail_key, address, { 0 } } };
+    struct config_person cy = { .name = name, .role = role, .fields = fields, .field_count = 1 };
+    config.people = &cy;
+    config.person_count = 1;
+    setup_fini(&rules);
+    setup_init(&rules, &config);
+    at(0, "critical", "silent/eu");
+    assert_told("raised>pager raised>ops@example.test raised>boss@example.test");
+    at(300, "critical", "silent/eu");
+    assert_told("escalated>pager escalated>cy@example.test");
+    config.critical.channels.count = 1; /* pager alone: the mail is added */
+    at(900, "critical", "silent/eu");
+    assert_told("escalated>cy@example.test escalated>pager");
+}
+
 static void escalation_never_ends_and_never_storms(void **state)
 {
     (void)state;
@@ -658,6 +677,7 @@ int main(void)
         TEST(what_flaps_is_told_three_times_and_then_has_to_calm),
         TEST(a_finding_without_room_is_counted_and_told),
         TEST(nobody_answering_calls_one_contact_after_another),
+        TEST(a_contact_with_an_address_gets_the_mail_that_others_would),
         TEST(escalation_never_ends_and_never_storms),
         TEST(an_acknowledgement_stops_the_escalation_and_is_told),
         TEST(an_acknowledgement_holds_for_this_time_only),
