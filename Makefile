@@ -155,7 +155,8 @@ ZSH_DIR  ?= $(PREFIX)/share/zsh/site-functions
 FISH_DIR ?= $(PREFIX)/share/fish/vendor_completions.d
 UNIT_DIR ?= $(PREFIX)/lib/systemd/system
 DOCS     := README.md LICENSE $(wildcard SECURITY.md CHANGELOG.md COMING-FROM.md SIZING.md) backup/FORMAT.md \
-            dr/journal/JOURNAL.md conf/dr.yaml backup/store/EXEC.md backup/store/exec-example.sh
+            dr/journal/JOURNAL.md conf/dr.yaml backup/store/EXEC.md backup/store/exec-example.sh \
+            dr/notify/NOTIFY.md
 into      = $(DESTDIR)$(PREFIX)/$(1)
 
 install: all
