@@ -3,6 +3,7 @@
  * under TSan, against a server that answers as each fact needs it.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -751,6 +752,28 @@ static void a_paced_body_is_paid_for_in_slices_by_its_caller(void **state)
     assert_int_equal(get("/ok"), DR_OK);
 }
 
+static enum dr_rc take_late(void *arg, size_t bytes, struct dr_err *err)
+{
+    for (int i = 0; i < 50; i++)
+        sched_yield(); /* meanwhile what was paid before leaves, and more is wanted */
+    return take(arg, bytes, err);
+}
+
+static void the_last_slice_may_be_wanted_again_while_it_is_paid_for(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 300; i++) {
+        struct payer payer = { 0 };
+        struct transfer_pace pace = { .slice = 4000, .take = take_late, .arg = &payer };
+        struct transfer_request q = {
+            .method = "PUT", .url = url_of("/put"), .body = noise, .body_len = 8000, .pace = &pace
+        };
+        assert_int_equal(send_out(q), DR_OK);
+        assert_int_equal(payer.taken, 8000);
+        assert_int_equal(w.body.len, 8000);
+    }
+}
+
 static void one_pace_serves_many_callers_one_at_a_time(void **state)
 {
     (void)state;
@@ -794,6 +817,7 @@ int main(void)
         FACT(cancel_ends_all_calls_and_pauses),
         FACT(pauses_are_as_long_as_was_said),
         FACT(a_paced_body_is_paid_for_in_slices_by_its_caller),
+        FACT(the_last_slice_may_be_wanted_again_while_it_is_paid_for),
         FACT(one_pace_serves_many_callers_one_at_a_time),
     };
     return cmocka_run_group_tests(tests, make_noise, drop_noise);

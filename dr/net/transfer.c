@@ -362,13 +362,14 @@ static enum dr_rc pay(struct transfer *t, const struct transfer_pace *pace, size
 static size_t wait_for(struct transfer *t, struct call *c)
 {
     HOLD(t);
-    while (!c->shared.done && !c->shared.wanted)
+    /* More may have been wanted while the last of it was being paid for. */
+    while (!c->shared.done && !(c->shared.wanted && c->shared.paid < c->q->body_len))
         (void)pthread_cond_wait(&c->changed, held); /* fails only when misused */
     if (c->shared.done)
         return 0;
     c->shared.wanted = false;
     size_t left = c->q->body_len - c->shared.paid, slice = c->q->pace->slice;
-    DR_ASSERT(left > 0 && slice > 0);
+    DR_ASSERT(slice > 0);
     return left < slice ? left : slice;
 }
 
