@@ -73,16 +73,21 @@ void reader_close(struct reader *r)
     free(r);
 }
 
-static enum dr_rc get_frame(struct fetch *fetch, const struct list_base *f, uint64_t raw_max,
-                            struct buf *out, struct dr_err *err)
+static struct fetch_piece piece_of(const struct list_base *f, uint64_t raw_max)
 {
     struct fetch_piece p = {
         .offset = f->offset, .stored = f->stored, .raw = f->raw, .raw_max = raw_max
     };
     memcpy(p.pack, f->pack, DIGEST_SIZE);
     memcpy(p.id, f->id, DIGEST_SIZE);
+    return p;
+}
+
+static enum dr_rc get_frame(struct fetch *fetch, const struct list_base *f, uint64_t raw_max,
+                            struct buf *out, struct dr_err *err)
+{
+    const struct fetch_piece p = piece_of(f, raw_max);
     const struct buf *bytes = NULL;
-    fetch_plan(fetch, NULL, 0);
     DR_TRY(fetch_get(fetch, &p, &bytes, err));
     buf_add(out, bytes->data, bytes->len);
     return DR_OK;
@@ -96,7 +101,7 @@ static struct list_base place_of(const struct list_frame *f)
     return ret;
 }
 
-enum dr_rc reader_fetch_segment(struct fetch *fetch, const struct list_frame *frame,
+static enum dr_rc fetch_segment(struct fetch *fetch, const struct list_frame *frame,
                                 struct buf *ret_raw, struct buf *ret_base, struct dr_err *err)
 {
     const struct list_base place = place_of(frame);
@@ -111,11 +116,19 @@ enum dr_rc reader_fetch_segment(struct fetch *fetch, const struct list_frame *fr
     return patch_apply("a patch of a segment", &p, ret_raw, err);
 }
 
+enum dr_rc reader_fetch_segment(struct fetch *fetch, const struct list_frame *frame,
+                                struct buf *ret_raw, struct buf *ret_base, struct dr_err *err)
+{
+    fetch_plan(fetch, NULL, 0);
+    return fetch_segment(fetch, frame, ret_raw, ret_base, err);
+}
+
 static enum dr_rc get_list_frame(void *arg, const struct list_frame *frame, struct buf *out,
                                  struct dr_err *err)
 {
     const struct reader *r = arg;
     const struct list_base place = place_of(frame);
+    fetch_plan(r->fetch, NULL, 0);
     return get_frame(r->fetch, &place, PIECE_RAW_MAX, out, err);
 }
 
@@ -270,13 +283,35 @@ static enum dr_rc read_records(struct reader *r, struct dr_err *err)
 }
 
 /* Raw bytes of segment i, kept or fetched. */
+/* Segments lie behind each other in their pack, and are mostly read in a row: those that follow come
+ * with the first of them. */
+static enum dr_rc fetch_ahead(struct reader *r, size_t i, struct dr_err *err)
+{
+    enum { AHEAD = 32 };
+    struct fetch_piece next[AHEAD];
+    const struct fetch_piece *plan[AHEAD];
+    size_t count = 0;
+    for (size_t k = i + 1; k < r->frame_count && count < AHEAD; k++) {
+        if (r->frames[k].patched)
+            break;
+        const struct list_base place = place_of(&r->frames[k]);
+        next[count] = piece_of(&place, SEGMENT_RAW_MAX);
+        plan[count] = &next[count];
+        count++;
+    }
+    fetch_plan(r->fetch, plan, r->frames[i].patched ? 0 : count);
+    enum dr_rc rc = fetch_segment(r->fetch, &r->frames[i], &r->raw, &r->base, err);
+    fetch_plan(r->fetch, NULL, 0);
+    return rc;
+}
+
 static enum dr_rc segment_bytes(struct reader *r, size_t i, const struct buf **ret,
                                 struct dr_err *err)
 {
     *ret = &r->kept[i];
     if (r->kept[i].len > 0)
         return DR_OK;
-    DR_TRY(reader_fetch_segment(r->fetch, &r->frames[i], &r->raw, &r->base, err));
+    DR_TRY(fetch_ahead(r, i, err));
     *ret = &r->raw;
     if (r->kept_bytes + r->raw.len > READER_KEEP)
         return DR_OK;

@@ -176,10 +176,20 @@ static enum dr_rc fill_segments(struct restore *r, struct fill *f, bool dirs, st
     return DR_OK;
 }
 
+/* Each asks for a part of a pack and waits for it. */
+static unsigned threads_for(const struct restore *r)
+{
+    unsigned n = r->options->threads;
+    for (size_t i = 0; n > 0 && i < repo_bucket_count(r->repo); i++) {
+        const struct store *s = repo_bucket(r->repo, i)->store;
+        if (s != NULL && store_parallel(s) > 1)
+            return RESTORE_THREADS_FAR;
+    }
+    return n < RESTORE_THREADS_MAX ? n : RESTORE_THREADS_MAX;
+}
+
 static enum dr_rc fill_all(struct restore *r, struct dr_err *err)
 {
-    unsigned threads =
-        r->options->threads < RESTORE_THREADS_MAX ? r->options->threads : RESTORE_THREADS_MAX;
     bool incomplete = geteuid() != 0 || has_lost(&r->lost);
     bool writing = r->doing == RESTORE_WRITE;
     const struct fill_options options = { .repo = r->repo,
@@ -190,7 +200,7 @@ static enum dr_rc fill_all(struct restore *r, struct dr_err *err)
                                           .wanted = r->wanted,
                                           .journal =
                                               r->journal.fd >= 0 && writing ? &r->journal : NULL,
-                                          .threads = threads,
+                                          .threads = threads_for(r),
                                           .doing = r->doing,
                                           .compare = r->compare,
                                           .contents = incomplete,

@@ -66,8 +66,9 @@ enum dr_rc backup_run(struct repo *r, const struct backup_wish *wish,
 
 /* -- restore ------------------------------------------------------------------------------- */
 
-/* More write no faster into one file system, and each holds a window of a pack. */
-enum { RESTORE_THREADS_MAX = 4 };
+/* More write no faster into one file system, and each holds a window of a pack. From behind a network
+ * each also waits, so that there are FAR of them, however few processors. */
+enum { RESTORE_THREADS_MAX = 4, RESTORE_THREADS_FAR = 8 };
 
 struct exclude;
 
