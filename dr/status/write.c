@@ -16,6 +16,7 @@
 #include "backup/format/names.h"
 #include "backup/format/sealed.h"
 #include "backup/store/bucket.h"
+#include "backup/work/costs.h"
 #include "dr/base/clock.h"
 #include "dr/base/fs.h"
 #include "dr/base/mem.h"
@@ -112,7 +113,9 @@ static enum dr_rc put_into(const struct putting *p, const struct config_bucket *
     DR_TRY(store_get_all(s, NAMES_REPOSITORY, SEALED_SIZE_MAX, &repository, err));
     DR_TRY(repository_parse(b->name, repository.data, repository.len, &of, err));
     row_encode(p->body, of.id, p->w->keys, &object);
-    return replace(s, name, &object, err);
+    enum dr_rc rc = replace(s, name, &object, err);
+    costs_note(p->w->config, "status", s); /* once a minute, for ever: it is on the bill */
+    return rc;
 }
 
 /* One at a time in each bucket, over all processes of this host; closing gives it back. */

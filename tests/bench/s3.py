@@ -135,6 +135,8 @@ def gets(world, servers):
                           "output = /dev/null\naws-sigv4 = \"aws:amz:us-east-1:s3\"\n"
                           f"user = \"{':'.join(os.environ[key] for key in KEYS)}\"\n"
                           "header = \"x-amz-content-sha256: UNSIGNED-PAYLOAD\"\n")
+    if not blocks:
+        raise Failed("there is no pack to get")
     with open(path, "w", encoding="utf-8") as f:
         f.write("next\n".join(blocks))
     return ["curl", "-sf", "--parallel", "--parallel-immediate", "--parallel-max", str(PARALLEL), "-K", path]
