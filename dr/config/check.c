@@ -202,7 +202,8 @@ static void check_bucket(struct reader *r, struct yaml_node *list, size_t index,
     for (size_t i = 0; i < index; i++)
         if (c->buckets[i].url != NULL && is_one_place(c->buckets[i].url, b->url)) {
             reader_error(r, url, "same-bucket", "bucket '%s' is the same place as '%s'",
-                         b->name != NULL ? b->name : "", c->buckets[i].name);
+                         b->name != NULL ? b->name : "",
+                         c->buckets[i].name != NULL ? c->buckets[i].name : c->buckets[i].url);
             diag_hint(r->d, "two copies in one place are one copy");
             return;
         }

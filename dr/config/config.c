@@ -186,13 +186,19 @@ void config_free(struct config *c)
 
 /* ---- questions ------------------------------------------------------------------------------- */
 
+/* Is it of that name? The checks ask while a file is being read, when a name may be missing. */
+static bool is_named(const char *name, const char *wanted)
+{
+    return name != NULL && strcmp(name, wanted) == 0;
+}
+
 const struct config_site *config_site(const struct config *c, const char *name_or_region)
 {
     for (size_t i = 0; i < c->site_count; i++)
-        if (strcmp(c->sites[i].name, name_or_region) == 0)
+        if (is_named(c->sites[i].name, name_or_region))
             return &c->sites[i];
     for (size_t i = 0; i < c->site_count; i++)
-        if (strcmp(c->sites[i].region, name_or_region) == 0)
+        if (is_named(c->sites[i].region, name_or_region))
             return &c->sites[i];
     return NULL;
 }
@@ -200,7 +206,7 @@ const struct config_site *config_site(const struct config *c, const char *name_o
 const struct config_source *config_source(const struct config *c, const char *name)
 {
     for (size_t i = 0; i < c->source_count; i++)
-        if (strcmp(c->sources[i].name, name) == 0)
+        if (is_named(c->sources[i].name, name))
             return &c->sources[i];
     return strcmp(name, CONFIG_SELF) == 0 ? &c->self : NULL;
 }
@@ -208,7 +214,7 @@ const struct config_source *config_source(const struct config *c, const char *na
 const struct config_bucket *config_bucket(const struct config *c, const char *name)
 {
     for (size_t i = 0; i < c->bucket_count; i++)
-        if (strcmp(c->buckets[i].name, name) == 0)
+        if (is_named(c->buckets[i].name, name))
             return &c->buckets[i];
     return NULL;
 }
@@ -216,7 +222,7 @@ const struct config_bucket *config_bucket(const struct config *c, const char *na
 const struct config_channel *config_channel(const struct config *c, const char *name)
 {
     for (size_t i = 0; i < c->channel_count; i++)
-        if (strcmp(c->channels[i].name, name) == 0)
+        if (is_named(c->channels[i].name, name))
             return &c->channels[i];
     return NULL;
 }
