@@ -180,6 +180,18 @@ static enum dr_rc tell_none(const struct boot *b, size_t count, struct dr_err *e
     return dr_hint(err, "Without --trust and --identity the newest is shown with its key.");
 }
 
+static bool is_believed(const struct boot *b, const struct snapshot *s)
+{
+    return b->key[0] == '\0' || strcmp(b->key, s->writer) == 0;
+}
+
+/* A name has its time, to the second, and then a hash: is this one of the same second? at NULL: yes. */
+static bool is_as_new(const char *name, const char *at)
+{
+    const char *dash = at != NULL ? strrchr(at, '-') : NULL;
+    return dash == NULL || strncmp(name, at, (size_t)(dash - at)) == 0;
+}
+
 /* The newest that is whole, and signed by whom we believe, if we believe somebody already. */
 static enum dr_rc find(struct boot *b, struct dr_err *err)
 {
@@ -189,18 +201,20 @@ static enum dr_rc find(struct boot *b, struct dr_err *err)
     DR_TRY(make_config(b, &c, err));
     DR_TRY(bucket_open(c, &c->buckets[0], NULL, &s, err));
     DR_TRY(store_list(s, NAMES_SNAPSHOTS CONFIG_SELF "-", &names, err));
-    for (size_t i = names.count; i > 0; i--) { /* a name has its time: the last is the newest */
+    const char *at = NULL; /* name of the newest so far */
+    for (size_t i = names.count; i > 0 && is_as_new(names.items[i - 1], at); i--) {
         struct snapshot found = { 0 };
-        if (look_at(s, names.items[i - 1], &found)) {
-            if (b->key[0] == '\0' || strcmp(b->key, found.writer) == 0) {
-                b->found = found;
-                return DR_OK;
-            }
-            snapshot_fini(&found);
+        if (!look_at(s, names.items[i - 1], &found) || !is_believed(b, &found)) {
+            b->passed_over += at == NULL;
+        } else if (at == NULL || found.end_ns > b->found.end_ns) {
+            struct snapshot older = b->found;
+            b->found = found;
+            found = older;
+            at = names.items[i - 1];
         }
-        b->passed_over++;
+        snapshot_fini(&found);
     }
-    return tell_none(b, names.count, err);
+    return at != NULL ? DR_OK : tell_none(b, names.count, err);
 }
 
 /* -- confirming -------------------------------------------------------------------------------- */

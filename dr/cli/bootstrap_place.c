@@ -31,8 +31,8 @@ static enum dr_rc list_dir(const char *dir, struct text_list *ret, struct dr_err
     DIR *d = opendir(dir);
     if (d == NULL)
         return dr_fail_sys(err, errno, "cannot read '%s'", dir);
-    for (const struct dirent *e = readdir(d); e != NULL;
-         e = readdir(d)) /* NOLINT(concurrency-mt-unsafe): a stream of our own */
+    const struct dirent *e;
+    while ((e = readdir(d)) != NULL) /* NOLINT(concurrency-mt-unsafe): own stream */
         if (e->d_name[0] != '.')
             text_list_add(ret, e->d_name);
     (void)closedir(d); /* nothing was written */

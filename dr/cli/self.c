@@ -75,8 +75,8 @@ static void list_dir(const char *dir, const char *end, struct text_list *ret)
     DIR *d = opendir(dir);
     if (d == NULL)
         return;
-    for (const struct dirent *e = readdir(d); e != NULL;
-         e = readdir(d)) /* NOLINT(concurrency-mt-unsafe): a stream of our own */
+    const struct dirent *e;
+    while ((e = readdir(d)) != NULL) /* NOLINT(concurrency-mt-unsafe): own stream */
         if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
             text_ends(e->d_name, end))
             text_list_add(ret, e->d_name);

@@ -120,14 +120,14 @@ enum dr_rc watch_begin(int64_t timeout_ms, bool *ret_worker, int *ret_code, stru
     sigaddset(&ends, SIGTERM);
     sigaddset(&ends, SIGINT);
     sigaddset(&ends, SIGHUP);
-    sigprocmask(SIG_BLOCK, &ends, &before);
+    (void)pthread_sigmask(SIG_BLOCK, &ends, &before); /* fails only when misused */
     DR_CLEANUP(dr_close_fd) int signals = signalfd(-1, &ends, SFD_CLOEXEC);
     pid_t watcher = getpid();
     pid_t pid = signals < 0 ? -1 : fork();
     if (pid < 0)
         return dr_fail_sys(err, errno, "cannot start a process");
     if (pid == 0) {
-        sigprocmask(SIG_SETMASK, &before, NULL);
+        (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
         if (setpgid(0, 0) != 0 || prctl(PR_SET_PDEATHSIG, SIGHUP) != 0 || getppid() != watcher)
             _exit(1); /* nothing was begun, and nobody would watch */
         *ret_worker = true;
