@@ -45,6 +45,13 @@ key=${key##* }
 run "$DRCTL" status -c laptop.yaml
 fact "a laptop with keys and buckets sees the copies" has "$out" "3, wants 2"
 fact "... and needs no more than that" test $rc -eq 8
+"$DRCTL" -q backup drctl-self >/dev/null
+run "$DRCTL" status
+fact "what drctl keeps of itself is a source as any other" has "$out" "drctl-self"
+fact "... and changes nothing else" test $rc -eq 8
+run "$DRCTL" status -c laptop.yaml
+fact "that of another host is not believed, and this is only a warning" has "$out" "- drctl-self has no snapshot"
+fact "... which the exit code says as well" test $rc -eq 8
 sed '/^trusted_writers/d' laptop.yaml >stranger.yaml
 run "$DRCTL" status -c stranger.yaml
 fact "one that trusts nobody believes no snapshot" has "$out" "signed by an unknown writer"

@@ -46,6 +46,15 @@ void crew_free(struct crew *c)
     free(c);
 }
 
+void crew_forget(int keep)
+{
+    enum { FIRST = 3 };
+    if (keep > FIRST)
+        (void)close_range(FIRST, (unsigned)keep - 1,
+                          0); /* an older kernel: they stay open, as before */
+    (void)close_range(keep < FIRST ? FIRST : (unsigned)keep + 1, ~0U, 0);
+}
+
 static _Noreturn void work(crew_fn *fn, void *arg, size_t index, int fd)
 {
     static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGCHLD };
@@ -56,6 +65,7 @@ static _Noreturn void work(crew_fn *fn, void *arg, size_t index, int fd)
     for (size_t i = 0; i < DR_ARRAY_LEN(signals); i++)
         (void)signal(signals[i], SIG_DFL);
     pthread_sigmask(SIG_SETMASK, &none, NULL);
+    crew_forget(fd);
     fn(arg, index, fd);
     _exit(0);
 }

@@ -31,4 +31,8 @@ typedef void crew_fn(void *arg, size_t index, int fd);
  */
 void crew_run(struct crew *c, crew_fn *fn, void *arg, int64_t deadline_ms, struct buf *answers);
 
+/* In a child that only forked: close all descriptors but the first three and this one (-1: none). A lock of the
+ * parent must not live on in a child that cannot be ended. */
+void crew_forget(int keep);
+
 #endif

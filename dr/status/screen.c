@@ -9,6 +9,7 @@
 
 #include "dr/base/mem.h"
 #include "dr/base/text.h"
+#include "dr/config/config.h"
 #include "dr/data/duration.h"
 #include "dr/data/time.h"
 #include "dr/status/finding.h"
@@ -264,7 +265,8 @@ static void add_sources(struct buf *out, const json_t *view)
         buf_addf(out, "%*snone is configured, and no bucket knows one\n", INDENT, "");
 }
 
-/* What would be lost with a region: of the sources that live there, or of which nobody knows. */
+/* What would be lost with a region: of the sources that live there, or of which nobody knows. That of drctl
+ * itself lives everywhere. */
 static void add_loss(struct buf *out, const json_t *bucket, size_t column)
 {
     DR_CLEANUP(buf_fini) struct buf line = { 0 };
@@ -273,7 +275,7 @@ static void add_loss(struct buf *out, const json_t *bucket, size_t column)
         const json_t *one = json_array_get(losses, i);
         char text[DURATION_TEXT_MAX];
         DR_FREE char *source = word(one, "source");
-        if (json_is_false(json_object_get(one, "lives_there")))
+        if (json_is_false(json_object_get(one, "lives_there")) || is(one, "source", CONFIG_SELF))
             continue;
         buf_addf(&line, "%s%s: ", line.len > 0 ? "; " : "", source);
         if (json_is_integer(json_object_get(one, "loss_s")))

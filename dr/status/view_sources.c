@@ -103,17 +103,27 @@ static size_t copies_needed(const struct config *c)
     return c->bucket_count >= 3 ? c->bucket_count / 2 + 1 : 1;
 }
 
+/* That of drctl itself is each host's own: that another host's is not believed here is no loss yet. */
+static void judge_none(const struct view *v, const struct facts *f)
+{
+    const char *why = refusal(v, f->name);
+    bool self = strcmp(f->name, CONFIG_SELF) == 0;
+    const struct finding none = { .severity = self ? FINDING_WARNING : FINDING_CRITICAL,
+                                  .key = { "none", f->name, NULL },
+                                  .hint = why == NULL ? "Take one: drctl backup"
+                                          : self
+                                              ? "Name the key under trusted_writers: {" CONFIG_SELF
+                                                ": [KEY]}, if you know it."
+                                              : "See them all: drctl snapshots" };
+    finding_add(v->findings, &none, "%s has no snapshot that could be restored%s%s", f->name,
+                why != NULL ? ": " : "", why != NULL ? why : "");
+}
+
 static void judge_age(const struct view *v, const struct facts *f)
 {
     char age[DURATION_TEXT_MAX], every[DURATION_TEXT_MAX];
     if (f->newest == NULL) {
-        const char *why = refusal(v, f->name);
-        const struct finding none = { .severity = FINDING_CRITICAL,
-                                      .key = { "none", f->name, NULL },
-                                      .hint = why != NULL ? "See them all: drctl snapshots"
-                                                          : "Take one: drctl backup" };
-        finding_add(v->findings, &none, "%s has no snapshot that could be restored%s%s", f->name,
-                    why != NULL ? ": " : "", why != NULL ? why : "");
+        judge_none(v, f);
     } else if (f->overdue) {
         const struct finding late = { .severity = FINDING_CRITICAL,
                                       .key = { "overdue", f->name, NULL },

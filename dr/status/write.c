@@ -192,6 +192,7 @@ static void start(struct status_writer *w, const json_t *jobs, bool near_only)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent)
             _exit(1); /* it died before we asked to be told */
+        crew_forget(-1);
         _exit(put_all(w, jobs, near_only) ? 0 : 1);
     }
     w->leader = pid > 0 ? pid : 0; /* no process: the next turn tries again */
