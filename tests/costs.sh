@@ -79,6 +79,8 @@ run "$DRCTL" -q --json backup
 fact "to programs as well" is "$(field "o['exit'], o['required_missing'], o['why']")" \
     "9 ['eu-west-1'] no copy in region 'eu-west-1', which 'require' names"
 mv gone eu
+run "$DRCTL" doctor
+fact "doctor knows that the newest one lacks it" has "$out" "has no copy in region eu-west-1, which 'require' names"
 mv us gone
 run "$DRCTL" backup
 fact "without another region it lacks a copy, and is durable" is "$rc" 8

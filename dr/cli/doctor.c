@@ -21,6 +21,7 @@
 #include "backup/format/names.h"
 #include "backup/format/sealed.h"
 #include "backup/store/bucket.h"
+#include "backup/work/durable.h"
 #include "backup/work/repo.h"
 #include "dr/base/clock.h"
 #include "dr/base/hash.h"
@@ -356,6 +357,20 @@ static const struct snapshot_info *newest_of(const struct snapshot_list *list, c
     return NULL;
 }
 
+/* A region that the policy requires, and in which no bucket shows it. */
+static void check_required(struct doctor *doc, const char *what, const struct snapshot_info *info)
+{
+    const struct config *c = doc->config;
+    DR_CLEANUP(text_list_fini) struct text_list lacks = { 0 };
+    DR_FREE bool *has = dr_alloc(c->bucket_count + 1, sizeof(*has));
+    for (size_t i = 0; i < c->bucket_count; i++)
+        has[i] = text_list_has(&info->buckets, c->buckets[i].name);
+    durable_lacks(c, has, &lacks);
+    for (size_t i = 0; i < lacks.count; i++)
+        say(doc, WARNING, what, "drctl repair",
+            "the newest snapshot has no copy in region %s, which 'require' names", lacks.items[i]);
+}
+
 static void check_source(struct doctor *doc, const struct snapshot_list *list,
                          const struct config_source *source)
 {
@@ -377,6 +392,7 @@ static void check_source(struct doctor *doc, const struct snapshot_list *list,
         "newest good snapshot %s old, in %s%s%s%s", age, buckets, late ? "; wanted every " : "",
         late ? duration_tell(every_ms, every) : "",
         newest->proved_ns == 0 ? "; not proved yet: drctl verify --data" : "");
+    check_required(doc, what, newest);
 }
 
 static void check_snapshots(struct doctor *doc)
