@@ -125,6 +125,22 @@ static size_t read_history(const struct config *c, json_t **ret_history, struct 
     return count;
 }
 
+/* Nobody shall rely on what this program cannot do: a block whose verb is not in the table. */
+static void tell_unused(const struct config *c, struct diag *d)
+{
+    const struct {
+        const char *verb, *key;
+        bool given;
+        struct config_place at;
+    } rows[] = { { "drill", "drill_schedule", c->drill.given, c->drill.at },
+                 { "serve", "serve", c->serve.at.line != 0, c->serve.at } };
+    for (size_t i = 0; i < DR_ARRAY_LEN(rows); i++)
+        if (rows[i].given && cli_find_verb(rows[i].verb) == NULL)
+            diag_warning(d, rows[i].at.line, rows[i].at.col, "not-available",
+                         "'%s' has no effect: this version has no drctl %s", rows[i].key,
+                         rows[i].verb);
+}
+
 static void review(const struct config *c, struct diag *d)
 {
     DR_CLEANUP(text_list_fini) struct text_list plans = { 0 };
@@ -137,6 +153,7 @@ static void review(const struct config *c, struct diag *d)
         .took_count = read_history(c, &history, took),
     };
     config_review(c, &facts, d);
+    tell_unused(c, d);
 }
 
 /* ---- telling ---------------------------------------------------------------------------------------- */
