@@ -59,6 +59,18 @@ run "$DRCTL" config new one.yaml --source /srv/a --bucket "r=/b"
 fact "one bucket is written, with a warning" has "$talk" "the only bucket lies in region 'r'"
 fact "and is no failure" is "$rc" 0
 
+# -- what backupd measured ------------------------------------------------------------------------------
+mkdir m1 m2
+echo data >src/app/file
+"$DRCTL" config new measured.yaml --source "$work/src/app" --bucket "r=$work/m1" --bucket "s=$work/m2" \
+    --state-dir "$work/measured" >/dev/null
+sed -i '/incremental_backup/d' measured.yaml
+"$DRCTL" -c measured.yaml init >/dev/null
+"$DRCTL" -c measured.yaml daemon --once >/dev/null 2>&1
+sed -i 's/^  # How long/  rpo: {any_plan: 1d}\n&/' measured.yaml
+run "$DRCTL" check -c measured.yaml
+fact "the sums are done with the times that backupd noted" has "$out" "to take it (measured of 'app') = 1d"
+
 # -- what is wrong -------------------------------------------------------------------------------------
 bad() { # bad NAME WORDS OPTION...: exit 2, told, and no file
     local name=$1 words=$2

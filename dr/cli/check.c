@@ -120,6 +120,7 @@ static size_t read_history(const struct config *c, json_t **ret_history, struct 
             took_ms <= 0 || json_integer_value(json_object_get(row, "exit")) != EXIT_DONE ||
             count == c->source_count)
             continue;
+        took_ms = (took_ms + 999) / 1000 * 1000; /* nobody plans in parts of a second */
         ret[count++] = (struct config_took){ .source = source->name, .read_ms = took_ms };
     }
     return count;
