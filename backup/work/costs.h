@@ -18,7 +18,8 @@
  * lost: then less is known of the last month, and that is told ("known: 2d").
  *
  * Repetitions count as requests, as they do on a bill. Not counted is what a process that was killed had
- * asked.
+ * asked, and what others than repositories and rows of status ask: a lease in a bucket (a holder must not
+ * wait for a disk to write down that it renewed) and the records of runs.
  */
 #ifndef BACKUP_WORK_COSTS_H
 #define BACKUP_WORK_COSTS_H

@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "backup/work/durable.h"
 #include "dr/base/mem.h"
 #include "dr/data/duration.h"
 #include "dr/status/finding.h"
@@ -96,12 +97,6 @@ struct facts {
     size_t copies, needed;
     bool overdue;
 };
-
-/* W of DESIGN 4: a majority of three or more; of two both are written and one is enough. */
-static size_t copies_needed(const struct config *c)
-{
-    return c->bucket_count >= 3 ? c->bucket_count / 2 + 1 : 1;
-}
 
 /* That of drctl itself is each host's own: that another host's is not believed here is no loss yet. */
 static void judge_none(const struct view *v, const struct facts *f)
@@ -205,7 +200,7 @@ static void find_facts(const struct view *v, const struct holdings *h, const cha
                        struct facts *f)
 {
     f->newest = holdings_newest(h, v->ours);
-    f->needed = copies_needed(v->in->config);
+    f->needed = durable_wanted(v->in->config);
     f->proved_ns = newest_proof(v, f->name);
     f->every_s = class != NULL ? view_interval_s(v->in->config, class) : 0;
     if (f->newest == NULL)
