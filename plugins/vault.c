@@ -71,8 +71,10 @@ void vault_put_evidence(struct vault *v, const struct snapshot_info *info)
     json_put_text(v->p.evidence, "taken_at", time_print(info->end_ns, text));
     json_put_int(v->p.evidence, "bytes", (int64_t)info->bytes);
     json_put_int(v->p.evidence, "files", (int64_t)info->files);
-    if (info->proved_ns)
-        json_put_text(v->p.evidence, "proved", time_print(info->proved_ns, text));
+    int64_t proved_ns = info->proved_ns != 0 || v->repo == NULL ? info->proved_ns
+                                                                : repo_proved_ns(v->repo, info->id);
+    if (proved_ns != 0)
+        json_put_text(v->p.evidence, "proved", time_print(proved_ns, text));
 }
 
 void vault_put_sentinel(struct vault *v, const char *source, const char *tree)

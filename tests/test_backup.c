@@ -502,9 +502,11 @@ static void a_bucket_full_at_any_write_is_named_and_the_other_has_all(void **sta
             spooled++;
             continue;
         }
-        if (b.result.copies == 2) { /* the index, when the snapshot is visible */
-            assert_int_equal(b.result.warnings, 1);
-            assert_non_null(strstr(b.warnings.items[0], "No space left on device"));
+        if (b.result.copies == 2) { /* when the snapshot is visible: the index, or what is
+                                       remembered, of which nothing is told */
+            assert_true(b.result.warnings <= 1);
+            if (b.result.warnings == 1)
+                assert_non_null(strstr(b.warnings.items[0], "No space left on device"));
             bench_fini(&b);
             behind++;
             continue;

@@ -246,7 +246,7 @@ static void condemned_packs_are_told_before_the_run(void **state)
     uint8_t id[DIGEST_SIZE];
     plant_gc(0, "p1", 5, NULL);
     spied_begin_inline();
-    buckets_condemned(spied.buckets, &condemned);
+    buckets_condemned(spied.buckets, true, &condemned);
     assert_int_equal(condemned.count, 1);
     assert_true(names_parse_pack(spied_pack_name(5), id));
     assert_memory_equal(pack_names_of(&condemned, 0), id, DIGEST_SIZE);

@@ -310,7 +310,7 @@ static void verify_of_whole_buckets_finds_nothing_and_proves(void **state)
     struct snapshot_info info = { 0 };
     struct dr_err err = { 0 };
     assert_int_equal(repo_find(r, "latest", NULL, &info, &err), DR_OK);
-    assert_true(info.proved_ns > 0);
+    assert_true(repo_proved_ns(r, info.id) > 0);
     snapshot_info_fini(&info);
 }
 

@@ -5,13 +5,16 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
 #include "backup/store/store.h"
 #include "dr/base/mem.h"
 #include "tests/support/httpfault.h"
+#include "tests/support/site.h"
 
 enum { THREADS = 6, OBJECTS = 20, ROUNDS = 10 };
 
@@ -29,6 +32,7 @@ static struct store *open_at(const struct httpfault *h, const char *bucket)
 struct worker {
     pthread_t thread;
     struct store *store;
+    struct httpfault *server;
     int number;
     int failed; /* calls that gave what they should not */
     int won;
@@ -129,11 +133,97 @@ static void one_of_many_wins_each_swap(void **state)
     httpfault_stop(h);
 }
 
+/* -- who is silent ------------------------------------------------------------------------- */
+
+enum { WAIT_S = 60 };
+
+/* Until so many requests with that part have come; false after a minute. */
+static bool wait_requests(struct httpfault *h, const char *part, size_t count)
+{
+    const struct timespec step = { .tv_nsec = 5 * 1000000 };
+    for (int i = 0; i < WAIT_S * 200; i++) {
+        if (httpfault_count(h, NULL, part) >= count)
+            return true;
+        (void)nanosleep(&step, NULL); /* shorter is as good */
+    }
+    return false;
+}
+
+static void *get_one(void *arg)
+{
+    struct worker *w = arg;
+    char byte;
+    struct dr_err err = { 0 };
+    w->won = store_get(w->store, "packs/a", 0, 1, &byte, &err) == DR_E_CANCELLED;
+    return NULL;
+}
+
+static void call_that_hangs_ends_when_it_is_cancelled(void **state)
+{
+    (void)state;
+    struct httpfault *h = httpfault_start();
+    (void)httpfault_bucket(h, "silent");
+    httpfault_plan(
+        h, &(struct httpfault_plan){ .how = HTTPFAULT_STALL, .times = HTTPFAULT_ANY_TIMES });
+    DR_CLEANUP(store_close_ptr) struct store *s = open_at(h, "silent");
+    struct worker w = { .store = s };
+    assert_int_equal(pthread_create(&w.thread, NULL, get_one, &w), 0);
+    assert_true(wait_requests(h, "packs/a", 1));
+    store_cancel(s);
+    assert_int_equal(pthread_join(w.thread, NULL), 0);
+    assert_int_equal(w.won, 1);
+    assert_int_equal(httpfault_count(h, NULL, "packs/a"), 1);
+    store_close(DR_TAKE(s));
+    httpfault_stop(h);
+}
+
+/* The servers of both buckets say nothing until both were asked. */
+static void *end_silence(void *arg)
+{
+    struct worker *w = arg;
+    w->won = wait_requests(w->server, "repository", 2);
+    httpfault_clear(w->server);
+    return NULL;
+}
+
+static void buckets_are_opened_at_once(void **state)
+{
+    (void)state;
+    struct site site;
+    struct dr_err err = { 0 };
+    struct repo *r = NULL;
+    const struct repo_options none = { 0 };
+    struct httpfault *h = httpfault_start();
+    (void)httpfault_bucket(h, "backup-us");
+    (void)httpfault_bucket(h, "backup-eu");
+    DR_FREE char *us = dr_strf("s3://backup-us?endpoint=%s", httpfault_url(h));
+    DR_FREE char *eu = dr_strf("s3://backup-eu?endpoint=%s", httpfault_url(h));
+    site_make_at(&site, us, eu, ", credentials: environment");
+    assert_int_equal(repo_init(site.config, &err), DR_OK);
+    httpfault_forget(h);
+    httpfault_plan(h, &(struct httpfault_plan){ .how = HTTPFAULT_STALL, .times = 2 });
+    struct worker w = { .server = h };
+    assert_int_equal(pthread_create(&w.thread, NULL, end_silence, &w), 0);
+    assert_int_equal(repo_open(site.config, &none, &r, &err), DR_OK);
+    assert_int_equal(pthread_join(w.thread, NULL), 0);
+    assert_int_equal(w.won, 1);
+    assert_true(httpfault_most_at_once(h) >= 2);
+    assert_non_null(repo_bucket(r, 0)->store);
+    assert_non_null(repo_bucket(r, 1)->store);
+    repo_close(r);
+    site_drop(&site);
+    httpfault_stop(h);
+}
+
 int main(void)
 {
+    setenv("AWS_ACCESS_KEY_ID", "key", 1);        /* NOLINT(concurrency-mt-unsafe): one thread */
+    setenv("AWS_SECRET_ACCESS_KEY", "secret", 1); /* NOLINT(concurrency-mt-unsafe) */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_put_of_a_name_wins),
         cmocka_unit_test(one_of_many_wins_each_swap),
+        cmocka_unit_test(call_that_hangs_ends_when_it_is_cancelled),
+        cmocka_unit_test(buckets_are_opened_at_once),
     };
     return cmocka_run_group_tests_name("s3_threads", tests, NULL, NULL);
 }

@@ -3,8 +3,10 @@
  */
 #include "backup/format/names.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -88,4 +90,61 @@ bool names_is_id(const char *text)
         if (!is_id_char(text[i]))
             return false;
     return true;
+}
+
+/* -- by source ----------------------------------------------------------------------------- */
+
+static char *of_source(const char *prefix, const char *source, const char *end, char *out)
+{
+    char part[SOURCE_IN_ID_MAX + 1];
+    part[add_source(source, part)] = '\0';
+    int len = snprintf(out, NAMES_MAX, "%s%s%s", prefix, part, end);
+    DR_ASSERT(len > 0 && len < NAMES_MAX);
+    return out;
+}
+
+char *names_snapshots_of(const char *source, char out[NAMES_MAX])
+{
+    return of_source(NAMES_SNAPSHOTS, source, "-", out);
+}
+
+char *names_epochs_of(const char *source, char out[NAMES_MAX])
+{
+    return of_source(NAMES_EPOCHS, source, "/", out);
+}
+
+char *names_epoch(const char *source, int64_t epoch, char out[NAMES_MAX])
+{
+    char number[32];
+    (void)snprintf(number, sizeof number, "/%020" PRId64, epoch); /* fits */
+    return of_source(NAMES_EPOCHS, source, number, out);
+}
+
+int64_t names_parse_epoch(const char *name)
+{
+    enum { DIGITS = 20 };
+    const char *digits = strrchr(name, '/');
+    if (digits == NULL || strlen(++digits) != DIGITS || strspn(digits, "0123456789") != DIGITS)
+        return -1;
+    errno = 0;
+    long long epoch = strtoll(digits, NULL, 10);
+    return errno == 0 ? (int64_t)epoch : -1;
+}
+
+const char *names_time_of(const char *id)
+{
+    static const char form[] = "ddddddddtddddddz-xxxxxx";
+    size_t len = strlen(id), want = sizeof form - 1;
+    if (len <= want + 1 || id[len - want - 1] != '-')
+        return NULL;
+    const char *at = id + len - want;
+    for (size_t i = 0; i < want; i++) {
+        bool digit = at[i] >= '0' && at[i] <= '9';
+        bool fits = form[i] == 'd'   ? digit
+                    : form[i] == 'x' ? digit || (at[i] >= 'a' && at[i] <= 'f')
+                                     : at[i] == form[i];
+        if (!fits)
+            return NULL;
+    }
+    return at;
 }

@@ -17,6 +17,7 @@ enum { NAMES_MAX = 200, NAMES_ID_MAX = 160 };
 #define NAMES_MEMBERS    "members/"
 #define NAMES_PROOFS     "proofs/"
 #define NAMES_PINS       "pins/"
+#define NAMES_EPOCHS     "epochs/"
 
 /* "packs/AB/PACK". Returns out. */
 char *names_pack(const uint8_t id[DIGEST_SIZE], char out[NAMES_MAX]);
@@ -35,6 +36,17 @@ struct names_id { /* what makes a snapshot's id */
 
 /* "app-20261121t031140z-1f3a9c". Returns out. */
 char *names_make_id(const struct names_id *of, char out[NAMES_ID_MAX]);
+
+/* "snapshots/app-", as the name of every snapshot of the source begins; "epochs/app/". Both return out. */
+char *names_snapshots_of(const char *source, char out[NAMES_MAX]);
+char *names_epochs_of(const char *source, char out[NAMES_MAX]);
+
+/* "epochs/app/00000000000000000005", and the number of such a name; -1: it is none. */
+char *names_epoch(const char *source, int64_t epoch, char out[NAMES_MAX]);
+int64_t names_parse_epoch(const char *name);
+
+/* The time in an id, as it sorts: "20261121t031140z-1f3a9c"; NULL when there is none. Borrowed. */
+const char *names_time_of(const char *id);
 
 /* May this text be an id at all? */
 bool names_is_id(const char *text);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backup/format/names.h"
 #include "dr/base/clock.h"
 #include "dr/base/hash.h"
 
@@ -101,6 +102,17 @@ void repository_make(struct repository *ret)
     random_bytes(&ret->seed, sizeof ret->seed);
     ret->pack_bytes = PACK_BYTES;
     ret->created_ns = clock_wall_ns();
+}
+
+void epoch_encode(const char *source, int64_t epoch, struct buf *out)
+{
+    DR_JSON json_t *body = json_object();
+    char name[NAMES_MAX];
+    names_epochs_of(source, name);
+    name[strlen(name) - 1] = '\0'; /* its slash */
+    json_put_int(body, "epoch", epoch);
+    json_put_text(body, "source", name + strlen(NAMES_EPOCHS));
+    sealed_encode(body, "drctl-epoch", out);
 }
 
 void repository_encode(const struct repository *r, struct buf *out)

@@ -30,6 +30,9 @@ enum dr_rc sealed_split(const char *what, const void *data, size_t len, struct s
 enum dr_rc sealed_body(const char *what, const char *format, const struct sealed_lines *lines,
                        json_t **ret, struct dr_err *err) DR_MUST_USE;
 
+/* "epochs/SOURCE/N": its bytes are made of its name (FORMAT.md, chapter 9). */
+void epoch_encode(const char *source, int64_t epoch, struct buf *out);
+
 /* -- the repository object (FORMAT.md, chapter 3) --------------------------------------------- */
 
 enum { REPOSITORY_ID_SIZE = 33 };

@@ -91,6 +91,24 @@ static enum dr_rc dir_get(struct store *s, const char *name, uint64_t offset, si
     return rc == DR_OK ? DR_OK : dr_context(err, "bucket '%s'", s->name);
 }
 
+static enum dr_rc dir_get_all(struct store *s, const char *name, size_t limit, struct buf *out,
+                              struct dr_err *err)
+{
+    DR_CLEANUP(dr_close_fd) int fd = -1;
+    uint64_t size = 0;
+    DR_TRY(open_object((const struct dir *)s, name, &fd, &size, err));
+    if (size > limit)
+        return dr_fail(err, DR_E_CORRUPT,
+                       "bucket '%s': object '%s' is larger than any of its kind (%llu bytes)",
+                       s->name, name, (unsigned long long)size);
+    char *at = buf_reserve(out, (size_t)size);
+    if (size > 0 && fs_pread_all(fd, name, at, (size_t)size, 0, err) != DR_OK)
+        return dr_context(err, "bucket '%s'", s->name);
+    out->len += (size_t)size;
+    out->data[out->len] = '\0';
+    return DR_OK;
+}
+
 static enum dr_rc dir_head(struct store *s, const char *name, uint64_t *ret_size,
                            struct dr_err *err)
 {
@@ -478,6 +496,7 @@ static void dir_close(struct store *s)
 
 static const struct store_ops dir_ops = {
     .get = dir_get,
+    .get_all = dir_get_all,
     .put = dir_put,
     .put_file = dir_put_file,
     .head = dir_head,

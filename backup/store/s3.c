@@ -338,6 +338,7 @@ static const struct store_ops s3_ops = {
     .close = s3_close,
     .remove_many = s3_remove_many,
     .list_sizes = s3_list_sizes,
+    .list_some = s3_list_some,
     .read_tagged = s3_read_tagged,
     .swap = s3_swap,
     .lock_until = s3_lock_until,

@@ -61,15 +61,24 @@ static char *url_of(const struct s3 *s, const struct s3_ask *q)
 
 /* -- the engine ------------------------------------------------------------------------------- */
 
+static bool is_cancelled(void *arg)
+{
+    struct s3 *s = arg;
+    return atomic_load(&s->base.cancelled);
+}
+
 /* Made late: a store may be opened before a fork and used behind it. */
 static enum dr_rc engine(struct s3 *s, struct transfer **ret, struct dr_err *err)
 {
     enum dr_rc rc = DR_OK;
     pthread_mutex_lock(&s->lock);
     if (s->transfer == NULL) {
-        const struct transfer_options o = {
-            .ca = s->ca, .gate = s->gate, .memory = s->memory, .max_parallel = PARALLEL_MAX
-        };
+        const struct transfer_options o = { .ca = s->ca,
+                                            .gate = s->gate,
+                                            .memory = s->memory,
+                                            .max_parallel = PARALLEL_MAX,
+                                            .cancelled = is_cancelled,
+                                            .arg = s };
         rc = transfer_new(&o, &s->transfer, err);
     }
     *ret = s->transfer;

@@ -134,6 +134,8 @@ enum dr_rc s3_versions(struct s3 *s, const char *prefix, s3_version_fn *fn, void
 
 enum dr_rc s3_list_sizes(struct store *base, const char *prefix, struct store_entries *ret,
                          struct dr_err *err) DR_MUST_USE;
+enum dr_rc s3_list_some(struct store *base, const char *prefix, struct text_list *ret,
+                        bool *ret_more, struct dr_err *err) DR_MUST_USE;
 enum dr_rc s3_remove_many(struct store *base, const struct text_list *names, struct dr_err *err)
     DR_MUST_USE;
 

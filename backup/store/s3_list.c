@@ -206,8 +206,9 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct store_entry *)a)->name, ((const struct store_entry *)b)->name);
 }
 
+/* ret_more NULL: all pages. */
 static enum dr_rc list_plain(struct s3 *s, const char *prefix, struct store_entries *ret,
-                             struct dr_err *err)
+                             bool *ret_more, struct dr_err *err)
 {
     DR_CLEANUP(page_fini) struct page p = { .s = s, .entries = ret };
     for (size_t n = 0;; n++) {
@@ -221,7 +222,9 @@ static enum dr_rc list_plain(struct s3 *s, const char *prefix, struct store_entr
         add_prefix(&query, s, prefix);
         DR_FREE char *before = DR_TAKE(p.token);
         DR_TRY(read_page(&p, query.data, "s3:ListBucket", err));
-        if (!p.truncated)
+        if (ret_more != NULL)
+            *ret_more = p.truncated;
+        if (!p.truncated || ret_more != NULL)
             return DR_OK;
         if (p.token == NULL || n >= S3_PAGES_MAX ||
             (before != NULL && strcmp(before, p.token) == 0))
@@ -274,16 +277,42 @@ static enum dr_rc list_locked(struct s3 *s, const char *prefix, struct store_ent
     return rc;
 }
 
+/* Not every store sorts bytewise. */
+static bool are_sorted(const struct store_entries *e)
+{
+    for (size_t i = 1; i < e->count; i++)
+        if (by_name(&e->items[i - 1], &e->items[i]) > 0)
+            return false;
+    return true;
+}
+
 enum dr_rc s3_list_sizes(struct store *base, const char *prefix, struct store_entries *ret,
                          struct dr_err *err)
 {
     struct s3 *s = (struct s3 *)base;
-    DR_TRY(s->lock_ms > 0 ? list_locked(s, prefix, ret, err) : list_plain(s, prefix, ret, err));
-    for (size_t i = 1; i < ret->count; i++)
-        if (by_name(&ret->items[i - 1], &ret->items[i]) > 0) { /* not every store sorts bytewise */
-            qsort(ret->items, ret->count, sizeof(*ret->items), by_name);
-            break;
-        }
+    DR_TRY(s->lock_ms > 0 ? list_locked(s, prefix, ret, err)
+                          : list_plain(s, prefix, ret, NULL, err));
+    if (!are_sorted(ret))
+        qsort(ret->items, ret->count, sizeof(*ret->items), by_name);
+    return DR_OK;
+}
+
+enum dr_rc s3_list_some(struct store *base, const char *prefix, struct text_list *ret,
+                        bool *ret_more, struct dr_err *err)
+{
+    struct s3 *s = (struct s3 *)base;
+    DR_CLEANUP(store_entries_fini) struct store_entries rows = { 0 };
+    *ret_more = false;
+    if (s->lock_ms == 0)
+        DR_TRY(list_plain(s, prefix, &rows, ret_more, err));
+    if (s->lock_ms > 0 || !are_sorted(&rows)) { /* such a page is not the first names */
+        store_entries_fini(&rows);
+        rows = (struct store_entries){ 0 };
+        *ret_more = false;
+        DR_TRY(s3_list_sizes(base, prefix, &rows, err));
+    }
+    for (size_t i = 0; i < rows.count; i++)
+        text_list_add(ret, rows.items[i].name);
     return DR_OK;
 }
 

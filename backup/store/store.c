@@ -91,6 +91,11 @@ void store_close(struct store *s)
         s->ops->close(s);
 }
 
+void store_cancel(struct store *s)
+{
+    atomic_store(&s->cancelled, true);
+}
+
 /* -- counting ------------------------------------------------------------------------------ */
 
 void store_count(struct store *s, enum store_counter what, uint64_t n)
@@ -191,6 +196,22 @@ enum dr_rc store_list(struct store *s, const char *prefix, struct text_list *ret
         if (is_name(all.items[i])) /* what a person left in a bucket is no object */
             text_list_add(ret, all.items[i]);
     }
+    return DR_OK;
+}
+
+enum dr_rc store_list_some(struct store *s, const char *prefix, struct text_list *ret,
+                           bool *ret_more, struct dr_err *err)
+{
+    DR_ASSERT(s != NULL && prefix != NULL && ret != NULL && ret_more != NULL);
+    *ret_more = false;
+    if (s->ops->list_some == NULL)
+        return store_list(s, prefix, ret, err);
+    DR_CLEANUP(text_list_fini) struct text_list all = { 0 };
+    call(s, STORE_LISTS);
+    DR_TRY(s->ops->list_some(s, prefix, &all, ret_more, err));
+    for (size_t i = 0; i < all.count; i++)
+        if (is_name(all.items[i]))
+            text_list_add(ret, all.items[i]);
     return DR_OK;
 }
 

@@ -85,6 +85,8 @@ struct store_ops {
     enum dr_rc (*remove_many)(struct store *s, const struct text_list *names, struct dr_err *err);
     enum dr_rc (*list_sizes)(struct store *s, const char *prefix, struct store_entries *ret,
                              struct dr_err *err);
+    enum dr_rc (*list_some)(struct store *s, const char *prefix, struct text_list *ret,
+                            bool *ret_more, struct dr_err *err);
     enum dr_rc (*read_tagged)(struct store *s, const char *name, struct buf *out,
                               char tag[STORE_TAG_MAX], struct dr_err *err);
     enum dr_rc (*swap)(struct store *s, const char *name, const char *seen_tag, const void *data,
@@ -127,6 +129,7 @@ struct store {
     const struct store_pace *pace; /* borrowed; NULL: as fast as it goes */
     unsigned parallel;             /* 0 is 1 */
     bool counts_itself; /* one call may be several requests: the driver says store_count() */
+    atomic_bool cancelled;
     atomic_uint_fast64_t counters[STORE_COUNTERS];
 };
 
@@ -196,6 +199,11 @@ enum dr_rc store_remove_many(struct store *s, const struct text_list *names, str
 enum dr_rc store_list_sizes(struct store *s, const char *prefix, struct store_entries *ret,
                             struct dr_err *err) DR_MUST_USE;
 
+/* The first names under a prefix, as many as one request gives, and whether there are more behind the
+ * last. Without the driver's help: all. */
+enum dr_rc store_list_some(struct store *s, const char *prefix, struct text_list *ret,
+                           bool *ret_more, struct dr_err *err) DR_MUST_USE;
+
 /*
  * An object that changes (of at most STORE_SWAP_MAX bytes), and a tag of this very content: the
  * same bytes may have the same tag again, so whoever counts changes puts a nonce into them. Nothing
@@ -219,6 +227,10 @@ enum dr_rc store_lock_until(struct store *s, const char *name, int64_t until_ns,
 /* Asks the store where it has to (an S3 bucket: some requests, once). */
 enum dr_rc store_abilities(struct store *s, struct store_abilities *ret, struct dr_err *err)
     DR_MUST_USE;
+
+/* Calls under way end soon, with DR_E_CANCELLED where they waited for a network, and so do all that
+ * come: before a close, when nobody wants their outcome any more. */
+void store_cancel(struct store *s);
 
 void store_counts(const struct store *s, struct store_counts *ret);
 

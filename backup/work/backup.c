@@ -47,6 +47,7 @@ struct run {
     int64_t progress_ns; /* boot time of the last call */
     size_t warned;       /* warnings before the attempt */
     bool has_parent;
+    bool parent_is_asked; /* from memory, and the buckets said that they have it */
     struct snapshot_info parent;
     struct text_list parent_packs;
     /* the attempt */
@@ -341,6 +342,7 @@ static enum dr_rc commit(struct run *r, struct dr_err *err)
     if (object.len > SNAPSHOT_SIZE_MAX)
         return dr_fail(err, DR_E_NOMEM, "the snapshot object would be larger than its limit");
     DR_TRY(buckets_commit(r->buckets, s, &object, &r->avoid, err));
+    buckets_remember(r->buckets, s, &object);
     struct dr_err ignored = { 0 }; /* the snapshot stands; the next run stores some pieces twice */
     if (packs_commit(r->packs, &ignored) != DR_OK)
         warn_line(r, ignored.msg);
@@ -405,11 +407,26 @@ static enum dr_rc attempt(struct run *r, struct dr_err *err)
 
 static enum dr_rc take_parent(struct run *r, const char *writer, struct dr_err *err)
 {
-    struct parent found;
-    DR_TRY(parent_find(r->repo, r->buckets, r->source->name, writer, &found, err));
+    const char *source = r->source->name;
+    DR_CLEANUP(text_list_fini) struct text_list in = { 0 };
+    DR_CLEANUP(parent_fini) struct parent found = { .found = false };
+    bool known = writer != NULL &&
+                 parent_recall(r->repo, buckets_known(r->buckets), source, writer, &found) &&
+                 !buckets_knows_expired(r->buckets, found.info.id);
+    DR_TRY(buckets_prove(r->buckets, known ? found.info.id : NULL, &in, err));
+    r->parent_is_asked = in.count > 0;
+    for (size_t i = 0; i < in.count; i++)
+        text_list_add(&found.info.buckets, in.items[i]);
+    if (in.count == 0) {
+        parent_fini(&found);
+        buckets_condemned(r->buckets, true, &r->avoid);
+    }
+    if (in.count == 0 && writer != NULL)
+        DR_TRY(parent_find(r->repo, r->buckets, source, writer, &found, err));
     r->has_parent = found.found;
     r->parent = found.info;
     r->parent_packs = found.packs;
+    found = (struct parent){ .found = false };
     return DR_OK;
 }
 
@@ -419,16 +436,20 @@ static enum dr_rc find_parent(struct run *r, struct dr_err *err)
     const char *kind = r->wish->kind != NULL ? r->wish->kind : "incremental";
     char writer[KEYS_TEXT_MAX];
     struct dr_err none; /* no key yet: nothing is by it */
-    if (r->wish->stdin_as == NULL &&
-        keys_read_public(repo_config(r->repo)->state_dir, writer, &none) == DR_OK)
-        DR_TRY(take_parent(r, writer, err));
+    bool has_writer = r->wish->stdin_as == NULL &&
+                      keys_read_public(repo_config(r->repo)->state_dir, writer, &none) == DR_OK;
+    DR_TRY(take_parent(r, has_writer ? writer : NULL, err));
     r->result.kind = !r->has_parent                     ? "full"
                      : strcmp(kind, "config") == 0      ? "config"
                      : strcmp(kind, "incremental") == 0 ? "incremental"
                                                         : "full";
     memcpy(r->result.parent, r->parent.id, sizeof r->result.parent);
-    if (r->has_parent && strcmp(r->result.kind, "full") != 0) /* a full one asks for each pack */
-        buckets_trust(r->buckets, r->parent.id, &r->parent_packs, &r->parent.buckets);
+    bool full = strcmp(r->result.kind, "full") == 0; /* it asks for each pack */
+    if (r->has_parent && !full)
+        buckets_trust(r->buckets, r->parent.id, &r->parent_packs,
+                      r->parent_is_asked ? NULL : &r->parent.buckets);
+    if (r->parent_is_asked) /* an incremental needs little: when that is condemned it is made again */
+        buckets_condemned(r->buckets, full, &r->avoid);
     return DR_OK;
 }
 
@@ -462,6 +483,8 @@ static enum dr_rc run_all(struct run *r, struct dr_err *err)
     const struct backup_wish *wish = r->wish;
     struct buckets_options bo = { .upload_limit = wish->upload_limit,
                                   .inline_work = wish->inline_work,
+                                  .source = r->source->name,
+                                  .dry_run = wish->dry_run,
                                   .cancelled = is_cancelled,
                                   .arg = r };
     if (!wish->dry_run)
@@ -469,7 +492,6 @@ static enum dr_rc run_all(struct run *r, struct dr_err *err)
     DR_TRY(compile_excludes(r, err));
     DR_TRY(buckets_new(r->repo, &bo, &r->buckets, err));
     r->repository = *repo_repository(r->repo);
-    buckets_condemned(r->buckets, &r->avoid);
     if (!wish->dry_run)
         DR_TRY(chunk_index_get(r->repo, keys_public(r->keys), &r->index, err));
     DR_TRY(find_parent(r, err));

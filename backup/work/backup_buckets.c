@@ -42,6 +42,14 @@ bool target_is_good(struct target *t)
     return t->good;
 }
 
+void target_wait_asked(struct target *t)
+{
+    struct buckets *b = t->all;
+    HOLD(b->lock);
+    while (t->asking && t->good && !b->cancelled)
+        buckets_wait_change(b, (int64_t)WAIT_MS * NS_PER_MS);
+}
+
 bool target_has_gaps(struct target *t)
 {
     HOLD(t->all->lock);
@@ -54,6 +62,7 @@ void target_drop(struct target *t, const struct dr_err *why)
     if (t->good)
         t->why = *why;
     t->good = false;
+    pthread_cond_broadcast(&t->all->changed);
 }
 
 static bool is_any_good(struct buckets *b)
@@ -101,8 +110,7 @@ enum dr_rc target_put(struct target *t, const char *name, const void *data, size
 
 /* -- waiting ------------------------------------------------------------------------------- */
 
-/* Until something changes, or so long. The lock is held. */
-static void wait_change(struct buckets *b, int64_t ns)
+void buckets_wait_change(struct buckets *b, int64_t ns)
 {
     struct timespec end;
     (void)clock_gettime(CLOCK_MONOTONIC, &end); /* cannot fail for this clock */
@@ -119,8 +127,7 @@ static void cancel(struct buckets *b)
     pthread_cond_broadcast(&b->changed);
 }
 
-/* Asks the caller's hook, in the caller's thread. */
-static bool is_cancelled(struct buckets *b)
+bool buckets_are_cancelled(struct buckets *b)
 {
     if (b->o.cancelled != NULL && b->o.cancelled(b->o.arg))
         cancel(b);
@@ -138,11 +145,12 @@ static bool wait_for_pace(void *arg, int64_t ns)
 {
     struct target *t = arg;
     struct buckets *b = t->all;
-    if (b->o.inline_work && is_cancelled(b))
+    if (b->o.inline_work && buckets_are_cancelled(b))
         return false;
     HOLD(b->lock);
     if (!b->cancelled)
-        wait_change(b, ns < (int64_t)WAIT_MS * NS_PER_MS ? ns : (int64_t)WAIT_MS * NS_PER_MS);
+        buckets_wait_change(b,
+                            ns < (int64_t)WAIT_MS * NS_PER_MS ? ns : (int64_t)WAIT_MS * NS_PER_MS);
     return !b->cancelled;
 }
 
@@ -245,7 +253,7 @@ enum dr_rc buckets_wait(struct buckets *b, struct dr_err *err)
     for (size_t i = 0; i < b->count; i++) {
         struct target *t = &b->targets[i];
         while (t->lane != NULL && target_is_good(t) && !lane_wait(t->lane, WAIT_MS)) {
-            if (is_cancelled(b))
+            if (buckets_are_cancelled(b))
                 return fail_cancelled(err);
             if (through_ms == 0 && buckets_enough(b, is_through))
                 through_ms = clock_boot_ms();
@@ -261,6 +269,8 @@ enum dr_rc buckets_wait(struct buckets *b, struct dr_err *err)
 static enum dr_rc open_target(struct buckets *b, struct target *t, struct dr_err *err)
 {
     t->all = b;
+    t->gc.memory = &b->gc_memory;
+    t->known = known_bucket(&b->known, t->bucket->config);
     t->good = t->bucket->store != NULL;
     if (!t->good && t->bucket->error.rc != DR_OK)
         t->why = t->bucket->error;
@@ -279,6 +289,19 @@ static enum dr_rc open_target(struct buckets *b, struct target *t, struct dr_err
     return DR_OK;
 }
 
+/* What earlier runs of the source have learnt. */
+static void recall(struct buckets *b)
+{
+    const char *state_dir = b->o.source != NULL ? repo_config(b->repo)->state_dir : NULL;
+    const char *repository = repo_repository(b->repo)->id;
+    b->known_at = (struct known_place){ state_dir, repository, b->o.source };
+    b->gc_memory.folder = known_folder(state_dir, repository);
+    b->gc_memory.read_only = b->o.dry_run;
+    b->remembered.memory = &b->gc_memory;
+    known_read(&b->known_at, &b->known);
+    gc_view_recall(&b->remembered);
+}
+
 enum dr_rc buckets_new(struct repo *repo, const struct buckets_options *options,
                        struct buckets **ret, struct dr_err *err)
 {
@@ -292,8 +315,10 @@ enum dr_rc buckets_new(struct repo *repo, const struct buckets_options *options,
     DR_ASSERT(pthread_condattr_init(&attr) == 0);
     DR_ASSERT(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
     DR_ASSERT(pthread_mutex_init(&b->lock, NULL) == 0);
+    DR_ASSERT(pthread_mutex_init(&b->gc_memory.lock, NULL) == 0);
     DR_ASSERT(pthread_cond_init(&b->changed, &attr) == 0);
     (void)pthread_condattr_destroy(&attr); /* fails only when misused */
+    recall(b);
     for (size_t i = 0; i < b->count; i++) {
         b->targets[i].bucket = repo_bucket(repo, i);
         DR_TRY(open_target(b, &b->targets[i], err));
@@ -317,6 +342,10 @@ static void end(void *arg)
     }
     pthread_cond_destroy(&b->changed);
     pthread_mutex_destroy(&b->lock);
+    pthread_mutex_destroy(&b->gc_memory.lock);
+    free(b->gc_memory.folder);
+    gc_view_fini(&b->remembered);
+    known_fini(&b->known);
     pack_names_fini(&b->trusted);
     free(b->targets);
     free(b);
@@ -402,6 +431,7 @@ static void deliver(void *arg)
     struct target *t = e->target;
     char name[NAMES_MAX];
     struct dr_err why = { .rc = DR_OK };
+    target_wait_asked(t);
     if (target_is_good(t)) {
         const struct store_file file = file_of(e->parcel);
         enum dr_rc rc = target_put_file(t, names_pack(e->parcel->pack->name, name), &file, &why);
@@ -435,14 +465,14 @@ static bool try_room(struct buckets *b, size_t bytes, uint64_t bound)
 static enum dr_rc take_room(struct buckets *b, size_t bytes, struct dr_err *err)
 {
     for (;;) {
-        if (is_cancelled(b))
+        if (buckets_are_cancelled(b))
             return fail_cancelled(err);
         flush_dropped(b);
         if (try_room(b, bytes, bound_of(b)))
             return DR_OK;
         HOLD(b->lock);
         if (!drop_laggards(b))
-            wait_change(b, (int64_t)WAIT_MS * NS_PER_MS);
+            buckets_wait_change(b, (int64_t)WAIT_MS * NS_PER_MS);
     }
 }
 
@@ -478,7 +508,7 @@ enum dr_rc buckets_put(struct buckets *b, struct spooled *pack, struct dr_err *e
         return buckets_fail_all(b, err);
     DR_TRY(take_room(b, pack->len, err));
     hand_out(b, pack);
-    if (b->o.inline_work && is_cancelled(b))
+    if (b->o.inline_work && buckets_are_cancelled(b))
         return fail_cancelled(err);
     return is_any_good(b) ? DR_OK : buckets_fail_all(b, err);
 }

@@ -84,7 +84,7 @@ static void encode_pending(struct commit *c)
 /* Of the snapshot before, which is visible here: its gc lists were read just now. */
 static void trust_parent(const struct commit *c, const struct target *t, bool *there)
 {
-    if (!t->lists_trusted || text_list_has(&t->gc.expired, c->all->trusted_id))
+    if (!c->all->trusts || !t->lists_trusted || text_list_has(&t->gc.expired, c->all->trusted_id))
         return;
     for (uint32_t i = 0; i < c->needed.count; i++)
         there[i] =
@@ -152,12 +152,19 @@ static enum dr_rc fail_check(struct pack_names *bad, const struct commit *c, str
     return dr_hint(err, "Run the backup again.");
 }
 
+/* A bucket whose lists went back to an older state is neither home nor copy. */
+static enum dr_rc read_gc(struct target *t, struct dr_err *err)
+{
+    DR_TRY(gc_view_read(&t->gc, store_of(t), err));
+    return gc_view_check_age(&t->gc, &t->all->remembered, err);
+}
+
 /* gc lists first, then the packs: the other way a pack could be deleted between the two looks. */
 static enum dr_rc check_home(const struct commit *c, struct target *t, struct pack_names *bad,
                              struct dr_err *err)
 {
     DR_FREE bool *there = NULL;
-    DR_TRY(gc_view_read(&t->gc, store_of(t), err));
+    DR_TRY(read_gc(t, err));
     DR_TRY(find_packs(c, t, &there, err));
     for (uint32_t i = 0; i < c->needed.count; i++) {
         const uint8_t *id = pack_names_of(&c->needed, i);
@@ -281,10 +288,22 @@ static enum dr_rc copy_missing(const struct commit *c, struct target *t, struct 
 /* Is S in no E of this bucket, by a look at its lists now? */
 static enum dr_rc check_expiry(const struct commit *c, struct target *t, struct dr_err *err)
 {
-    DR_TRY(gc_view_read(&t->gc, store_of(t), err));
+    DR_TRY(read_gc(t, err));
     if (text_list_has(&t->gc.expired, c->s->id))
         return dr_fail(err, DR_E_REFUSED, "the snapshot was expired there meanwhile");
     return DR_OK;
+}
+
+/* The epoch stands there before the first snapshot that was taken under it: readers count on that. */
+static enum dr_rc announce(const struct commit *c, struct target *t, struct dr_err *err)
+{
+    char name[NAMES_MAX];
+    DR_CLEANUP(buf_fini) struct buf object = { 0 };
+    if (c->s->epoch <= 0 || (t->known != NULL && t->known->epoch == c->s->epoch))
+        return DR_OK;
+    epoch_encode(c->s->source, c->s->epoch, &object);
+    return target_put(t, names_epoch(c->s->source, c->s->epoch, name), object.data, object.len,
+                      err);
 }
 
 static enum dr_rc show(const struct fill *f, struct dr_err *err)
@@ -295,6 +314,7 @@ static enum dr_rc show(const struct fill *f, struct dr_err *err)
         DR_TRY(check_expiry(c, t, err));
         DR_TRY(copy_missing(c, t, err));
     }
+    DR_TRY(announce(c, t, err));
     DR_TRY(target_put(t, c->name, c->object->data, c->object->len, err));
     if (t == c->home)
         c->home_answered = true; /* read when the lanes are idle */
@@ -376,39 +396,4 @@ enum dr_rc buckets_commit(struct buckets *b, const struct snapshot *s, const str
         if (b->targets[i].durable)
             return DR_OK;
     return buckets_fail_all(b, err);
-}
-
-bool buckets_knows_expired(struct buckets *b, const char *id)
-{
-    for (size_t i = 0; i < b->count; i++)
-        if (text_list_has(&b->targets[i].gc.expired, id))
-            return true;
-    return false;
-}
-
-void buckets_trust(struct buckets *b, const char *id, const struct text_list *packs,
-                   const struct text_list *names)
-{
-    int len = snprintf(b->trusted_id, sizeof b->trusted_id, "%s", id);
-    DR_ASSERT(len > 0 && (size_t)len < sizeof b->trusted_id);
-    for (size_t i = 0; i < packs->count; i++) {
-        uint8_t name[DIGEST_SIZE];
-        if (hex_decode(packs->items[i], strlen(packs->items[i]), name, sizeof name))
-            (void)pack_names_add(&b->trusted, name);
-    }
-    for (size_t i = 0; i < b->count; i++)
-        b->targets[i].lists_trusted = text_list_has(names, b->targets[i].bucket->config->name);
-}
-
-void buckets_condemned(struct buckets *b, struct pack_names *ret)
-{
-    for (size_t i = 0; i < b->count; i++) {
-        struct target *t = &b->targets[i];
-        struct dr_err ignored = { .rc = DR_OK };
-        if (!target_is_good(t) || gc_view_read(&t->gc, store_of(t), &ignored) != DR_OK)
-            continue;
-        for (uint32_t k = 0; k < t->gc.condemned.count; k++)
-            pack_names_add(ret, pack_names_of(&t->gc.condemned, k));
-        return;
-    }
 }

@@ -99,24 +99,48 @@ static bool same_second(const char *a, const char *b)
     return strncmp(time_of(a), time_of(b), TIME_LEN - HASH_LEN) == 0;
 }
 
-static void take(const struct search *s, const char *name, const struct snapshot *from,
-                 struct parent *ret)
+static void describe(const struct snapshot *from, struct parent *ret)
 {
-    parent_fini(ret);
     memcpy(ret->info.id, from->id, sizeof(ret->info.id));
     ret->info.state = SNAPSHOT_GOOD;
     snapshot_info_fill(&ret->info, from);
-    for (size_t i = 0; i < repo_bucket_count(s->repo); i++)
-        if (text_list_has_sorted(&s->lists[i], name))
-            text_list_add(&ret->info.buckets, repo_bucket(s->repo, i)->config->name);
     for (size_t i = 0; i < from->packs.lines.count && from->packs.depth == 0; i++)
         text_list_add(&ret->packs, from->packs.lines.items[i]);
     ret->found = true;
 }
 
+static void take(const struct search *s, const char *name, const struct snapshot *from,
+                 struct parent *ret)
+{
+    parent_fini(ret);
+    describe(from, ret);
+    for (size_t i = 0; i < repo_bucket_count(s->repo); i++)
+        if (text_list_has_sorted(&s->lists[i], name))
+            text_list_add(&ret->info.buckets, repo_bucket(s->repo, i)->config->name);
+}
+
 static bool is_ours(const struct search *s, const struct snapshot *snapshot)
 {
     return strcmp(snapshot->writer, s->writer) == 0 && strcmp(snapshot->source, s->source) == 0;
+}
+
+bool parent_recall(struct repo *repo, const struct known *known, const char *source,
+                   const char *writer, struct parent *ret)
+{
+    const struct search s = { .source = source, .writer = writer };
+    struct snapshot found = { 0 };
+    struct dr_err ignored = { .rc = DR_OK };
+    char name[NAMES_MAX];
+    *ret = (struct parent){ .found = false };
+    if (known->snapshot[0] == '\0')
+        return false;
+    names_of(NAMES_SNAPSHOTS, known->snapshot, name);
+    if (repo_judge(repo, name, &known->object, &found, &ignored) != DR_OK)
+        return false;
+    if (is_ours(&s, &found))
+        describe(&found, ret);
+    snapshot_fini(&found);
+    return ret->found;
 }
 
 /* All objects of all buckets; a snapshot that cannot be loaded is no parent. */

@@ -13,6 +13,7 @@
 #include "backup/work/backup_lane.h"
 #include "backup/work/backup_pace.h"
 #include "backup/work/gc_view.h"
+#include "backup/work/known.h"
 
 enum { WAIT_MS = 100 };
 
@@ -23,14 +24,16 @@ struct target {
     struct pace pace;
     struct store_pace store_pace;
     struct gc_view gc;
-    bool lists_trusted; /* the snapshot before is listed here */
-    bool good, durable; /* guarded by the lock, with all below */
-    struct dr_err why;  /* of one that is not */
-    uint64_t queued;    /* bytes handed to its lane and not through */
-    uint64_t delivered; /* bytes it has taken */
-    int64_t moved_ms;   /* when it last took something */
-    unsigned missed;    /* packs it did not get, in a row */
-    bool has_gaps;      /* some pack of this run is not there: no home */
+    const struct known_bucket *known; /* what it was seen to hold; NULL: nothing */
+    bool good, durable;               /* guarded by the lock, with all below */
+    bool asking;                      /* what it holds is being found out: it gets nothing yet */
+    bool lists_trusted;               /* the snapshot before is there */
+    struct dr_err why;                /* of one that is not */
+    uint64_t queued;                  /* bytes handed to its lane and not through */
+    uint64_t delivered;               /* bytes it has taken */
+    int64_t moved_ms;                 /* when it last took something */
+    unsigned missed;                  /* packs it did not get, in a row */
+    bool has_gaps;                    /* some pack of this run is not there: no home */
 };
 
 struct buckets {
@@ -42,7 +45,12 @@ struct buckets {
     char held_name[NAMES_MAX];
     char trusted_id[NAMES_ID_MAX]; /* of the snapshot before; empty: none */
     struct pack_names trusted;     /* its packs */
-    pthread_mutex_t lock;          /* guards what is below and what is said above */
+    bool trusts;                   /* where it is, they are */
+    struct known_place known_at;   /* state_dir NULL: there is no memory */
+    struct known known;            /* as it was: nothing changes it */
+    struct gc_memory gc_memory;
+    struct gc_view remembered; /* all gc lists that this host has read */
+    pthread_mutex_t lock;      /* guards what is below and what is said above */
     pthread_cond_t changed;
     uint64_t outstanding; /* bytes in the spool */
     int64_t began_ms;
@@ -50,6 +58,9 @@ struct buckets {
 };
 
 bool target_is_good(struct target *t);
+
+/* Until it is known what the bucket holds, or nothing is put into it any more. */
+void target_wait_asked(struct target *t);
 bool target_has_gaps(struct target *t);
 void target_drop(struct target *t, const struct dr_err *why);
 
@@ -71,6 +82,12 @@ bool buckets_enough(struct buckets *b, bool (*is)(const struct target *t));
 /* Enough others are through since through_ms, and this one is not, for longer than it may: it drops out. False:
  * wait on. */
 bool target_drop_late(struct target *t, int64_t through_ms);
+
+/* Was the run cancelled? Asks the caller's hook, in the caller's thread. */
+bool buckets_are_cancelled(struct buckets *b);
+
+/* Until something changes, or so long. The lock is held. */
+void buckets_wait_change(struct buckets *b, int64_t ns);
 
 /* All lanes of good buckets are idle, or the run was cancelled. */
 enum dr_rc buckets_wait(struct buckets *b, struct dr_err *err) DR_MUST_USE;

@@ -7,6 +7,7 @@
 
 #include "backup/work/fetch.h"
 #include "backup/work/gc.h"
+#include "backup/work/known.h"
 #include "backup/work/repair_work.h"
 #include "backup/work/suspects.h"
 #include "dr/base/clock.h"
@@ -110,6 +111,19 @@ static enum dr_rc get_visible(struct repo *r, struct store *s, const char *id, s
     return repo_judge(r, name, object, ret, err);
 }
 
+/* The epoch before the first snapshot under it, as a writer does it. */
+static enum dr_rc announce(struct store *to, const struct snapshot *s, struct dr_err *err)
+{
+    char name[NAMES_MAX];
+    DR_CLEANUP(buf_fini) struct buf object = { 0 };
+    if (s->epoch <= 0)
+        return DR_OK;
+    epoch_encode(s->source, s->epoch, &object);
+    enum dr_rc rc =
+        store_put(to, names_epoch(s->source, s->epoch, name), object.data, object.len, err);
+    return rc == DR_E_EXISTS ? DR_OK : rc;
+}
+
 enum dr_rc repair_snapshot(struct repo *r, const char *id, size_t from, size_t to,
                            struct repair_result *ret, struct dr_err *err)
 {
@@ -123,6 +137,7 @@ enum dr_rc repair_snapshot(struct repo *r, const char *id, size_t from, size_t t
     DR_TRY(gc_is_expired(b, id, &result.expired, err));
     if (!result.expired) {
         DR_TRY(copy_all(r, &s, from, b, &result, err));
+        DR_TRY(announce(b, &s, err));
         enum dr_rc rc =
             store_put(b, names_of(NAMES_SNAPSHOTS, id, name), object.data, object.len, err);
         if (rc != DR_OK && rc != DR_E_EXISTS)
@@ -256,6 +271,28 @@ static enum dr_rc begin(struct repair *r, struct dr_err *err)
     return check_bucket(r, w->to, err);
 }
 
+/* All buckets have what any of them has: what this host saw in one and is in none is lost, and was told. */
+static void readmit(const struct repair *r)
+{
+    const struct repair_wish *w = r->wish;
+    if (w->dry_run || w->from != NULL || w->to != NULL || w->snapshot != NULL || r->report.left > 0)
+        return;
+    DR_FREE char *folder =
+        known_folder(repo_config(r->repo)->state_dir, repo_repository(r->repo)->id);
+    DR_CLEANUP(text_list_fini) struct text_list listed = { 0 };
+    bool all = true;
+    for (size_t i = 0; i < r->count; i++) {
+        const struct holding *h = &r->holds[i];
+        if (h->open && !r->report.buckets[i].failed)
+            known_readmit(folder, r->report.buckets[i].name);
+        all = all && h->open && !r->report.buckets[i].failed;
+        for (size_t k = 0; k < h->lists.count; k++)
+            text_list_add(&listed, h->lists.items[k]);
+    }
+    if (all)
+        known_gc_forget(folder, &listed);
+}
+
 enum dr_rc repair_run(struct repo *repo, const struct repair_wish *wish,
                       const struct work_hooks *hooks, struct repair_report *ret, struct dr_err *err)
 {
@@ -272,6 +309,7 @@ enum dr_rc repair_run(struct repo *repo, const struct repair_wish *wish,
     DR_TRY(repair_heal(&r, err));
     if (!wish->dry_run)
         suspects_drop(repo_config(repo)->state_dir, &r.looked);
+    readmit(&r);
     *ret = r.report;
     r.report = (struct repair_report){ 0 };
     return DR_OK;

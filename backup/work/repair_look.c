@@ -62,7 +62,8 @@ static const struct kind {
 } kinds[] = { { NAMES_GC, "drctl-gc" },
               { NAMES_MEMBERS, "drctl-members" },
               { NAMES_PINS, "drctl-pin" },
-              { NAMES_PROOFS, "drctl-proof" } };
+              { NAMES_PROOFS, "drctl-proof" },
+              { NAMES_EPOCHS, "drctl-epoch" } };
 
 static enum dr_rc list_small(struct holding *h, struct dr_err *err)
 {

@@ -4,32 +4,14 @@
  */
 #include "backup/work/repo.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "backup/store/bucket.h"
 #include "backup/work/hedge.h"
-#include "backup/work/members.h"
+#include "backup/work/known.h"
+#include "backup/work/repo_inside.h"
 #include "dr/base/mem.h"
-
-struct leaving { /* what must end before the stores are closed */
-    void (*fn)(void *arg);
-    void *arg;
-    struct leaving *next;
-};
-
-struct repo {
-    const struct config *config;
-    bool guard;
-    struct repo_bucket *buckets; /* owned; one for each of the configuration */
-    struct repository repository;
-    char own_key[KEYS_TEXT_MAX]; /* public; empty: none yet */
-    struct text_list inherited;  /* public keys that count as our own */
-    struct hedge *hedge;         /* owned */
-    pthread_mutex_t lock;        /* guards what is below */
-    struct leaving *leaving;
-};
 
 static bool is_dark(const struct repo_options *o, const char *region)
 {
@@ -79,6 +61,10 @@ void repo_close(struct repo *r)
 {
     if (r == NULL)
         return;
+    /* Whoever still uses a store hangs in it, and nobody waits for what he asked. */
+    for (size_t i = 0; i < r->config->bucket_count && r->leaving != NULL; i++)
+        if (r->buckets[i].store != NULL)
+            store_cancel(r->buckets[i].store);
     while (r->leaving != NULL) {
         struct leaving *l = r->leaving;
         r->leaving = l->next;
@@ -87,6 +73,8 @@ void repo_close(struct repo *r)
     }
     pthread_mutex_destroy(&r->lock);
     hedge_free(r->hedge);
+    buf_fini(&r->kept.object);
+    text_list_fini(&r->kept.told);
     for (size_t i = 0; i < r->config->bucket_count; i++)
         store_close(r->buckets[i].store);
     free(r->buckets);
@@ -94,9 +82,9 @@ void repo_close(struct repo *r)
     free(r);
 }
 
-/* -- the repository object ----------------------------------------------------------------- */
+/* -- opening ------------------------------------------------------------------------------- */
 
-static enum dr_rc read_repository(struct store *s, struct repository *ret, struct dr_err *err)
+enum dr_rc repo_read_object(struct store *s, struct repository *ret, struct dr_err *err)
 {
     DR_CLEANUP(buf_fini) struct buf object = { 0 };
     DR_TRY(store_get_all(s, NAMES_REPOSITORY, SEALED_SIZE_MAX, &object, err));
@@ -107,30 +95,120 @@ static enum dr_rc read_repository(struct store *s, struct repository *ret, struc
     return rc;
 }
 
-/* Open one bucket and see that it belongs to the others. */
-static enum dr_rc open_bucket(const struct config_bucket *c, struct repo *r, bool first,
-                              struct store **ret, struct dr_err *err)
+static enum dr_rc read_found(struct store *s, struct repository *ret, struct dr_err *err)
 {
-    DR_CLEANUP(store_close_ptr) struct store *s = NULL;
+    enum dr_rc rc = repo_read_object(s, ret, err);
+    if (rc != DR_E_NOTFOUND)
+        return rc;
+    dr_fail(err, rc, "bucket '%s' holds no repository: object '" NAMES_REPOSITORY "' is missing",
+            s->name);
+    return dr_hint(err, "If it is new or was replaced, run 'drctl init'.");
+}
+
+struct opening { /* one bucket, while it is opened; a worker's, then the caller's again */
+    struct repo *repo;
+    struct repo_bucket *bucket;
+    const struct repo_options *options;
+    struct store *store; /* owned */
     struct repository found;
-    const struct bucket_access access = { .guard = r->guard };
-    DR_TRY(bucket_open(r->config, c, &access, &s, err));
-    enum dr_rc rc = read_repository(s, &found, err);
-    if (rc == DR_E_NOTFOUND) {
-        dr_fail(err, rc,
-                "bucket '%s' holds no repository: object '" NAMES_REPOSITORY "' is missing",
-                c->name);
-        return dr_hint(err, "If it is new or was replaced, run 'drctl init'.");
-    }
-    DR_TRY(rc);
-    if (!first && strcmp(found.id, r->repository.id) != 0) {
-        dr_fail(err, DR_E_REFUSED, "bucket '%s' holds another repository (%s, not %s)", c->name,
-                found.id, r->repository.id);
-        return dr_hint(err, "Correct its url in '%s'.", r->config->path);
-    }
-    r->repository = found;
-    *ret = DR_TAKE(s);
+    bool from_memory;
+    struct dr_err why;
+};
+
+static enum dr_rc open_one(struct opening *o, struct dr_err *err)
+{
+    const struct config *c = o->repo->config;
+    const struct bucket_access access = { .guard = o->repo->guard };
+    DR_CLEANUP(store_close_ptr) struct store *s = NULL;
+    DR_TRY(bucket_open(c, o->bucket->config, &access, &s, err));
+    o->from_memory =
+        o->options->remembered && known_repository(c->state_dir, o->bucket->config, &o->found);
+    if (!o->from_memory)
+        DR_TRY(read_found(s, &o->found, err));
+    o->store = DR_TAKE(s);
     return DR_OK;
+}
+
+static void open_work(void *state, void *item)
+{
+    struct opening *o = item;
+    (void)state;
+    enum dr_rc rc = open_one(o, &o->why);
+    (void)rc; /* it is in why */
+}
+
+static enum dr_rc fail_foreign(const struct repo *r, const struct config_bucket *c,
+                               const struct repository *found, struct dr_err *err)
+{
+    dr_fail(err, DR_E_REFUSED, "bucket '%s' holds another repository (%s, not %s)", c->name,
+            found->id, r->repository.id);
+    return dr_hint(err, "Correct its url in '%s'.", r->config->path);
+}
+
+/* In the order of the configuration: the first that is open says which repository it is. */
+static void admit(struct repo *r, struct opening *o)
+{
+    struct repo_bucket *b = o->bucket;
+    bool ours = r->open == 0 || strcmp(o->found.id, r->repository.id) == 0;
+    if (o->store != NULL && !ours && o->from_memory) { /* memory may be of another day */
+        known_forget_repository(r->config->state_dir, b->config);
+        o->from_memory = false;
+        if (read_found(o->store, &o->found, &o->why) == DR_OK)
+            ours = strcmp(o->found.id, r->repository.id) == 0;
+        else
+            store_close(DR_TAKE(o->store));
+    }
+    if (o->store != NULL && !ours) {
+        enum dr_rc rc = fail_foreign(r, b->config, &o->found, &o->why);
+        (void)rc; /* it is in why */
+        store_close(DR_TAKE(o->store));
+    }
+    if (o->store == NULL) {
+        b->error = o->why;
+        return;
+    }
+    if (r->open++ == 0)
+        r->repository = o->found;
+    b->unproved = o->from_memory;
+    b->store = DR_TAKE(o->store);
+}
+
+/* A server that says nothing holds up nobody but whoever needs it: all are asked at once. Directories
+ * answer at once, and programs are better not started by a thread. */
+static enum dr_rc open_all(struct opening *all, size_t count, struct dr_err *err)
+{
+    enum { AT_ONCE = 16 };
+    size_t far = 0;
+    for (size_t i = 0; i < count; i++)
+        far += text_starts(all[i].bucket->config->url, "s3://");
+    const struct pool_options o = { .threads = far < 2         ? 0
+                                               : far < AT_ONCE ? (unsigned)far
+                                                               : AT_ONCE,
+                                    .slots = count + 1,
+                                    .work = open_work };
+    DR_CLEANUP(pool_free_ptr) struct pool *pool = NULL;
+    DR_TRY(pool_new(&o, &pool, err));
+    for (size_t i = 0; i < count; i++)
+        if (far >= 2 && text_starts(all[i].bucket->config->url, "s3://"))
+            pool_give(pool, &all[i]);
+    for (size_t i = 0; i < count; i++)
+        if (far < 2 || !text_starts(all[i].bucket->config->url, "s3://"))
+            open_work(NULL, &all[i]);
+    while (pool_take(pool) != NULL)
+        continue;
+    return DR_OK;
+}
+
+static enum dr_rc fail_none(const struct repo *r, size_t dark, struct dr_err *err)
+{
+    for (size_t i = 0; i < r->config->bucket_count; i++)
+        if (r->buckets[i].error.rc != DR_OK) {
+            *err = r->buckets[i].error;
+            return r->config->bucket_count > 1 ? dr_context(err, "no bucket can be used") : err->rc;
+        }
+    return dr_fail(err, dark > 0 ? DR_E_REFUSED : DR_E_CONFIG, "%s",
+                   dark > 0 ? "every bucket is in a region that must not be touched"
+                            : "the configuration names no bucket");
 }
 
 enum dr_rc repo_open(const struct config *c, const struct repo_options *options, struct repo **ret,
@@ -143,8 +221,8 @@ enum dr_rc repo_open(const struct config *c, const struct repo_options *options,
     r->buckets = dr_alloc(c->bucket_count + 1, sizeof(r->buckets[0]));
     DR_ASSERT(pthread_mutex_init(&r->lock, NULL) == 0);
     r->hedge = hedge_new(c->bucket_count);
-    size_t open = 0, dark = 0;
-    const struct dr_err *why = NULL;
+    DR_FREE struct opening *all = dr_alloc(c->bucket_count + 1, sizeof(*all));
+    size_t count = 0, dark = 0;
     for (size_t i = 0; i < c->bucket_count; i++) {
         struct repo_bucket *b = &r->buckets[i];
         b->config = &c->buckets[i];
@@ -154,19 +232,14 @@ enum dr_rc repo_open(const struct config *c, const struct repo_options *options,
             hedge_set_near(r->hedge, i);
         if (b->dark)
             dark++;
-        else if (open_bucket(b->config, r, open == 0, &b->store, &b->error) == DR_OK)
-            open++;
-        else if (why == NULL)
-            why = &b->error;
+        else
+            all[count++] = (struct opening){ .repo = r, .bucket = b, .options = options };
     }
-    if (open == 0 && why != NULL) {
-        *err = *why;
-        return c->bucket_count > 1 ? dr_context(err, "no bucket can be used") : err->rc;
-    }
-    if (open == 0)
-        return dr_fail(err, dark > 0 ? DR_E_REFUSED : DR_E_CONFIG, "%s",
-                       dark > 0 ? "every bucket is in a region that must not be touched"
-                                : "the configuration names no bucket");
+    DR_TRY(open_all(all, count, err));
+    for (size_t i = 0; i < count; i++)
+        admit(r, &all[i]);
+    if (r->open == 0)
+        return fail_none(r, dark, err);
     struct dr_err none = { 0 };
     if (keys_read_public(c->state_dir, r->own_key, &none) != DR_OK)
         r->own_key[0] = '\0';
@@ -175,117 +248,26 @@ enum dr_rc repo_open(const struct config *c, const struct repo_options *options,
     return DR_OK;
 }
 
-/* Lists of members and gc lists come first: an init that died may have left them. */
-static bool is_of_init(const char *name)
+enum dr_rc repo_prove(struct repo *r, size_t index, struct dr_err *err)
 {
-    return text_starts(name, NAMES_MEMBERS) || text_starts(name, NAMES_GC);
-}
-
-/* The buckets that an init is about, all open. */
-struct founding {
-    const struct config *config;
-    struct store **stores; /* owned, each too */
-    bool *fresh;           /* owned: has no repository object yet */
-    struct repository repository;
-    bool found;
-};
-
-static void founding_fini(struct founding *f)
-{
-    for (size_t i = 0; i < f->config->bucket_count; i++)
-        store_close(f->stores[i]);
-    free(f->stores);
-    free(f->fresh);
-}
-
-/* What stands in a bucket that is to become ours: nothing, or a repository. */
-static enum dr_rc survey(struct founding *f, size_t at, struct dr_err *err)
-{
-    const struct config_bucket *c = &f->config->buckets[at];
-    DR_CLEANUP(text_list_fini) struct text_list names = { 0 };
+    struct repo_bucket *b = repo_bucket(r, index);
     struct repository found;
-    DR_TRY(bucket_open(f->config, c, NULL, &f->stores[at], err));
-    struct store *s = f->stores[at];
-    enum dr_rc rc = read_repository(s, &found, err);
-    if (rc == DR_E_NOTFOUND) {
-        DR_TRY(store_list(s, "", &names, err));
-        for (size_t i = 0; i < names.count; i++) {
-            if (is_of_init(names.items[i]))
-                continue;
-            dr_fail(err, DR_E_REFUSED,
-                    "bucket '%s' is not empty and holds no repository ('%s' ...)", c->name,
-                    names.items[i]);
-            return dr_hint(err, "Choose an empty directory, or restore its object 'repository'.");
-        }
-        f->fresh[at] = true;
+    DR_ASSERT(b->store != NULL);
+    if (!b->unproved)
         return DR_OK;
-    }
-    DR_TRY(rc);
-    if (f->found && strcmp(found.id, f->repository.id) != 0)
-        return dr_fail(err, DR_E_REFUSED, "bucket '%s' holds another repository (%s, not %s)",
-                       c->name, found.id, f->repository.id);
-    f->found = true;
-    f->repository = found;
-    return DR_OK;
+    enum dr_rc rc = read_found(b->store, &found, err);
+    if (rc == DR_OK && strcmp(found.id, r->repository.id) != 0)
+        rc = fail_foreign(r, b->config, &found, err);
+    if (rc == DR_OK)
+        b->unproved = false;
+    if (rc == DR_E_NOTFOUND || rc == DR_E_REFUSED)
+        known_forget_repository(r->config->state_dir, b->config);
+    return rc;
 }
 
-/* All gc lists of the others, before anything can be written here: what was expired stays so. */
-static enum dr_rc copy_gc(const struct founding *f, struct store *to, struct dr_err *err)
+void repo_take_as_proved(struct repo *r, size_t index)
 {
-    for (size_t i = 0; i < f->config->bucket_count; i++) {
-        DR_CLEANUP(text_list_fini) struct text_list names = { 0 };
-        if (f->fresh[i])
-            continue;
-        DR_TRY(store_list(f->stores[i], NAMES_GC, &names, err));
-        for (size_t k = 0; k < names.count; k++) {
-            DR_CLEANUP(buf_fini) struct buf object = { 0 };
-            DR_TRY(store_get_all(f->stores[i], names.items[k], SEALED_SIZE_MAX, &object, err));
-            enum dr_rc rc = store_put(to, names.items[k], object.data, object.len, err);
-            if (rc != DR_OK && rc != DR_E_EXISTS)
-                return rc;
-        }
-    }
-    return DR_OK;
-}
-
-/* gc lists, then the list of members (new buckets first), then the object that opens the bucket. */
-static enum dr_rc take_in(struct founding *f, struct dr_err *err)
-{
-    const struct members_change change = { .config = f->config,
-                                           .stores = f->stores,
-                                           .fresh = f->fresh };
-    DR_CLEANUP(buf_fini) struct buf object = { 0 };
-    if (!f->found)
-        repository_make(&f->repository);
-    repository_encode(&f->repository, &object);
-    for (size_t i = 0; i < f->config->bucket_count; i++)
-        if (f->fresh[i])
-            DR_TRY(copy_gc(f, f->stores[i], err));
-    DR_TRY(members_settle(&change, err));
-    for (size_t i = 0; i < f->config->bucket_count; i++) {
-        if (!f->fresh[i])
-            continue;
-        enum dr_rc rc = store_put(f->stores[i], NAMES_REPOSITORY, object.data, object.len, err);
-        if (rc == DR_E_EXISTS)
-            dr_hint(err, "Another init was faster: run 'drctl init' again.");
-        DR_TRY(rc);
-    }
-    return DR_OK;
-}
-
-enum dr_rc repo_init(const struct config *c, struct dr_err *err)
-{
-    if (c->bucket_count == 0)
-        return dr_fail(err, DR_E_CONFIG, "the configuration names no bucket");
-    DR_CLEANUP(founding_fini)
-    struct founding f = { .config = c,
-                          .stores = dr_alloc(c->bucket_count, sizeof(void *)),
-                          .fresh = dr_alloc(c->bucket_count, sizeof(bool)) };
-    for (size_t i = 0; i < c->bucket_count; i++)
-        DR_TRY(survey(&f, i, err));
-    DR_CLEANUP(keys_free_ptr) struct keys *signer = NULL;
-    DR_TRY(keys_open(c->state_dir, true, &signer, err));
-    return take_in(&f, err);
+    repo_bucket(r, index)->unproved = false;
 }
 
 /* -- trust --------------------------------------------------------------------------------- */
@@ -317,6 +299,42 @@ enum dr_rc repo_judge(struct repo *r, const char *name, const struct buf *object
     return err->rc;
 }
 
+void repo_keep(struct repo *r, const char *id, struct buf *object, struct text_list *told)
+{
+    pthread_mutex_lock(&r->lock);
+    buf_fini(&r->kept.object);
+    text_list_fini(&r->kept.told);
+    snprintf(r->kept.id, sizeof(r->kept.id), "%s", id);
+    r->kept.object = *object;
+    r->kept.told = *told;
+    pthread_mutex_unlock(&r->lock);
+    *object = (struct buf){ 0 };
+    *told = (struct text_list){ 0 };
+}
+
+/* What was found a moment ago, once: whoever loads it again looks again. */
+static bool load_kept(struct repo *r, const char *name, void (*tell)(void *arg, const char *line),
+                      void *arg, struct snapshot *ret)
+{
+    struct dr_err ignored = { 0 };
+    DR_CLEANUP(buf_fini) struct buf object = { 0 };
+    DR_CLEANUP(text_list_fini) struct text_list told = { 0 };
+    pthread_mutex_lock(&r->lock);
+    if (strcmp(r->kept.id, name + strlen(NAMES_SNAPSHOTS)) == 0) {
+        object = r->kept.object;
+        told = r->kept.told;
+        r->kept.object = (struct buf){ 0 };
+        r->kept.told = (struct text_list){ 0 };
+        r->kept.id[0] = '\0';
+    }
+    pthread_mutex_unlock(&r->lock);
+    if (object.len == 0 || repo_judge(r, name, &object, ret, &ignored) != DR_OK)
+        return false;
+    for (size_t i = 0; i < told.count && tell != NULL; i++)
+        tell(arg, told.items[i]);
+    return true;
+}
+
 enum dr_rc repo_load(struct repo *r, const char *id, void (*tell)(void *arg, const char *line),
                      void *arg, struct snapshot *ret, struct dr_err *err)
 {
@@ -324,6 +342,8 @@ enum dr_rc repo_load(struct repo *r, const char *id, void (*tell)(void *arg, con
     if (!names_is_id(id))
         return dr_fail(err, DR_E_NOTFOUND, "'%.100s' is not the id of a snapshot", id);
     names_of(NAMES_SNAPSHOTS, id, name);
+    if (load_kept(r, name, tell, arg, ret))
+        return DR_OK;
     bool have = false;
     struct dr_err why = { 0 }, worst = { 0 };
     dr_fail(&worst, DR_E_NOTFOUND, "snapshot '%s' is in no open bucket", id);

@@ -24,6 +24,9 @@ struct repo_options {
     size_t dark_count;
     const char *near; /* the region where we are: its buckets are read first; or NULL */
     bool guard;       /* by the right of who may delete and extend locks, where a bucket has one */
+    bool
+        remembered; /* a bucket of which this host knows what it holds (known.h) is not asked: it is
+                         unproved until repo_prove(), and nothing may be put into it before */
 };
 
 /* What one bucket of the configuration looks like from here. Borrowed from the repo. */
@@ -31,18 +34,25 @@ struct repo_bucket {
     const struct config_bucket *config;
     struct store *store; /* NULL: dark, or see error */
     bool dark;
-    struct dr_err error; /* why it is not open; rc DR_OK otherwise */
+    atomic_bool unproved; /* that it holds our repository is known from memory only */
+    struct dr_err error;  /* why it is not open; rc DR_OK otherwise */
 };
 
 /* Create the repository object in every bucket (each must be empty, or be ours already), and
  * the writer's key at first use. */
 enum dr_rc repo_init(const struct config *c, struct dr_err *err) DR_MUST_USE;
 
-/* At least one bucket must open. The configuration must outlive the repo. The caller closes. */
+/* At least one bucket must open; those behind a network are opened at once. The configuration must outlive the repo. The caller closes. */
 enum dr_rc repo_open(const struct config *c, const struct repo_options *options, struct repo **ret,
                      struct dr_err *err) DR_MUST_USE;
 void repo_close(struct repo *r);
 DR_DEFINE_CLEANUP(struct repo, repo_close)
+
+/* Ask the bucket what it holds, if nobody has yet. What it fails with is that of an open. */
+enum dr_rc repo_prove(struct repo *r, size_t index, struct dr_err *err) DR_MUST_USE;
+
+/* The caller has seen in that bucket what only ours has. */
+void repo_take_as_proved(struct repo *r, size_t index);
 
 size_t repo_bucket_count(const struct repo *r);
 struct repo_bucket *repo_bucket(struct repo *r, size_t index);
@@ -104,6 +114,11 @@ enum dr_rc repo_snapshots(struct repo *r, const char *source, struct snapshot_li
  * What a person wrote as SNAPSHOT: an id, a unique beginning of one, or "latest" (then source
  * is needed when the configuration has more than one): the newest GOOD one. DR_E_NOTFOUND says
  * what there is.
+ *
+ * The newest is mostly found by names, which sort by the time when reading began, and its object alone is read: a
+ * handful of requests a bucket, however many snapshots and packs there are (repo_find.c says when everything
+ * is read after all). Of a run that overlaps with another, the one that began later is chosen then,
+ * unless the two are neighbours. proved_ns is not asked for: see repo_proved_ns().
  */
 enum dr_rc repo_find(struct repo *r, const char *what, const char *source,
                      struct snapshot_info *ret, struct dr_err *err) DR_MUST_USE;
@@ -119,6 +134,9 @@ enum dr_rc repo_load(struct repo *r, const char *id, void (*tell)(void *arg, con
  * finishes ret. name: "snapshots/ID". DR_E_CORRUPT or DR_E_REFUSED say why not. */
 enum dr_rc repo_judge(struct repo *r, const char *name, const struct buf *object,
                       struct snapshot *ret, struct dr_err *err) DR_MUST_USE;
+
+/* The newest trial restore or data verification of it on record in the open buckets; 0: never. */
+int64_t repo_proved_ns(struct repo *r, const char *id);
 
 /* Remember in every open bucket that all data of the snapshot was read and was right, now. */
 enum dr_rc repo_mark_proved(struct repo *r, const char *id, struct dr_err *err) DR_MUST_USE;

@@ -1,5 +1,5 @@
 /*
- * What lies in the open buckets: every snapshot with its state, and the choice among them. One
+ * What lies in the open buckets: every snapshot with its state. One
  * good copy makes a snapshot good, however many bad ones lie elsewhere; one that is good nowhere
  * is listed as refused with the reason, and never chosen.
  */
@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "backup/format/codec.h"
-#include "backup/work/repo.h"
+#include "backup/work/repo_inside.h"
 #include "dr/base/clock.h"
 #include "dr/base/hash.h"
 #include "dr/base/mem.h"
@@ -155,8 +155,8 @@ void snapshot_info_fill(struct snapshot_info *info, const struct snapshot *s)
         text_list_add(&info->tags, s->tags.items[i]);
 }
 
-static enum dr_rc fetch_list_frame(void *arg, const struct list_frame *frame, struct buf *out,
-                                   struct dr_err *err)
+enum dr_rc repo_list_frame(void *arg, const struct list_frame *frame, struct buf *out,
+                           struct dr_err *err)
 {
     struct repo *r = arg;
     char name[NAMES_MAX];
@@ -186,7 +186,7 @@ static bool is_complete(const struct lister *l, const struct snapshot *s, char *
 {
     DR_CLEANUP(text_list_fini) struct text_list packs = { 0 };
     struct dr_err err = { 0 };
-    if (list_expand(&s->packs, fetch_list_frame, l->repo, &packs, &err) != DR_OK) {
+    if (list_expand(&s->packs, repo_list_frame, l->repo, &packs, &err) != DR_OK) {
         *why = dr_strf("its list of packs cannot be read: %s", err.msg);
         return false;
     }
@@ -320,81 +320,19 @@ enum dr_rc repo_snapshots(struct repo *r, const char *source, struct snapshot_li
     return DR_OK;
 }
 
-/* -- choosing ------------------------------------------------------------------------------ */
+/* -- proofs -------------------------------------------------------------------------------- */
 
-static const char *const state_words[] = {
-    [SNAPSHOT_GOOD] = "good", [SNAPSHOT_INCOMPLETE] = "incomplete", [SNAPSHOT_REFUSED] = "refused"
-};
-
-static enum dr_rc find_none(const struct snapshot_list *list, const char *what, struct dr_err *err)
+int64_t repo_proved_ns(struct repo *r, const char *id)
 {
-    if (list->count == 0) {
-        dr_fail(err, DR_E_NOTFOUND, "there is no snapshot in the buckets that can be read");
-        return dr_hint(err, "Take one with 'drctl backup'.");
+    DR_CLEANUP(lister_fini) struct lister l = { .repo = r };
+    DR_FREE char *prefix = dr_strf(NAMES_PROOFS "%s/", id);
+    for (size_t i = 0; i < repo_bucket_count(r); i++) {
+        struct dr_err ignored = { 0 };
+        struct store *s = repo_bucket(r, i)->store;
+        enum dr_rc rc = s != NULL ? store_list(s, prefix, &l.proofs, &ignored) : DR_OK;
+        (void)rc; /* who cannot be listed tells of no proof */
     }
-    const struct snapshot_info *last = &list->items[list->count - 1];
-    if (strcmp(what, "latest") != 0) {
-        dr_fail(err, DR_E_NOTFOUND, "no snapshot '%.100s' in the buckets that can be read", what);
-        return dr_hint(err, "The newest of %zu is '%s'; see 'drctl snapshots'.", list->count,
-                       last->id);
-    }
-    dr_fail(err, DR_E_NOTFOUND,
-            "no snapshot '%s' that can be restored; the newest of %zu is '%s': %s%s%.300s", what,
-            list->count, last->id, state_words[last->state], last->why != NULL ? ", " : "",
-            last->why != NULL ? last->why : "");
-    return dr_hint(err, "See 'drctl snapshots'.");
-}
-
-/* The only one whose id begins so; the whole id always counts. */
-static enum dr_rc find_named(const struct snapshot_list *list, const char *what, size_t *ret,
-                             struct dr_err *err)
-{
-    size_t hits = 0;
-    for (size_t i = 0; i < list->count; i++) {
-        if (strcmp(list->items[i].id, what) == 0) {
-            *ret = i;
-            return DR_OK;
-        }
-        if (text_starts(list->items[i].id, what)) {
-            *ret = i;
-            hits++;
-        }
-    }
-    if (hits == 1)
-        return DR_OK;
-    if (hits > 1) {
-        dr_fail(err, DR_E_USAGE, "'%s' is the beginning of %zu snapshots", what, hits);
-        return dr_hint(err, "Write more of it, or all: '%s'.", list->items[*ret].id);
-    }
-    return find_none(list, what, err);
-}
-
-enum dr_rc repo_find(struct repo *r, const char *what, const char *source,
-                     struct snapshot_info *ret, struct dr_err *err)
-{
-    const struct config *c = repo_config(r);
-    bool latest = strcmp(what, "latest") == 0;
-    if (latest && source == NULL && c->source_count > 1) {
-        dr_fail(err, DR_E_USAGE, "'latest' of which source?");
-        return dr_hint(err, "Add --source NAME.");
-    }
-    if (latest && source == NULL && c->source_count == 1)
-        source = c->sources[0].name;
-    DR_CLEANUP(snapshot_list_fini) struct snapshot_list list = { 0 };
-    DR_TRY(repo_snapshots(r, source, &list, err));
-    size_t at = list.count;
-    if (latest) {
-        while (at > 0 && list.items[at - 1].state != SNAPSHOT_GOOD)
-            at--;
-        if (at == 0)
-            return find_none(&list, what, err);
-        at--;
-    } else {
-        DR_TRY(find_named(&list, what, &at, err));
-    }
-    *ret = list.items[at];
-    list.items[at] = (struct snapshot_info){ 0 };
-    return DR_OK;
+    return newest_proof(&l, id);
 }
 
 enum dr_rc repo_mark_proved(struct repo *r, const char *id, struct dr_err *err)

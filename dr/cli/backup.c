@@ -341,7 +341,7 @@ static int backup(struct cli *cli, const struct asked *asked)
         dr_hint(&err, "Did the program before the pipe fail? 'set -o pipefail' tells.");
         return cli_fail(cli, &err);
     }
-    int exit = data_open_silently(cli, &data);
+    int exit = data_open_to_write(cli, &data);
     if (exit == EXIT_DONE)
         exit = backup_all(cli, &data, asked);
     data_close(&data);

@@ -39,13 +39,13 @@ static const char *own_region(const struct config *c)
     return NULL;
 }
 
-static int open_all(struct cli *cli, struct data *ret, bool tell, bool guard)
+static int open_all(struct cli *cli, struct data *ret, bool tell, struct repo_options options)
 {
     *ret = (struct data){ .config = cli_config(cli) };
     if (ret->config == NULL)
         return EXIT_USAGE;
     struct dr_err err;
-    const struct repo_options options = { .near = own_region(ret->config), .guard = guard };
+    options.near = own_region(ret->config);
     if (repo_open(ret->config, &options, &ret->repo, &err) != DR_OK)
         return cli_fail(cli, &err);
     costs_keep(ret->repo, cli->verb->name);
@@ -63,17 +63,22 @@ static int open_all(struct cli *cli, struct data *ret, bool tell, bool guard)
 
 int data_open(struct cli *cli, struct data *ret)
 {
-    return open_all(cli, ret, true, false);
+    return open_all(cli, ret, true, (struct repo_options){ 0 });
 }
 
 int data_open_silently(struct cli *cli, struct data *ret)
 {
-    return open_all(cli, ret, false, false);
+    return open_all(cli, ret, false, (struct repo_options){ 0 });
+}
+
+int data_open_to_write(struct cli *cli, struct data *ret)
+{
+    return open_all(cli, ret, false, (struct repo_options){ .remembered = true });
 }
 
 int data_open_as_guard(struct cli *cli, struct data *ret)
 {
-    return open_all(cli, ret, false, true);
+    return open_all(cli, ret, false, (struct repo_options){ .guard = true });
 }
 
 void data_close(struct data *d)

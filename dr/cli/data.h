@@ -29,6 +29,8 @@ struct data {
 int data_open(struct cli *cli, struct data *ret);
 /* For verbs that tell what is wrong with a bucket as a part of their result. */
 int data_open_silently(struct cli *cli, struct data *ret);
+/* The same for those that write snapshots: what this host knows of a bucket is not asked again (repo.h). */
+int data_open_to_write(struct cli *cli, struct data *ret);
 /* The same for verbs that delete or heal: by the guard's credentials, where a bucket has them. */
 int data_open_as_guard(struct cli *cli, struct data *ret);
 void data_close(struct data *d);
