@@ -102,24 +102,30 @@ static void ask(void *arg)
 
 /* -- all ----------------------------------------------------------------------------------- */
 
-static void count(struct buckets *b, size_t *ret_asking, size_t *ret_good, size_t *ret_has)
+static bool has_it(const struct target *t)
 {
-    *ret_asking = *ret_good = *ret_has = 0;
+    return t->good && t->lists_trusted;
+}
+
+/* The lock is held. */
+static void count(const struct buckets *b, size_t *ret_asking, size_t *ret_good)
+{
+    *ret_asking = *ret_good = 0;
     for (size_t i = 0; i < b->count; i++) {
         const struct target *t = &b->targets[i];
         *ret_asking += t->asking && t->good;
         *ret_good += t->good;
-        *ret_has += t->lists_trusted;
     }
 }
 
 /* True: enough have answered. */
 static bool wait_answers(struct buckets *b, int64_t began_ms, size_t *ret_good)
 {
-    size_t asking, has;
+    size_t asking;
+    bool enough = clock_boot_ms() - began_ms >= PROVE_MS && buckets_enough(b, has_it);
     HOLD(b->lock);
-    count(b, &asking, ret_good, &has);
-    if (asking == 0 || (has >= buckets_wanted(b) && clock_boot_ms() - began_ms >= PROVE_MS))
+    count(b, &asking, ret_good);
+    if (asking == 0 || enough)
         return true;
     buckets_wait_change(b, (int64_t)WAIT_MS * NS_PER_MS);
     return false;
