@@ -3,7 +3,7 @@
  *
  *     LIST snapshots/SOURCE-    names, newest first: they end in the time when reading began
  *     LIST epochs/SOURCE/       the highest epoch that anybody has written under
- *     GET  the newest           signed by whom we trust, and under that very epoch
+ *     GET  the newest           signed by whom we trust, and under that very epoch; also those of its second
  *     LIST gc/                  and GET those that are young enough to expire it
  *     LIST packs/               one page: what lies within it must be there
  *
@@ -19,7 +19,7 @@
 #include "dr/base/mem.h"
 #include "dr/data/json.h"
 
-enum { TRIES = 4 };
+enum { TRIES = 4, SECOND_LEN = 16 }; /* "20261121t031140z" */
 
 static const int64_t CLOCKS_NS = 3600LL * 1000000000LL; /* between a pruner and a writer */
 
@@ -310,24 +310,45 @@ static bool is_plain(const struct quick *q, const struct candidate *c)
     return strcmp(c->snapshot.source, q->source) == 0 && c->snapshot.epoch == q->epoch;
 }
 
-/* The neighbour, unless it had ended before this one was begun: did it end later? */
+static bool is_later(const struct snapshot *a, const struct snapshot *b)
+{
+    return a->end_ns != b->end_ns ? a->end_ns > b->end_ns : strcmp(a->id, b->id) > 0;
+}
+
+/* The later one of the two. False: not sure. */
 static bool weigh(struct quick *q, size_t at, struct candidate *best)
 {
     DR_CLEANUP(candidate_fini) struct candidate other = { .good = false };
-    const char *parent = best->snapshot.parent;
-    if (at >= q->names.count || (parent != NULL && strcmp(parent, id_of(q->names.items[at])) == 0))
-        return true;
     look_at(q, q->names.items[at], &other);
     if (!other.good)
         return true;
     if (!is_plain(q, &other))
         return false;
-    if (other.snapshot.end_ns > best->snapshot.end_ns) {
+    if (is_later(&other.snapshot, &best->snapshot)) {
         struct candidate swap = *best;
         *best = other;
         other = swap;
     }
     return true;
+}
+
+static bool same_second(const char *a, const char *b)
+{
+    return strncmp(names_time_of(a), names_time_of(b), SECOND_LEN) == 0;
+}
+
+/* All that were begun in the same second, which is what names tell; and their neighbour, unless it had
+ * ended before the best of them was begun. */
+static bool weigh_all(struct quick *q, size_t first, struct candidate *best)
+{
+    size_t at = first + 1;
+    for (; at < q->names.count && same_second(q->names.items[first], q->names.items[at]); at++)
+        if (at - first > TRIES || !weigh(q, at, best))
+            return false;
+    const char *parent = best->snapshot.parent;
+    if (at >= q->names.count || (parent != NULL && strcmp(parent, id_of(q->names.items[at])) == 0))
+        return true;
+    return weigh(q, at, best);
 }
 
 /* False: not sure. */
@@ -338,7 +359,7 @@ static bool find_newest(struct quick *q, struct candidate *ret)
     for (size_t i = 0; i < q->names.count && i < TRIES; i++) {
         look_at(q, q->names.items[i], ret);
         if (ret->good)
-            return is_plain(q, ret) && weigh(q, i + 1, ret) && is_complete(q, ret);
+            return is_plain(q, ret) && weigh_all(q, i, ret) && is_complete(q, ret);
         candidate_fini(ret);
     }
     return false;
