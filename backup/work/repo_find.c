@@ -52,6 +52,7 @@ struct candidate {
     struct snapshot snapshot;
     struct buf object;
     struct text_list told, buckets;
+    const struct snapshot *than; /* one that ended earlier is not wanted; NULL: any is */
     bool good;
 };
 
@@ -226,6 +227,17 @@ static bool is_expired(struct quick *q, struct place *p, const struct snapshot *
 
 /* -- one object ---------------------------------------------------------------------------- */
 
+static bool is_later(const struct snapshot *a, const struct snapshot *b)
+{
+    return a->end_ns != b->end_ns ? a->end_ns > b->end_ns : strcmp(a->id, b->id) > 0;
+}
+
+/* A fenced writer, or a mark that is missing: then only all of them can tell. */
+static bool is_plain(const struct quick *q, const struct snapshot *s)
+{
+    return strcmp(s->source, q->source) == 0 && s->epoch == q->epoch;
+}
+
 /* Out of one bucket: judged, and in no E there. */
 static enum dr_rc look_in(struct quick *q, struct place *p, const char *name, struct candidate *c,
                           struct dr_err *err)
@@ -238,7 +250,8 @@ static enum dr_rc look_in(struct quick *q, struct place *p, const char *name, st
     DR_TRY(store_get_all(p->store, name, SNAPSHOT_SIZE_MAX, &object, err));
     if (repo_judge(q->repo, name, &object, &s, err) != DR_OK)
         return dr_context(err, "bucket '%s'", p->store->name);
-    bool expired = is_expired(q, p, &s);
+    bool behind = c->than != NULL && is_plain(q, &s) && !is_later(&s, c->than);
+    bool expired = behind || is_expired(q, p, &s); /* then nobody cares */
     if (!expired)
         text_list_add(&c->buckets, p->store->name);
     if (expired || c->good) {
@@ -252,9 +265,9 @@ static enum dr_rc look_in(struct quick *q, struct place *p, const char *name, st
     return DR_OK;
 }
 
+/* ret is zeroed, but for than. */
 static void look_at(struct quick *q, const char *name, struct candidate *ret)
 {
-    *ret = (struct candidate){ .good = false };
     for (size_t i = 0; i < q->count; i++) {
         struct dr_err why = { 0 };
         if (q->places[i].listed && look_in(q, &q->places[i], name, ret, &why) != DR_OK)
@@ -304,31 +317,19 @@ static bool is_complete(struct quick *q, const struct candidate *c)
 
 /* -- the newest ---------------------------------------------------------------------------- */
 
-/* A fenced writer, or a mark that is missing: then only all of them can tell. */
-static bool is_plain(const struct quick *q, const struct candidate *c)
-{
-    return strcmp(c->snapshot.source, q->source) == 0 && c->snapshot.epoch == q->epoch;
-}
-
-static bool is_later(const struct snapshot *a, const struct snapshot *b)
-{
-    return a->end_ns != b->end_ns ? a->end_ns > b->end_ns : strcmp(a->id, b->id) > 0;
-}
-
 /* The later one of the two. False: not sure. */
 static bool weigh(struct quick *q, size_t at, struct candidate *best)
 {
-    DR_CLEANUP(candidate_fini) struct candidate other = { .good = false };
+    DR_CLEANUP(candidate_fini) struct candidate other = { .than = &best->snapshot };
     look_at(q, q->names.items[at], &other);
     if (!other.good)
         return true;
-    if (!is_plain(q, &other))
+    if (!is_plain(q, &other.snapshot))
         return false;
-    if (is_later(&other.snapshot, &best->snapshot)) {
-        struct candidate swap = *best;
-        *best = other;
-        other = swap;
-    }
+    struct candidate swap = *best;
+    *best = other;
+    best->than = NULL;
+    other = swap;
     return true;
 }
 
@@ -346,9 +347,10 @@ static bool weigh_all(struct quick *q, size_t first, struct candidate *best)
         if (at - first > TRIES || !weigh(q, at, best))
             return false;
     const char *parent = best->snapshot.parent;
-    if (at >= q->names.count || (parent != NULL && strcmp(parent, id_of(q->names.items[at])) == 0))
-        return true;
-    return weigh(q, at, best);
+    for (size_t i = first; i <= at && i < q->names.count && parent != NULL; i++)
+        if (strcmp(parent, id_of(q->names.items[i])) == 0)
+            return true;
+    return at >= q->names.count || weigh(q, at, best);
 }
 
 /* False: not sure. */
@@ -359,7 +361,7 @@ static bool find_newest(struct quick *q, struct candidate *ret)
     for (size_t i = 0; i < q->names.count && i < TRIES; i++) {
         look_at(q, q->names.items[i], ret);
         if (ret->good)
-            return is_plain(q, ret) && weigh_all(q, i, ret) && is_complete(q, ret);
+            return is_plain(q, &ret->snapshot) && weigh_all(q, i, ret) && is_complete(q, ret);
         candidate_fini(ret);
     }
     return false;
@@ -384,7 +386,7 @@ static bool find_that(struct quick *q, const char *id, struct candidate *ret)
         if (q->places[i].listed && read_epochs(q, &q->places[i], &ignored) != DR_OK)
             q->places[i].listed = false;
     }
-    return (source == NULL || strcmp(source, q->source) == 0) && is_plain(q, ret) &&
+    return (source == NULL || strcmp(source, q->source) == 0) && is_plain(q, &ret->snapshot) &&
            is_complete(q, ret);
 }
 
