@@ -12,6 +12,7 @@
 #include "backup/work/known.h"
 #include "backup/work/repo_inside.h"
 #include "dr/base/mem.h"
+#include "dr/base/pool.h"
 
 static bool is_dark(const struct repo_options *o, const char *region)
 {
