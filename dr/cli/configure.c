@@ -13,8 +13,7 @@ struct config *cli_config(struct cli *cli)
         dr_fail(&err, DR_E_CONFIG,
                 "no configuration: no -c FILE, no $DRCTL_CONFIG, no ./dr.yaml, "
                 "no /etc/drctl/dr.yaml");
-        dr_hint(&err,
-                "drctl config new writes a first one; man dr.yaml tells every key.");
+        dr_hint(&err, "drctl config new writes a first one; man dr.yaml tells every key.");
         cli_fail(cli, &err);
         return NULL;
     }
