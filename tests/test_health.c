@@ -414,6 +414,18 @@ static void http_probe_judges_the_status(void **state)
     assert_int_equal(health_ask(&probe, why), HEALTH_UNKNOWN); /* it could not be asked */
 }
 
+static void a_server_that_takes_the_call_and_says_nothing_fails(void **state)
+{
+    (void)state;
+    char address[32], why[HEALTH_WHY_MAX];
+    int fd = listen_on(SOCK_STREAM, address);
+    DR_FREE char *url = dr_strf("http://%s/health", address);
+    struct config_probe probe = probe_of("http", url);
+    probe.timeout_ms = 200;
+    assert_int_equal(health_ask(&probe, why), HEALTH_FAIL);
+    close(fd);
+}
+
 static void probe_goes_where_its_name_server_says(void **state)
 {
     (void)state;
@@ -684,6 +696,7 @@ int main(void)
         IN_DIR(since_may_be_a_time_on_the_wall),
         IN_DIR(facts_survive_the_journal),
         IN_DIR(http_probe_judges_the_status),
+        IN_DIR(a_server_that_takes_the_call_and_says_nothing_fails),
         IN_DIR(probe_goes_where_its_name_server_says),
         IN_DIR(tcp_probe_connects),
         IN_DIR(exec_probe_has_three_answers),

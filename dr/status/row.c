@@ -41,7 +41,10 @@ static char *as_name(const char *text)
     for (const char *c = text; *c != '\0' && b.len < ROW_SITE_MAX; c++) {
         const char *found = strchr(upper, *c);
         bool dot = *c == '.' && b.len > 0 && is_plain(c[1]);
-        buf_addc(&b, found != NULL ? lower[found - upper] : is_plain(*c) || dot ? *c : '-');
+        if (found != NULL)
+            buf_add(&b, lower + (found - upper), 1);
+        else
+            buf_add(&b, is_plain(*c) || dot ? c : "-", 1);
     }
     return b.len > 0 ? buf_take(&b) : dr_strdup("host");
 }
