@@ -419,6 +419,8 @@ static void rows_are_those_of_the_policy_and_of_this_host(void **state)
     assert_non_null(schedule_find(&s, SCHEDULE_PREFLIGHT, "flood"));
     assert_null(schedule_find(&s, SCHEDULE_DRILL, "fire"));
     assert_int_equal(schedule_find(&s, SCHEDULE_CONFIG, "etc")->every.ms, 15 * 60 * 1000);
+    assert_int_equal(schedule_find(&s, SCHEDULE_CONFIG, CONFIG_SELF)->every.ms, 15 * 60 * 1000);
+    assert_null(schedule_find(&s, SCHEDULE_FULL, CONFIG_SELF));
 }
 
 static void assert_words(const struct config *c, const struct schedule *s, enum schedule_what what,
@@ -451,6 +453,9 @@ static void each_row_has_its_command(void **state)
     assert_words(c, &s, SCHEDULE_VERIFY, NULL,
                  "drctl -c /copy -q --json --yes verify --data --budget 10737418240B");
     assert_words(c, &s, SCHEDULE_LOOK, NULL, "drctl -c /copy -q --json --yes snapshots");
+    DR_FREE char *self = dr_strf(
+        "drctl -c %s/dr.yaml -q --json --yes backup --kind config --source drctl-self", dir);
+    assert_words(c, &s, SCHEDULE_CONFIG, CONFIG_SELF, self);
     DR_FREE char *lint = dr_strf("drctl -c %s/dr.yaml -q --json --yes plan lint fire", dir);
     assert_words(c, &s, SCHEDULE_PREFLIGHT, "fire", lint);
 }

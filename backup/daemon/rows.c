@@ -71,6 +71,7 @@ void rows_make(const struct config *c, const struct rows_here *here, struct sche
             every_of(c->verification.frequency_ms, c->verification.frequency_word);
         bool keeps = c->full.retention_ms > 0 || c->incremental.retention_ms > 0 ||
                      c->snapshot.retention_ms > 0;
+        add_policy(&c->snapshot, SCHEDULE_CONFIG, &c->self, ret);
         (void)schedule_add(ret, SCHEDULE_LOOK, NULL, &hourly);
         if (keeps)
             (void)schedule_add(ret, SCHEDULE_PRUNE, NULL, &prune);
@@ -118,8 +119,9 @@ void rows_argv(const struct config *c, const struct rows_here *here, const struc
 {
     size_t n = 0;
     const char **to = ret->words;
-    /* A plan is looked for beside the configuration, so its row names the file itself. */
-    bool plan = row->what == SCHEDULE_PREFLIGHT || row->what == SCHEDULE_DRILL;
+    /* Plans are looked for beside the configuration, so whoever looks is told the file itself. */
+    bool self = row->subject != NULL && strcmp(row->subject, CONFIG_SELF) == 0;
+    bool plan = self || row->what == SCHEDULE_PREFLIGHT || row->what == SCHEDULE_DRILL;
     const char *const common[] = { "drctl", "-c", plan ? c->path : copy, "-q", "--json", "--yes" };
     for (size_t i = 0; i < DR_ARRAY_LEN(common); i++)
         to[n++] = common[i];

@@ -104,7 +104,8 @@ void config_complete(struct reader *r, struct yaml_node *root, struct loaded *l)
         c->state_dir = dr_strdup("/var/lib/drctl");
     c->self = (struct config_source){ .name = dr_strdup(CONFIG_SELF),
                                       .path = dr_strf("%s/self", c->state_dir),
-                                      .class = dr_strdup("config") };
+                                      .class = dr_strdup("config"),
+                                      .timeout_ms = CONFIG_JOB_MS };
     if (c->lease.driver == NULL)
         c->lease.driver = dr_strdup(c->lease.bucket != NULL ? "bucket" : "file");
     if (c->lease.path == NULL)
