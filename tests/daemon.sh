@@ -101,6 +101,8 @@ fact "each job has a line: what, source, how, how long, when again" \
     until_true grep -Eq "full of 'app': done in .*; next 20[0-9-]+T" log
 fact "prune follows the full" until_true said log "prune: done"
 fact "there is no storm of fulls" test "$(count app full)" -le 3
+known() { [ -n "$(find us/status -name '*.json')" ] && [ -n "$(find eu/status -name '*.json')" ]; }
+fact "other hosts can know it: a row lies in each bucket" until_true known
 fact "what ran is written down" jq -e '.schema == "drctl-schedule-1" and (.rows[] | select(.what == "full" and
     .subject == "app") | .exit == 0 and .good_ns > 0 and .failures == 0)' state/schedule.json
 run "$backupd" -c dr.yaml
@@ -173,9 +175,11 @@ fact "and ends well" test $rc -eq 0
 # -- once ----------------------------------------------------------------------------------------------
 FULL=30d
 config 1d
+"$DRCTL" -q -c dr.yaml backup >/dev/null # what was interrupted last holds the prune
 rm -f state/schedule.json
 run "$backupd" -c dr.yaml --once --json
-fact "--once does what is due and ends" test $rc -eq 0 || cat .out .err
+fact "--once does what is due and ends" test $rc -eq 0
+[ $rc -eq 0 ] || { cat .out .err; "$DRCTL" -c dr.yaml prune --dry-run; }
 fact "it asks the buckets what there is: nothing is taken again" \
     test "$(jq -s '[.[] | select(.what == "full" and .source == "app")] | length' .out)" -eq 0
 fact "a row a line" jq -se '[.[] | select(.what == "verify")] | length == 1 and .[0].exit == 0 and .[0].next != null' .out
@@ -189,10 +193,22 @@ run "$backupd" -c dr.yaml --once
 fact "the gravest exit code is its own" test $rc -eq 1
 fact "the one that failed is named, with the reason" has "$out" "incremental of 'app'"
 fact "the others are done" at_least new full 1
-sed -i '/^sources:/,/^buckets:/{/name:/d;s/^sources:/sources: []/}' dr.yaml
-run "$backupd" -c dr.yaml
+
+# -- nothing to do -------------------------------------------------------------------------------------
+echo "state_dir: $work/state" >none.yaml # no source, no bucket, no probe
+run timeout 60 "$backupd" -c none.yaml
 fact "with nothing to do it says what to write" test $rc -eq 2
 fact "in words" has "$talk" "there is nothing to do"
+
+# -- people --------------------------------------------------------------------------------------------
+config 1d "" "  - {name: broken, path: $work/etc, hooks: {pre: 'exit 3'}}"
+sed -i 's/^sources:/  monitoring: {alerting: {critical_alerts: {channels: [desk]}, warning_alerts: {channels: [desk]}}}\n&/' dr.yaml
+printf 'notify:\n  desk: {command: [sh, -c, "cat >>%s/letters"]}\n' "$work" >>dr.yaml
+start log5
+fact "a source without any snapshot is told to people" until_true grep -q broken letters
+kill -TERM "$pid"
+wait_daemon
+fact "and that ends as well as all else" test $rc -eq 0
 
 # -- systemd -------------------------------------------------------------------------------------------
 run systemd-analyze security --offline=true --threshold=30 --no-pager "$root/conf/backupd.service"

@@ -23,6 +23,7 @@
 #include "backup/daemon/rows.h"
 #include "backup/daemon/sdnotify.h"
 #include "backup/daemon/state.h"
+#include "backup/daemon/teller.h"
 #include "dr/base/clock.h"
 #include "dr/base/fs.h"
 #include "dr/base/mem.h"
@@ -500,6 +501,42 @@ static void a_reload_keeps_the_history_of_what_stays(void **state)
     assert_int_equal(t.boot_ns, s.boot_ns);
 }
 
+/* ---- findings ------------------------------------------------------------------------------------ */
+
+static void each_finding_is_told_by_one_living_site(void **state)
+{
+    (void)state;
+    static const char view_text[] =
+        "{\"sites\":[{\"name\":\"ap\",\"state\":\"silent\"},{\"name\":\"eu\",\"state\":\"alive\"},"
+        "{\"name\":\"us\",\"state\":\"alive\"}],"
+        "\"sources\":[{\"name\":\"app\",\"site\":\"us\"},{\"name\":\"far\",\"site\":\"ap\"},"
+        "{\"name\":\"any\",\"site\":null}],"
+        "\"findings\":[{\"key\":\"overdue/app\"},{\"key\":\"overdue/far\"},{\"key\":\"none/any\"},"
+        "{\"key\":\"silent/ap\"},{\"key\":\"job/us/full/app\"},{\"key\":\"probe/eu/front\"},"
+        "{\"key\":\"region/us-east-1/app\"},{\"key\":\"unreachable/us\"},{\"key\":\"state\"}]}";
+    static const struct {
+        const char *own, *want;
+    } cases[] = {
+        { "us", "overdue/app job/us/full/app region/us-east-1/app state" },
+        { "eu", "overdue/far none/any silent/ap probe/eu/front unreachable/us state" },
+        /* It lives, whatever the others say of it, and is the first. */
+        { "ap", "overdue/far none/any silent/ap unreachable/us state" },
+    };
+    struct dr_err err = { 0 };
+    DR_JSON json_t *view = NULL;
+    assert_int_equal(json_read("test", view_text, strlen(view_text), &view, &err), DR_OK);
+    for (size_t n = 0; n < DR_ARRAY_LEN(cases); n++) {
+        DR_JSON json_t *ours = teller_findings(view, cases[n].own);
+        DR_CLEANUP(text_list_fini) struct text_list keys = { 0 };
+        size_t i;
+        const json_t *o;
+        json_array_foreach(ours, i, o)
+            text_list_add(&keys, json_string_value(json_object_get(o, "key")));
+        DR_FREE char *line = text_list_join(&keys, " ");
+        assert_string_equal(line, cases[n].want);
+    }
+}
+
 /* ---- the word to systemd --------------------------------------------------------------------------- */
 
 static void the_manager_hears_each_word(void **state)
@@ -563,6 +600,7 @@ int main(void)
         IN_DIR(each_row_has_its_command),
         IN_DIR(a_snapshot_counts_when_it_is_in_most_buckets),
         IN_DIR(a_reload_keeps_the_history_of_what_stays),
+        IN_DIR(each_finding_is_told_by_one_living_site),
         IN_DIR(the_manager_hears_each_word),
         IN_DIR(without_a_manager_nothing_is_said),
     };

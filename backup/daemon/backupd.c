@@ -12,9 +12,11 @@
 
 #include "backup/daemon/probers.h"
 #include "backup/daemon/sdnotify.h"
+#include "backup/daemon/teller.h"
 #include "dr/base/clock.h"
 #include "dr/base/log.h"
 #include "dr/base/mem.h"
+#include "dr/cli/cli.h"
 #include "dr/data/time.h"
 
 enum {
@@ -30,6 +32,7 @@ struct daemon {
     struct config *loaded; /* owned; NULL: still the one that we began with */
     struct runner runner;
     struct probers *probers;
+    struct teller *teller;
     struct sdnotify sd;
     sigset_t signals, before;
     char status[300]; /* as it was said last */
@@ -37,6 +40,7 @@ struct daemon {
 
 static void daemon_fini(struct daemon *d)
 {
+    teller_close(d->teller);
     probers_free(d->probers);
     runner_fini(&d->runner);
     config_free(d->loaded);
@@ -151,6 +155,8 @@ static void reload(struct daemon *d)
             log_err(&err);
     }
     if (rc == DR_OK) {
+        teller_close(d->teller);
+        d->teller = teller_open(next, !d->wish->watch, DRCTL_VERSION);
         config_free(d->loaded);
         d->config = d->loaded = next;
         log_notice("'%s' is in force", d->config->path);
@@ -174,7 +180,7 @@ static void say_status(struct daemon *d)
     size_t running = runner_running(&d->runner);
     for (size_t i = 0; i < s->count; i++) {
         int64_t due_ns = schedule_due_ns(s, &s->rows[i]);
-        if (s->rows[i].what == SCHEDULE_LOOK || due_ns >= next_ns)
+        if (schedule_is_inner(s->rows[i].what) || due_ns >= next_ns)
             continue;
         next = &s->rows[i];
         next_ns = due_ns;
@@ -212,13 +218,25 @@ static void stop(struct daemon *d)
     d->probers = NULL;
 }
 
+static void on_news(void *arg, const struct runner_news *news)
+{
+    struct daemon *d = arg;
+    if (news->what == SCHEDULE_STATUS && news->said != NULL)
+        teller_view(d->teller, news->said);
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 static void loop(struct daemon *d)
 {
     for (;;) {
         runner_step(&d->runner);
-        int64_t wait_ms = probers_start_missing(d->probers);
-        if (d->runner.wait_ms < wait_ms)
-            wait_ms = d->runner.wait_ms;
+        DR_JSON json_t *jobs = schedule_json(&d->runner.schedule);
+        int64_t wait_ms = least(probers_start_missing(d->probers), d->runner.wait_ms);
+        wait_ms = least(wait_ms, teller_step(d->teller, jobs));
         say_status(d);
         sdnotify_say(&d->sd, "WATCHDOG=1");
         int got = wait_signal(d, wait_ms);
@@ -244,6 +262,9 @@ enum dr_rc backupd_run(const struct config *c, const struct backupd_wish *wish, 
                    d.runner.schedule.count == 1 ? "" : "s", c->probe_count,
                    c->probe_count == 1 ? "" : "s", c->path);
         tell_others(c, d.wish);
+        d.teller = teller_open(c, !d.wish->watch, DRCTL_VERSION);
+        d.runner.tell = on_news;
+        d.runner.arg = &d;
         sdnotify_say(&d.sd, "READY=1");
         loop(&d);
         stop(&d);
@@ -263,6 +284,9 @@ enum dr_rc backupd_once(const struct config *c, const struct backupd_wish *wish,
     take_signals(&d);
     enum dr_rc rc = open_daemon(&d, c, false, err);
     d.runner.schedule.at_once = true;
+    struct schedule_row *status = schedule_find(&d.runner.schedule, SCHEDULE_STATUS, NULL);
+    if (status != NULL)
+        status->ran = true; /* who tells people lives longer */
     d.runner.tell = tell;
     d.runner.arg = arg;
     *ret_stopped = false;
@@ -276,6 +300,11 @@ enum dr_rc backupd_once(const struct config *c, const struct backupd_wish *wish,
         *ret_stopped = true;
         stop(&d);
         break;
+    }
+    if (rc == DR_OK && !*ret_stopped && d.runner.schedule.count > 0) {
+        DR_JSON json_t *jobs = schedule_json(&d.runner.schedule);
+        d.teller = teller_open(c, true, DRCTL_VERSION);
+        teller_write_now(d.teller, jobs);
     }
     pthread_sigmask(SIG_SETMASK, &d.before, NULL);
     return rc;

@@ -43,7 +43,10 @@ static _Noreturn void become_job(const struct job_order *order, const sigset_t *
     if (null < 0 || dup2(null, STDIN_FILENO) < 0)
         _exit(CODE_NOT_STARTED);
     pthread_sigmask(SIG_UNBLOCK, signals, NULL);
-    execv(order->program, (char *const *)(uintptr_t)order->argv);
+    /* execv() changes no word, but its type does not say so. */
+    char *const *argv =
+        (char *const *)(uintptr_t)order->argv; /* NOLINT(performance-no-int-to-ptr) */
+    execv(order->program, argv);
     _exit(CODE_NOT_STARTED);
 }
 

@@ -11,7 +11,8 @@
 #include "dr/base/mem.h"
 #include "dr/data/time.h"
 
-static const struct schedule_every hourly = { .ms = 3600 * 1000 };
+static const struct schedule_every hourly = { .ms = 3600000 };
+static const struct schedule_every every_5m = { .ms = 300000 };
 
 static struct schedule_every every_of(int64_t ms, const char *word)
 {
@@ -82,6 +83,13 @@ void rows_make(const struct config *c, const struct rows_here *here, struct sche
     if (here->can_drill && c->drill.given)
         add_drills(c, ret);
     ret->look_first = true;
+    rows_watch(c, ret);
+}
+
+void rows_watch(const struct config *c, struct schedule *ret)
+{
+    if (c->channel_count > 0 && c->bucket_count > 0)
+        (void)schedule_add(ret, SCHEDULE_STATUS, NULL, &every_5m);
 }
 
 void rows_hold(const struct config *c, int64_t wall_ns, struct schedule *s)
@@ -134,6 +142,7 @@ void rows_argv(const struct config *c, const struct rows_here *here, const struc
         [SCHEDULE_VERIFY] = { "verify", "--data", "--budget" },
         [SCHEDULE_PREFLIGHT] = { "plan", "lint" },
         [SCHEDULE_DRILL] = { "drill" },
+        [SCHEDULE_STATUS] = { "status" },
     };
     for (size_t i = 0; i < DR_ARRAY_LEN(tails[0]) && tails[row->what][i] != NULL; i++)
         to[n++] = tails[row->what][i];

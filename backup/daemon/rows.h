@@ -7,6 +7,7 @@
  *   prune, verify       as backup_policy says, or daily and weekly; verify reads so many bytes: all packs in turn
  *   preflight           as monitoring says, each plan that rto or rpo names
  *   drill               as drill_schedule says, and not in a blackout, if this drctl has the verb
+ *   status              each 5 minutes, where there are channels: whatever a site sees is told to people
  *   look                hourly: what others have put into the buckets counts as well
  */
 #ifndef BACKUP_DAEMON_ROWS_H
@@ -25,6 +26,9 @@ struct rows_here {
 
 /* A new schedule's rows, without history. */
 void rows_make(const struct config *c, const struct rows_here *here, struct schedule *ret);
+
+/* Only what a backupd needs that takes no backups. */
+void rows_watch(const struct config *c, struct schedule *ret);
 
 /* Carry the history of the rows that there were before over to those of the same name. Jobs that run and have
  * no row any more are no longer known. */

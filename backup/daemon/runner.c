@@ -116,6 +116,8 @@ enum dr_rc runner_open(const struct config *c, const struct rows_here *here, boo
     ret->schedule.host = hash_of_host();
     if (rows)
         rows_make(c, here, &ret->schedule);
+    else
+        rows_watch(c, &ret->schedule);
     if (ret->schedule.count == 0)
         return DR_OK;
     DR_TRY(write_copy(c, err));
@@ -129,6 +131,8 @@ enum dr_rc runner_reconfigure(struct runner *r, const struct config *c, bool row
     DR_CLEANUP(schedule_fini) struct schedule next = { .host = r->schedule.host };
     if (rows)
         rows_make(c, &r->here, &next);
+    else
+        rows_watch(c, &next);
     if (next.count > 0)
         DR_TRY(write_copy(c, err));
     rows_carry(&next, &r->schedule);
@@ -209,8 +213,9 @@ static void log_news(const struct runner *r, const struct runner_news *news, boo
         buf_addf(&line, ": %s", news->why);
     add_next(&line, news->next_ns, r->schedule.wall_ns);
     /* What is asked again and again is worth a line when it changes. */
-    bool routine = news->what == SCHEDULE_LOOK || news->what == SCHEDULE_PREFLIGHT;
-    if (!well && !stopped)
+    bool routine = schedule_is_inner(news->what) || news->what == SCHEDULE_PREFLIGHT;
+    bool sees = news->what == SCHEDULE_STATUS && news->exit > EXIT_USAGE; /* and says so itself */
+    if (!well && !stopped && !sees)
         log_warning("%s", line.data);
     else
         log_line(routine ? LOG_INFO : LOG_NOTICE, "%s", line.data);
@@ -253,6 +258,7 @@ static void finish(struct runner *r, struct runner_job *job, const struct job_re
         .start_ns = job->start_ns,
         .took_ms = clock_boot_ms() - job->begun_boot_ms,
         .next_ns = row != NULL ? schedule_due_ns(s, row) : INT64_MAX,
+        .said = result->said,
         .why = why_of(result, job, why, sizeof(why)),
     };
     log_news(r, &news, stopped);

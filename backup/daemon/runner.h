@@ -31,6 +31,7 @@ struct runner_news {
     int64_t start_ns, took_ms;
     int64_t next_ns; /* INT64_MAX: not foreseeable */
     const char *why;
+    const json_t *said; /* what it printed last, or NULL */
 };
 
 struct runner_job {
@@ -57,7 +58,7 @@ struct runner {
     void *arg;
 };
 
-/* DR_E_BUSY: another backupd works in this state directory. With `rows` false nothing is scheduled. The configuration
+/* DR_E_BUSY: another backupd works in this state directory. With `rows` false no backups are. The configuration
  * must outlive the runner. Finish it also when this fails. */
 enum dr_rc runner_open(const struct config *c, const struct rows_here *here, bool rows,
                        struct runner *ret, struct dr_err *err) DR_MUST_USE;

@@ -11,10 +11,10 @@
 #include "dr/data/time.h"
 
 static const int64_t NS = 1000000, SECOND_NS = 1000000000; /* NS: in a millisecond */
-static const int64_t S = 1000, MINUTE = 60 * 1000, HOUR = 3600 * 1000, DAY = 24 * 3600 * 1000LL;
+static const int64_t S = 1000, MINUTE = 60000, HOUR = 3600000, DAY = 86400000;
 
 /* 1970-01-04, a Sunday: slots of 7d begin with one, and those of 24h at midnight UTC. */
-static const int64_t GRID_MS = 3 * 24 * 3600 * 1000LL;
+static const int64_t GRID_MS = 259200000;
 
 static const char *const words[SCHEDULE_WHATS] = {
     [SCHEDULE_LOOK] = "look",
@@ -25,6 +25,7 @@ static const char *const words[SCHEDULE_WHATS] = {
     [SCHEDULE_VERIFY] = "verify",
     [SCHEDULE_PREFLIGHT] = "preflight",
     [SCHEDULE_DRILL] = "drill",
+    [SCHEDULE_STATUS] = "status",
 };
 
 static int64_t least(int64_t a, int64_t b)
@@ -46,6 +47,11 @@ const char *schedule_word(enum schedule_what what)
 bool schedule_is_backup(enum schedule_what what)
 {
     return what == SCHEDULE_FULL || what == SCHEDULE_INCREMENTAL || what == SCHEDULE_CONFIG;
+}
+
+bool schedule_is_inner(enum schedule_what what)
+{
+    return what == SCHEDULE_LOOK || what == SCHEDULE_STATUS;
 }
 
 /* ---- rows -------------------------------------------------------------------------------------- */
@@ -332,11 +338,16 @@ static bool has_room(const struct schedule *s, const struct schedule_row *row)
         if (!r->running)
             continue;
         backups += schedule_is_backup(r->what);
-        others += !schedule_is_backup(r->what);
+        others += !schedule_is_backup(r->what) && !schedule_is_inner(r->what);
         if (backup && schedule_is_backup(r->what) && same(r->subject, row->subject))
             return false;
     }
-    return backup ? backups < SCHEDULE_BACKUPS : others < 1;
+    /* Retention expires nothing of a source whose newest snapshot is not in all buckets yet. */
+    if (row->what == SCHEDULE_PRUNE && backups > 0 && !schedule_overdue(s, row))
+        return false;
+    if (backup)
+        return backups < SCHEDULE_BACKUPS;
+    return schedule_is_inner(row->what) || others < 1;
 }
 
 struct schedule_row *schedule_next(const struct schedule *s)
@@ -398,6 +409,8 @@ static enum outcome judge(const struct schedule_row *row, int exit)
         return exit == EXIT_DEGRADED ? POOR : BAD; /* fewer copies than wanted: not durable */
     case SCHEDULE_VERIFY:
         return exit == EXIT_DEGRADED ? GOOD : BAD; /* it looked, and found something */
+    case SCHEDULE_STATUS:
+        return exit == EXIT_FAILED || exit == EXIT_USAGE ? BAD : GOOD; /* it tells what it sees */
     case SCHEDULE_DRILL:
         return exit == EXIT_MISSED ? GOOD : BAD;
     default:
@@ -460,7 +473,7 @@ void schedule_seen(struct schedule *s, const char *source, enum schedule_what ki
 /* A healthy row is as old as its interval and the run that renews it. */
 bool schedule_overdue(const struct schedule *s, const struct schedule_row *row)
 {
-    if (row->what == SCHEDULE_LOOK)
+    if (schedule_is_inner(row->what))
         return false;
     int64_t from_ns = row->good_ns != 0 ? row->good_ns : row->since_ns;
     int64_t slack_ms = most(row->every.ms / 2, 2 * row->took_ms) + 5 * S;
@@ -478,6 +491,7 @@ int64_t schedule_deadline_ms(const struct schedule_row *row)
         /* The first one reads all that there is, over whatever line there is. */
         return most(most(4 * row->every.ms, HOUR), row->good_ns == 0 ? 7 * DAY : 0);
     case SCHEDULE_LOOK:
+    case SCHEDULE_STATUS:
         return 5 * MINUTE;
     case SCHEDULE_PREFLIGHT:
         return HOUR;
@@ -500,7 +514,7 @@ json_t *schedule_json(const struct schedule *s)
     json_t *list = json_array();
     for (size_t i = 0; i < s->count; i++) {
         const struct schedule_row *row = &s->rows[i];
-        if (row->what == SCHEDULE_LOOK)
+        if (schedule_is_inner(row->what))
             continue;
         json_t *o = json_object();
         json_put_text(o, "what", schedule_word(row->what));

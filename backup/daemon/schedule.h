@@ -22,7 +22,7 @@
  *
  *   - one job of a source at a time; at most SCHEDULE_BACKUPS backups and one other job at once;
  *   - a full that is durable stands for the incremental and the config snapshot of its source;
- *   - a prune does not run beside a full, but follows one;
+ *   - a prune follows a full, and does not begin beside a backup, unless it is overdue;
  *   - a failure is tried again, ever later: from a minute (less where the interval is short) to an hour,
  *     never later than the next slot would be; a drill is not tried again before its time;
  *   - overdue is judged by the age of the newest durable snapshot, not by what was started: a job that hangs
@@ -57,6 +57,7 @@ enum schedule_what {
     SCHEDULE_VERIFY,
     SCHEDULE_PREFLIGHT,
     SCHEDULE_DRILL,
+    SCHEDULE_STATUS, /* what all sites see, for whom it is told */
     SCHEDULE_WHATS,
 };
 
@@ -100,8 +101,11 @@ struct schedule {
 
 void schedule_fini(struct schedule *s);
 
-/* "full" "incremental" "config" "prune" "verify" "preflight" "drill"; "look". */
+/* "full" "incremental" "config" "prune" "verify" "preflight" "drill"; "look" and "status". */
 const char *schedule_word(enum schedule_what what);
+
+/* Is it asked for our own sake? Then nobody wants to see it in a status. */
+bool schedule_is_inner(enum schedule_what what);
 bool schedule_is_backup(enum schedule_what what);
 
 /* A new row without a history, borrowed until the next schedule_add(). subject is copied. */
