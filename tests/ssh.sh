@@ -87,7 +87,8 @@ cp dr.yaml far/dr.yaml
 sed -i "s#$work/state#$work/far/state#" far/dr.yaml
 mv dr.yaml near.yaml
 sites() { # [HOST-OF-EU]
-    local how="port: $port, user: $(id -un), identity: $work/ssh/id, known_hosts: $work/ssh/known_hosts, program: \"$program\""
+    local how
+    how="port: $port, user: $(id -un), identity: $work/ssh/id, known_hosts: $work/ssh/known_hosts, program: \"$program\""
     sed -e "s#- {name: us, region.*#- {name: us, region: us-east-1, reach: ssh, address: 127.0.0.2, ssh: {$how}}#" \
         -e "s#- {name: eu, region.*#- {name: eu, region: eu-west-1, reach: ssh, address: \"${1:-127.0.0.1}\", ssh: {$how}}#" \
         near.yaml >dr.yaml
@@ -117,6 +118,7 @@ steps:
 YAML
 run "$DRCTL" plan run words --yes
 fact "a step at a site is done there" test $rc -eq 0
+# shellcheck disable=SC1003 # a backslash alone
 printf '%s\0' "a b" "it's" '"x"' "\$(touch pwned)" "\`id\`" $'a\nb' -rf -- "" '\' '*' '~root' '; exit 1' 'é' $'\t\r' >wanted
 fact "each hostile word arrives byte by byte" cmp wanted words
 fact "with the configuration of that host" test "$(cat where)" = "$work/far/dr.yaml"

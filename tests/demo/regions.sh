@@ -175,8 +175,10 @@ survivors() {
     (
         unset DRCTL_DEMO
         {
-            grep -lszxF -f - /proc/[0-9]*/environ <<<"DRCTL_DEMO=$WORLD"
-            grep -lszF -f - /proc/[0-9]*/cmdline <<<"$WORLD/"
+            # shellcheck disable=SC2062 # names, and no pattern
+            grep -lszxF --file=- /proc/[0-9]*/environ <<<"DRCTL_DEMO=$WORLD"
+            # shellcheck disable=SC2062
+            grep -lszF --file=- /proc/[0-9]*/cmdline <<<"$WORLD/"
         } 2>/dev/null | cut -d / -f 3 | sort -u
     )
     for file in "$WORLD"/*.pid "$WORLD"/ops/*.pid "$WORLD"/regions/*/*.pid; do
