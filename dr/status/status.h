@@ -19,6 +19,11 @@
  * answer: the view says what could not be asked. Whoever calls must not have threads of its own,
  * and finds SIGCHLD as it was: the processes are waited for by their ids.
  *
+ * A row replaces the one before it: by compare-and-set, else by remove and put. A bucket in which the host may do
+ * neither (radosgw with versions, by the right of a source that may not remove) takes no row: those of the other
+ * buckets tell of the site. Which of the newest objects of a source are believed is asked of the last dozen (look.h), so
+ * a fenced writer that wrote more than these since hides what is right until it is pruned.
+ *
  * To write, from backupd's loop (it may be called at every turn):
  *
  *     struct status_writer *w;
