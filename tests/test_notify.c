@@ -258,6 +258,10 @@ static void nobody_answering_calls_one_contact_after_another(void **state)
     assert_string_equal(a.letters[0].contact,
                         "ana (dr-commander)"); /* once a round, two roles or not */
     assert_told("escalated>pager escalated>ops@example.test escalated>boss@example.test");
+    struct dr_err err = { 0 };
+    assert_int_equal(alerts_acknowledge(&a, &rules, "silent/eu", "ana", &err), DR_OK);
+    assert_told("acknowledged>pager acknowledged>ops@example.test acknowledged>boss@example.test "
+                "acknowledged>desk"); /* bo was called, and may sleep on */
 }
 
 static void a_contact_with_an_address_gets_the_mail_that_others_would(void **state)
@@ -277,6 +281,8 @@ static void a_contact_with_an_address_gets_the_mail_that_others_would(void **sta
     config.critical.channels.count = 1; /* pager alone: the mail is added */
     at(900, "critical", "silent/eu");
     assert_told("escalated>cy@example.test escalated>pager");
+    at(910, NULL, NULL);
+    assert_told("resolved>pager resolved>cy@example.test"); /* who was called hears of the end */
 }
 
 static void escalation_never_ends_and_never_storms(void **state)

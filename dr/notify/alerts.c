@@ -156,19 +156,23 @@ static bool post_to_list(struct alerts *a, const struct setup *s, const struct p
     return any;
 }
 
+static const struct config_channel *first_mail(const struct setup *s)
+{
+    for (size_t i = 0; i < s->config->channel_count; i++)
+        if (strcmp(s->config->channels[i].kind, "smtp") == 0)
+            return &s->config->channels[i];
+    return NULL;
+}
+
 /* A contact with an address, where none of the channels is one of mail: the first that is. */
 static void post_by_mail(struct alerts *a, const struct setup *s, const struct post *p,
                          const struct text_list *names)
 {
-    const struct config_channel *mail = NULL;
-    for (size_t i = s->config->channel_count; i-- > 0;) {
-        const struct config_channel *c = &s->config->channels[i];
-        if (strcmp(c->kind, "smtp") != 0)
-            continue;
-        if (text_list_has(names, c->name))
+    const struct config_channel *mail = first_mail(s);
+    for (size_t i = 0; i < s->config->channel_count; i++)
+        if (strcmp(s->config->channels[i].kind, "smtp") == 0 &&
+            text_list_has(names, s->config->channels[i].name))
             return;
-        mail = c;
-    }
     if (mail != NULL && may_carry(p->alert, mail->name))
         write_letters(a, p, mail);
 }
@@ -198,6 +202,25 @@ static void tell(struct alerts *a, const struct setup *s, const struct alert *al
 {
     const struct post p = { .alert = al, .kind = kind };
     post(a, s, &p);
+}
+
+/* That it is over, or in hand, is told to whoever was called by a way of their own, too. */
+static void tell_end(struct alerts *a, const struct setup *s, const struct alert *al,
+                     const char *kind)
+{
+    const struct text_list *names = &setup_alerts(s, al->severity)->channels;
+    tell(a, s, al, kind);
+    for (size_t i = 0; i < s->contact_count && i < (size_t)al->level; i++) {
+        const struct setup_contact *c = &s->contacts[i];
+        const struct post p = { .alert = al, .kind = kind, .contact = c };
+        const struct config_channel *own = c->channel != NULL
+                                               ? config_channel(s->config, c->channel)
+                                           : c->email != NULL ? first_mail(s)
+                                                              : NULL;
+        bool has_it = own != NULL && c->channel != NULL && text_list_has(names, own->name);
+        if (own != NULL && !has_it && may_carry(al, own->name))
+            write_letters(a, &p, own);
+    }
 }
 
 /* ---- one alert -------------------------------------------------------------------------------- */
@@ -299,7 +322,7 @@ static void resolve(struct alerts *a, const struct setup *s, struct alert *al)
     al->escalate_ns = -1;
     al->until_ns = a->now_ns + WINDOW;
     a->changed = true;
-    tell(a, s, al, "resolved");
+    tell_end(a, s, al, "resolved");
 }
 
 static void gone(struct alerts *a, const struct setup *s, struct alert *al)
@@ -382,7 +405,7 @@ enum dr_rc alerts_acknowledge(struct alerts *a, const struct setup *s, const cha
     al->acked_wall = a->wall_ns;
     al->escalate_ns = -1;
     a->changed = true;
-    tell(a, s, al, "acknowledged");
+    tell_end(a, s, al, "acknowledged");
     return DR_OK;
 }
 
