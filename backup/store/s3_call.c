@@ -25,6 +25,7 @@ enum {
     SLOWEST = 32,          /* bytes a millisecond: a large body may take that much longer */
     PARALLEL_MAX = 32,
     CONNECTS_MAX = 2,
+    REFUSALS_MAX = 3,
     AWAY_MS = 10 * 1000,
 };
 
@@ -144,6 +145,8 @@ static enum dr_rc send_once(struct attempt *a, struct s3_answer *ret, struct dr_
     size_t before = q->grow != NULL ? q->grow->len : 0;
     ret->attempts++;
     enum dr_rc rc = transfer_do(a->engine, &request, &ret->reply, err);
+    if (rc == DR_OK)
+        a->s->answered = true;
     if (rc == DR_OK && ret->reply.dated)
         a->s->clock_offset_ms = ret->reply.date_offset_ms;
     if (rc != DR_OK && q->grow != NULL)
@@ -194,11 +197,15 @@ static bool may_repeat(const struct s3_ask *q, enum dr_rc rc, const struct trans
 /*
  * A bucket whose region is lost is asked for each object anew, by restores and repairs that have others:
  * once all attempts of one call found nobody there, the calls of the next seconds make one each. And
- * whoever was silent for two whole connects will be for the third.
+ * whoever was silent for two whole connects will be for the third; whoever refused three before he ever
+ * answered is down, and does not hold up a run that has other buckets.
  */
-static bool is_away(enum dr_rc rc, const struct s3_answer *answer)
+static bool is_away(const struct s3 *s, enum dr_rc rc, const struct s3_answer *answer)
 {
-    return rc == DR_E_TIMEOUT && !answer->reply.sent && answer->attempts >= CONNECTS_MAX;
+    if (answer->reply.sent)
+        return false;
+    return (rc == DR_E_TIMEOUT && answer->attempts >= CONNECTS_MAX) ||
+           (rc == DR_E_TRANSIENT && !s->answered && answer->attempts >= REFUSALS_MAX);
 }
 
 /* No further attempt: the last one's outcome is that of the call. */
@@ -234,7 +241,7 @@ static enum dr_rc call(struct attempt *a, struct s3_answer *ret, struct dr_err *
             aws_credentials_distrust(a->s->credentials, a->keys.access_key);
             fresh = true;
             wait = 0;
-        } else if (may_repeat(a->q, rc, reply) && !is_away(rc, ret)) {
+        } else if (may_repeat(a->q, rc, reply) && !is_away(a->s, rc, ret)) {
             int64_t after = retry_after_ms(transfer_header(reply, "retry-after"), clock_wall_ns());
             wait = retry_next(&r, clock_boot_ms(), after);
         }

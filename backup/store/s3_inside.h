@@ -61,6 +61,7 @@ struct s3 {
     const char *lock_mode; /* as S3 spells it */
     struct aws_credentials *credentials;
     atomic_int_fast64_t clock_offset_ms;
+    atomic_bool answered; /* at least once */
     atomic_int_fast64_t
         away_until_ms;         /* nothing answered lately: one attempt is enough till then */
     pthread_mutex_t lock;      /* guards what is below */
