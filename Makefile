@@ -35,7 +35,7 @@ CFLAGS  ?= $(OPT_$(MODE))
 LDFLAGS ?= $(LINK_release)
 ALL_C   := -std=gnu17 -D_GNU_SOURCE -I. -pthread $(WARN) $(WERROR) -fPIE $(SAN_$(MODE)) \
            $(CPPFLAGS) $(CFLAGS)
-LIBS    := -lyaml -lzstd -lcrypto -lxxhash -ljansson -luv -lcurl -lexpat -lresolv -lacl
+LIBS    := -lyaml -lzstd -lcrypto -lxxhash -ljansson -luv -lcurl -lexpat -lresolv -lacl -lmicrohttpd
 
 LIB_SRC  := $(sort $(wildcard dr/*/*.c backup/*/*.c plugins/*.c))
 SUPPORT  := $(sort $(wildcard tests/support/*.c))
@@ -156,7 +156,7 @@ FISH_DIR ?= $(PREFIX)/share/fish/vendor_completions.d
 UNIT_DIR ?= $(PREFIX)/lib/systemd/system
 DOCS     := README.md LICENSE $(wildcard SECURITY.md CHANGELOG.md COMING-FROM.md SIZING.md) backup/FORMAT.md \
             dr/journal/JOURNAL.md conf/dr.yaml backup/store/EXEC.md backup/store/exec-example.sh \
-            dr/notify/NOTIFY.md
+            dr/notify/NOTIFY.md conf/drctl-alerts.yaml
 into      = $(DESTDIR)$(PREFIX)/$(1)
 
 install: all
@@ -168,8 +168,9 @@ install: all
 	$(if $(S3V2),install -m 755 $(S3V2) $(call into,lib/drctl/))
 	for page in $(MANS); do \
 	    install -D -m 644 $$page $(call into,share/man)/man$${page##*.}/$$page || exit 1; done
-	sed 's|^ExecStart=/usr/bin/|ExecStart=$(PREFIX)/bin/|' conf/backupd.service \
-	    >$(DESTDIR)$(UNIT_DIR)/backupd.service
+	for unit in backupd drctl-serve; do \
+	    sed 's|^ExecStart=/usr/bin/|ExecStart=$(PREFIX)/bin/|' conf/$$unit.service \
+	        >$(DESTDIR)$(UNIT_DIR)/$$unit.service || exit 1; done
 	install -m 644 runbooks/*.yaml runbooks/README.md $(call into,share/drctl/runbooks/)
 	install -m 644 $(DOCS) $(call into,share/doc/drctl/)
 	build/drctl completion bash >$(DESTDIR)$(BASH_DIR)/drctl

@@ -213,6 +213,9 @@ fact "and that ends as well as all else" test $rc -eq 0
 # -- systemd -------------------------------------------------------------------------------------------
 run systemd-analyze security --offline=true --threshold=30 --no-pager "$root/conf/backupd.service"
 fact "the unit's exposure is at most 3.0" test $rc -eq 0
+run systemd-analyze security --offline=true --threshold=15 --no-pager "$root/conf/drctl-serve.service"
+fact "... and 1.5 that of the status page" test $rc -eq 0
+run systemd-analyze security --offline=true --threshold=30 --no-pager "$root/conf/backupd.service"
 fact "it was looked at" has "$out" "Overall exposure level for backupd.service"
 fact "it has one right, and not root's" bash -c "grep -qx User=drctl '$root/conf/backupd.service' &&
     grep -qx CapabilityBoundingSet=CAP_DAC_READ_SEARCH '$root/conf/backupd.service'"

@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -496,6 +497,31 @@ static int drop_site(void **state)
     return 0;
 }
 
+static void what_is_published_can_be_read_by_all_and_replaces_the_last(void **state)
+{
+    (void)state;
+    DR_FREE char *dir = dr_strf("%s/published", site.top), *run = dr_strf("%s/run", site.top);
+    struct dr_err err = { 0 };
+    for (int i = 0; i < 2; i++) {
+        if (i == 1)
+            assert_int_equal(setenv("RUNTIME_DIRECTORY", run, 1), 0);
+        DR_FREE char *path = status_public_path(dir);
+        for (int n = 1; n <= 2; n++) {
+            DR_JSON json_t *view = json_pack("{s:i}", "n", n);
+            assert_int_equal(status_publish(dir, view, &err), DR_OK);
+            DR_CLEANUP(buf_fini) struct buf b = { 0 };
+            assert_int_equal(fs_read_file(path, 100, &b, &err), DR_OK);
+            assert_string_equal(b.data, n == 1 ? "{\"n\":1}\n" : "{\"n\":2}\n");
+        }
+        struct stat st;
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0644);
+        assert_non_null(
+            strstr(path, i == 0 ? "/published/public/status.json" : "/run/status.json"));
+    }
+    unsetenv("RUNTIME_DIRECTORY");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -512,6 +538,7 @@ int main(void)
         cmocka_unit_test(a_bucket_without_a_repository_stays_empty),
         cmocka_unit_test(what_a_host_wrote_it_knows_without_any_bucket),
         cmocka_unit_test(a_copy_that_is_lost_is_counted),
+        cmocka_unit_test(what_is_published_can_be_read_by_all_and_replaces_the_last),
         cmocka_unit_test(measurements_are_bounded_and_a_torn_line_is_passed_over),
     };
     return cmocka_run_group_tests(tests, make_site, drop_site);

@@ -88,7 +88,8 @@ void rows_make(const struct config *c, const struct rows_here *here, struct sche
 
 void rows_watch(const struct config *c, struct schedule *ret)
 {
-    if (c->channel_count > 0 && c->bucket_count > 0)
+    bool wanted = c->channel_count > 0 || c->serve.at.line != 0;
+    if (wanted && c->bucket_count > 0)
         (void)schedule_add(ret, SCHEDULE_STATUS, NULL, &every_5m);
 }
 

@@ -14,6 +14,7 @@
 enum { WAIT_MOST_MS = 60 * 1000 };
 
 struct teller {
+    const char *state_dir;        /* borrowed of the configuration */
     char *own;                    /* the name of our site */
     struct status_writer *writer; /* or NULL */
     struct notify *notify;        /* or NULL */
@@ -114,6 +115,7 @@ struct teller *teller_open(const struct config *c, bool row, const char *version
     const struct status_writer_options options = { .version = version };
     struct dr_err err = { 0 };
     t->own = status_own_site(c);
+    t->state_dir = c->state_dir;
     if (row && c->bucket_count > 0 && status_writer_open(c, &options, &t->writer, &err) != DR_OK) {
         log_warning("other hosts will not know how this one is: %s", err.msg);
         t->writer = NULL;
@@ -177,6 +179,8 @@ void teller_write_now(struct teller *t, const json_t *jobs)
 void teller_view(struct teller *t, const json_t *view)
 {
     struct dr_err err = { 0 };
+    if (status_publish(t->state_dir, view, &err) != DR_OK)
+        log_warning("the status page shows an old status: %s", err.msg);
     if (t->notify == NULL || !json_is_array(json_object_get(view, "findings")))
         return;
     DR_JSON json_t *ours = teller_findings(view, t->own);

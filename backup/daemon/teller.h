@@ -3,6 +3,7 @@
  *
  *     runner ──jobs──> status_write() ──> status/SITE.json in every bucket
  *     drctl status (a job, like any other) ──view──> findings of ours ──> notify
+ *                                           └──> STATE_DIR/public/status.json, for drctl serve
  *
  * Every backupd sees the findings of all sites; each finding is told by one of them. What is about a site, or a source
  * of it, is that site's own to tell while it is alive. Everything else, and what is about a site that is silent, is told

@@ -38,6 +38,7 @@ const struct cli_verb *const cli_verbs[] = {
     &verb_snapshots,
     &verb_stats,
     &verb_status,
+    &verb_serve,
     &verb_step,
     &verb_store,
     &verb_unpin,

@@ -41,6 +41,7 @@ extern const struct cli_verb verb_runs;
 extern const struct cli_verb verb_snapshots;
 extern const struct cli_verb verb_stats;
 extern const struct cli_verb verb_status;
+extern const struct cli_verb verb_serve;
 extern const struct cli_verb verb_step;
 extern const struct cli_verb verb_store;
 extern const struct cli_verb verb_unpin;

@@ -150,6 +150,16 @@ json_t *status_view(struct status *s) DR_MUST_USE;
 void status_screen(const json_t *view, struct buf *out);
 
 /*
+ * Write the view where `drctl serve` looks for it, readable by everybody: $RUNTIME_DIRECTORY/status.json when systemd made
+ * that directory, else STATE_DIR/public/status.json. Whole or as it was; not synced, since it is made
+ * again and again.
+ */
+enum dr_rc status_publish(const char *state_dir, const json_t *view, struct dr_err *err)
+    DR_MUST_USE;
+/* Where that is; the caller frees. */
+char *status_public_path(const char *state_dir) DR_MUST_USE;
+
+/*
  * The exit code of DESIGN 7 that the view deserves, the gravest: 7 no bucket answered, 3 a run waits for a person, 9
  * fewer copies than wanted or a bucket that does not do its part, 4 any other critical finding (what was promised is not kept, or
  * is not seen), 8 warnings only, 0 nothing.
