@@ -317,13 +317,14 @@ void known_gc_names(const char *folder, struct text_list *ret)
 
 static void drop_row(struct known *k, const char *bucket)
 {
+    size_t kept = 0;
     for (size_t i = 0; i < k->count; i++) {
-        if (strcmp(k->buckets[i].name, bucket) != 0)
-            continue;
-        row_fini(&k->buckets[i]);
-        k->buckets[i] = k->buckets[--k->count];
-        return;
+        if (strcmp(k->buckets[i].name, bucket) == 0)
+            row_fini(&k->buckets[i]);
+        else
+            k->buckets[kept++] = k->buckets[i];
     }
+    k->count = kept;
 }
 
 void known_readmit(const char *folder, const char *bucket)
