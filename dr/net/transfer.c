@@ -218,9 +218,10 @@ static void hear(struct transfer *t)
     }
 }
 
-static bool ask_cancelled(struct transfer *t, int64_t now_ms)
+/* waiting: something was in the queue, which is not looked at here: callers change it. */
+static bool ask_cancelled(struct transfer *t, bool waiting, int64_t now_ms)
 {
-    if (t->o.cancelled == NULL || (t->active.first == NULL && t->queue.first == NULL))
+    if (t->o.cancelled == NULL || (t->active.first == NULL && !waiting))
         return false;
     if (now_ms >= t->asked_ms && now_ms < t->asked_ms + CANCEL_EVERY_MS)
         return false;
@@ -255,7 +256,7 @@ static void *run(void *arg)
         DR_ASSERT(curl_multi_perform(t->multi, &running) == CURLM_OK);
         hear(t);
         now_ms = clock_boot_ms();
-        bool all_end = ask_cancelled(t, now_ms);
+        bool all_end = ask_cancelled(t, waiting, now_ms);
         next_ms = INT64_MAX;
         for (struct call *c = t->active.first, *after; c != NULL; c = after) {
             after = c->next;
