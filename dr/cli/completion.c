@@ -96,9 +96,10 @@ static void read_value(const char *at, struct option_shape *o)
         o->value = true;
     } else if (memchr(at, '|', len) != NULL && len < CHOICE_BYTES) {
         o->value = true;
-        for (size_t i = 0; i < len; i++)
-            o->choices[i] = at[i] == '|' ? ' ' : at[i];
+        memcpy(o->choices, at, len);
         o->choices[len] = '\0';
+        for (char *bar = o->choices; (bar = strchr(bar, '|')) != NULL;)
+            *bar = ' ';
     }
 }
 
