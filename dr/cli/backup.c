@@ -204,8 +204,10 @@ static int backup_source(struct cli *cli, struct data *d, const struct config_so
         lastrun_begin(state_dir, source->name);
     enum dr_rc rc = take(d, source, asked, &p, &result, &err);
     progress_end(&p);
+    /* backupd stops its own one with itself, and takes it at its next start: retention need not wait. */
+    bool stopped = rc == DR_E_CANCELLED && is_self(source);
     if (state_dir != NULL)
-        lastrun_end(state_dir, source->name, rc == DR_OK ? NULL : err.msg);
+        lastrun_end(state_dir, source->name, rc == DR_OK || stopped ? NULL : err.msg);
     else { /* no bucket was asked */
         text_list_fini(&result.missing);
         text_list_fini(&result.lacking);
