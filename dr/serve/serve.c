@@ -168,6 +168,7 @@ static enum MHD_Result respond(struct MHD_Connection *connection, struct answer 
 }
 
 /* Its shape is libmicrohttpd's. A body that was sent along is read and dropped. */
+/* NOLINTNEXTLINE(readability-function-size): its parameters are libmicrohttpd's */
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
                                   const char *method, const char *version, const char *data,
                                   size_t *data_len, void **state)

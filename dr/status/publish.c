@@ -19,6 +19,7 @@ static const char name[] = "status.json";
 /* systemd makes $RUNTIME_DIRECTORY, which others may enter; STATE_DIR itself is ours alone. */
 static char *public_dir(const char *state_dir)
 {
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody sets it */
     const char *runtime = getenv("RUNTIME_DIRECTORY");
     bool given = runtime != NULL && runtime[0] == '/';
     return given ? dr_strdup(runtime) : dr_strf("%s/public", state_dir);
