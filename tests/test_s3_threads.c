@@ -140,7 +140,7 @@ enum { WAIT_S = 60 };
 /* Until so many requests with that part have come; false after a minute. */
 static bool wait_requests(struct httpfault *h, const char *part, size_t count)
 {
-    const struct timespec step = { .tv_nsec = 5 * 1000000 };
+    const struct timespec step = { .tv_nsec = 5000000 };
     for (int i = 0; i < WAIT_S * 200; i++) {
         if (httpfault_count(h, NULL, part) >= count)
             return true;

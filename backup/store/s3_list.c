@@ -292,7 +292,7 @@ enum dr_rc s3_list_sizes(struct store *base, const char *prefix, struct store_en
     struct s3 *s = (struct s3 *)base;
     DR_TRY(s->lock_ms > 0 ? list_locked(s, prefix, ret, err)
                           : list_plain(s, prefix, ret, NULL, err));
-    if (!are_sorted(ret))
+    if (ret->count > 1 && !are_sorted(ret))
         qsort(ret->items, ret->count, sizeof(*ret->items), by_name);
     return DR_OK;
 }
