@@ -52,11 +52,10 @@ static enum dr_rc check_gone(struct target *t, struct dr_err *err)
     DR_TRY(gc_view_read(&t->gc, t->bucket->store, err));
     if (text_list_has(&t->gc.expired, t->known->snapshot))
         return DR_OK;
-    dr_fail(err, DR_E_REFUSED,
-            "it came back older than it was: '" NAMES_SNAPSHOTS "%s' is gone, and no gc list of "
-            "it says why",
-            t->known->snapshot);
-    return dr_hint(err, "What it lacks is copied into it by 'drctl repair'.");
+    return dr_fail(err, DR_E_REFUSED,
+                   "it came back older than it was: '" NAMES_SNAPSHOTS "%s' is gone, and no gc "
+                   "list of it says why; 'drctl repair' copies into it what it lacks",
+                   t->known->snapshot);
 }
 
 /* Is it ours, is it as new as it was, and has it the snapshot before? */

@@ -158,8 +158,10 @@ enum dr_rc gc_view_check_age(const struct gc_view *v, const struct gc_view *reme
         if (text_list_has(&v->seen, name) || !text_list_has(&remembered->seen, name) ||
             is_merged(v, remembered, name))
             continue;
-        dr_fail(err, DR_E_REFUSED, "it came back older than it was: '%s' is gone", name);
-        return dr_hint(err, "What it lacks is copied into it by 'drctl repair'.");
+        return dr_fail(err, DR_E_REFUSED,
+                       "it came back older than it was: '%s' is gone; 'drctl repair' copies into "
+                       "it what it lacks",
+                       name);
     }
     return DR_OK;
 }
