@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "backup/work/hooks.h"
+#include "backup/work/writer_epoch.h"
 #include "dr/base/clock.h"
 #include "dr/base/mem.h"
 #include "dr/data/duration.h"
@@ -242,7 +243,11 @@ static enum step_verdict now_apply(struct step_call *call)
         return stage_says(&v.p, STEP_FAIL, "%s", err.msg);
     (void)began_ns(call); /* kept for the checks to come */
     struct work_hooks hooks = vault_hooks(&v);
-    int64_t epoch = json_integer_value(json_object_get(step_run(call), "epoch"));
+    int64_t run = json_integer_value(json_object_get(step_run(call), "epoch"));
+    int64_t own = writer_epoch(repo_config(v.repo), source->name);
+    int64_t epoch = run > own ? run : own;
+    if (writer_epoch_raise(repo_config(v.repo), source->name, epoch, &err) != DR_OK)
+        return stage_cannot(&v.p, &err);
     const struct backup_wish wish = { .source = source, .kind = "full", .epoch = epoch };
     if (hooks_backup(v.repo, &wish, &hooks, &result, &err) != DR_OK)
         return stage_cannot(&v.p, &err);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backup/work/writer_epoch.h"
 #include "dr/base/mem.h"
 #include "dr/base/pool.h"
 #include "dr/data/time.h"
@@ -40,6 +41,18 @@ static void put_outputs(struct vault *v, const struct snapshot_info *info, const
     vault_put_evidence(v, info);
 }
 
+/* Whoever brought the data back in earnest is the writer from now on (writer_epoch.h). */
+static enum dr_rc become_writer(struct vault *v, const struct snapshot_info *info,
+                                struct dr_err *err)
+{
+    const json_t *run = step_run(v->p.call);
+    if (json_is_true(json_object_get(run, "drill")))
+        return DR_OK;
+    int64_t epoch = json_integer_value(json_object_get(run, "epoch"));
+    epoch = epoch > info->epoch ? epoch : info->epoch + 1;
+    return writer_epoch_raise(repo_config(v->repo), info->source, epoch, err);
+}
+
 static enum step_verdict restore_check(struct step_call *call)
 {
     DR_CLEANUP(vault_fini) struct vault v = { 0 };
@@ -54,7 +67,7 @@ static enum step_verdict restore_check(struct step_call *call)
     if (done == 0)
         return stage_says(&v.p, STEP_FAIL, "'%s' is no finished restore of %s", to, id);
     /* Already in place: its outputs are needed by the steps below all the same. */
-    if (vault_find(&v, id, &info, &err) != DR_OK)
+    if (vault_find(&v, id, &info, &err) != DR_OK || become_writer(&v, &info, &err) != DR_OK)
         return stage_cannot_tell(&v.p, &err);
     put_outputs(&v, &info, to);
     return stage_says(&v.p, STEP_PASS, "%s is restored at '%s'", id, to);
@@ -82,6 +95,8 @@ static enum step_verdict restore_apply(struct step_call *call)
         /* What was begun carries our mark: the check tells how far it came, the undo removes it. */
         return stage_says(&v.p, err.rc == DR_E_CANCELLED ? STEP_UNKNOWN : STEP_FAIL, "%s", err.msg);
     }
+    if (become_writer(&v, &info, &err) != DR_OK)
+        return stage_says(&v.p, STEP_FAIL, "%s", err.msg);
     put_outputs(&v, &info, options.to);
     json_put_int(v.p.evidence, "warnings", (int64_t)result.warnings);
     return stage_says(

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "backup/work/work.h"
+#include "backup/work/writer_epoch.h"
 #include "dr/base/clock.h"
 #include "dr/base/fs.h"
 #include "dr/base/mem.h"
@@ -330,6 +331,29 @@ static void restore_brings_the_data_and_the_sentinel_back_and_its_undo_removes_t
     tried_fini(&done);
 }
 
+static void whoever_restores_in_earnest_is_the_writer_from_then_on(void **state)
+{
+    (void)state;
+    DR_FREE char *id = take(), *path = path_of("gen-2");
+    assert_int_equal(writer_epoch(loaded, "app"), 18); /* of the run that took it */
+    const struct step_ask drill = { .config = config, .drill = true };
+    struct tried t =
+        step_try(&provider_backup_restore, "apply",
+                 json_pack("{s:s,s:s,s:s}", "snapshot", id, "at", "eu-west-1", "to", path), &drill);
+    assert_int_equal(t.verdict, STEP_PASS);
+    tried_fini(&t);
+    assert_int_equal(writer_epoch(loaded, "app"), 18);
+    for (int twice = 0; twice < 2; twice++) {
+        t = restore(twice ? "check" : "apply", id, "gen-3", NULL);
+        assert_int_equal(t.verdict, STEP_PASS);
+        tried_fini(&t);
+        assert_int_equal(writer_epoch(loaded, "app"), 19); /* the run's 18 is the snapshot's, too */
+    }
+    struct dr_err err = { 0 };
+    assert_int_equal(writer_epoch_raise(loaded, "app", 7, &err), DR_OK);
+    assert_int_equal(writer_epoch(loaded, "app"), 19);
+}
+
 static void restore_refuses_a_full_target_and_its_undo_leaves_it(void **state)
 {
     (void)state;
@@ -404,6 +428,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(now_refuses_what_it_cannot_keep, start, stop),
         cmocka_unit_test_setup_teardown(
             restore_brings_the_data_and_the_sentinel_back_and_its_undo_removes_them, start, stop),
+        cmocka_unit_test_setup_teardown(whoever_restores_in_earnest_is_the_writer_from_then_on,
+                                        start, stop),
         cmocka_unit_test_setup_teardown(restore_refuses_a_full_target_and_its_undo_leaves_it, start,
                                         stop),
         cmocka_unit_test_setup_teardown(restore_of_nothing_or_into_the_dark_fails, start, stop),

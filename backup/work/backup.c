@@ -18,6 +18,7 @@
 #include "backup/work/backup_stream.h"
 #include "backup/work/chunk_index.h"
 #include "backup/work/exclude.h"
+#include "backup/work/writer_epoch.h"
 #include "dr/base/clock.h"
 #include "dr/base/hash.h"
 #include "dr/base/mem.h"
@@ -445,6 +446,8 @@ static enum dr_rc find_parent(struct run *r, struct dr_err *err)
                                                         : "full";
     memcpy(r->result.parent, r->parent.id, sizeof r->result.parent);
     bool full = strcmp(r->result.kind, "full") == 0; /* it asks for each pack */
+    if (full)
+        DR_TRY(writer_epoch_check(r->repo, r->wish->source->name, r->wish->epoch, err));
     if (r->has_parent && !full)
         buckets_trust(r->buckets, r->parent.id, &r->parent_packs,
                       r->parent_is_asked ? NULL : &r->parent.buckets);

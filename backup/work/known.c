@@ -231,12 +231,16 @@ static void read_rows(const char *folder, const char *file, struct known *ret)
         ret->snapshot[0] = '\0';
 }
 
-static void write_rows(const char *folder, const char *file, const struct known *k)
+/* without: the row of this bucket is left out; or NULL. */
+static void write_rows(const char *folder, const char *file, const struct known *k,
+                       const char *without)
 {
     DR_JSON json_t *body = json_object();
     json_t *rows = json_array();
     for (size_t i = 0; i < k->count; i++) {
         const struct known_bucket *b = &k->buckets[i];
+        if (without != NULL && strcmp(b->name, without) == 0)
+            continue;
         json_t *o = json_object();
         json_put_text(o, "name", b->name);
         json_put_text(o, "url", b->url);
@@ -271,7 +275,7 @@ void known_write(const struct known_place *at, const struct known *k)
     DR_FREE char *rows = dr_strf(SOURCE_FILE "%s", at->source);
     DR_FREE char *object = dr_strf(OBJECT_FILE "%s", at->source);
     keep(folder, object, &k->object);
-    write_rows(folder, rows, k);
+    write_rows(folder, rows, k, NULL);
 }
 
 /* -- gc lists ------------------------------------------------------------------------------ */
@@ -315,18 +319,6 @@ void known_gc_names(const char *folder, struct text_list *ret)
     }
 }
 
-static void drop_row(struct known *k, const char *bucket)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < k->count; i++) {
-        if (strcmp(k->buckets[i].name, bucket) == 0)
-            row_fini(&k->buckets[i]);
-        else
-            k->buckets[kept++] = k->buckets[i];
-    }
-    k->count = kept;
-}
-
 void known_readmit(const char *folder, const char *bucket)
 {
     DR_CLEANUP(text_list_fini) struct text_list sources = { 0 };
@@ -337,10 +329,7 @@ void known_readmit(const char *folder, const char *bucket)
         DR_CLEANUP(known_fini) struct known k = { .count = 0 };
         DR_FREE char *file = dr_strf(SOURCE_FILE "%s", sources.items[i]);
         read_rows(folder, file, &k);
-        size_t before = k.count;
-        drop_row(&k, bucket);
-        if (k.count < before)
-            write_rows(folder, file, &k);
+        write_rows(folder, file, &k, bucket);
     }
 }
 

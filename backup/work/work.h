@@ -49,7 +49,7 @@ struct backup_wish {
     const struct config_source *source;
     const char
         *kind;     /* "full", "incremental", "config", or NULL: incremental, full the first time */
-    int64_t epoch; /* of the lease under which it is taken, 0 without one */
+    int64_t epoch; /* of the writer (writer_epoch.h) */
     const struct text_list *tags;  /* words kept with the snapshot, or NULL */
     const struct exclude *exclude; /* instead of the source's own patterns, or NULL */
     bool one_file_system, exclude_caches;

@@ -19,6 +19,7 @@
 #include "backup/work/exclude.h"
 #include "backup/work/hooks.h"
 #include "backup/work/lastrun.h"
+#include "backup/work/writer_epoch.h"
 #include "dr/base/log.h"
 #include "dr/base/mem.h"
 #include "dr/cli/costs.h"
@@ -32,7 +33,7 @@
 struct asked {
     const char *source, *kind, *stdin_as, *limit;
     struct text_list tags, excludes, exclude_files;
-    bool exclude_caches, one_file_system, dry_run;
+    bool exclude_caches, one_file_system, dry_run, take_over;
     uint64_t upload_limit;
 };
 
@@ -157,7 +158,10 @@ static enum dr_rc take(struct data *d, const struct config_source *source,
         DR_TRY(self_stage(d->config, err));
     DR_CLEANUP(exclude_free_ptr) struct exclude *x = exclude_new();
     DR_TRY(gather_excludes(source, asked, x, err));
+    if (asked->take_over && !asked->dry_run)
+        DR_TRY(writer_epoch_take_over(d->repo, source->name, err));
     const struct backup_wish wish = { .source = source,
+                                      .epoch = writer_epoch(d->config, source->name),
                                       .kind = is_self(source) && asked->kind == NULL ? "config"
                                                                                      : asked->kind,
                                       .tags = &asked->tags,
@@ -362,6 +366,7 @@ static int run_backup(struct cli *cli)
         { "exclude-caches", .flag = &a.exclude_caches },
         { "one-file-system", .flag = &a.one_file_system },
         { "dry-run", .flag = &a.dry_run },
+        { "take-over", .flag = &a.take_over },
         { "stdin", .value = &a.stdin_as },
         { "limit-upload", .value = &a.limit },
     };
@@ -393,6 +398,7 @@ const struct cli_verb verb_backup = {
         "  --exclude-file FILE   patterns, one a line; may be given again\n"
         "  --exclude-caches      leave out what lies beside a CACHEDIR.TAG\n"
         "  --one-file-system     do not enter other mounts\n"
+        "  --take-over           this host is the writer from now on: what others take is not restored\n"
         "  --dry-run             read, and say what would be stored; store nothing, run no hooks\n"
         "  --stdin NAME          not the source's tree but standard input, as one file of this\n"
         "                        name; no hooks. Empty input is an error; 'set -o pipefail' tells\n"

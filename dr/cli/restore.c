@@ -3,9 +3,11 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "backup/work/exclude.h"
 #include "backup/work/work.h"
+#include "backup/work/writer_epoch.h"
 #include "dr/base/mem.h"
 #include "dr/base/pool.h"
 #include "dr/cli/costs.h"
@@ -122,6 +124,18 @@ static int tell(const struct wish *w, const struct snapshot_info *snapshot,
     return exit;
 }
 
+/* Whoever restores a source whole and in its place writes it from now on. */
+static enum dr_rc become_writer(const struct data *d, const struct snapshot_info *snapshot,
+                                const struct wish *w, struct dr_err *err)
+{
+    const struct restore_options *how = &w->how;
+    const struct config_source *source = config_source(d->config, snapshot->source);
+    bool whole = how->path == NULL && w->include.count == 0 && w->exclude.count == 0;
+    if (how->dry_run || !whole || source == NULL || strcmp(how->to, source->path) != 0)
+        return DR_OK;
+    return writer_epoch_raise(d->config, source->name, snapshot->epoch + 1, err);
+}
+
 static int restore(struct cli *cli, struct data *d, const struct snapshot_info *snapshot, void *arg)
 {
     const struct wish *w = arg;
@@ -131,6 +145,8 @@ static int restore(struct cli *cli, struct data *d, const struct snapshot_info *
     progress_start(&p, cli, snapshot->source);
     enum dr_rc rc = restore_run(d->repo, snapshot, &w->how, &p.hooks, &result, &err);
     progress_end(&p);
+    if (rc == DR_OK)
+        rc = become_writer(d, snapshot, w, &err);
     if (rc != DR_OK)
         return cli_fail(cli, &err);
     DR_CLEANUP(costs_fini) struct costs asked = { 0 };

@@ -20,6 +20,7 @@ static json_t *request_of(const struct provider *provider, const char *verb, jso
     json_put_text(run, "id", "R-7");
     json_put_text(run, "mode", "failover");
     json_put_int(run, "epoch", 18);
+    json_put(run, "drill", json_boolean(ask->drill));
     json_put_text(run, "target", ask->target ? ask->target : "eu-west-1");
     if (ask->dark)
         json_array_append_new(dark, json_string(ask->dark));

@@ -20,6 +20,7 @@ struct step_ask {
     const json_t *former; /* or NULL */
     const char *target;   /* of the run */
     int64_t timeout_ms;   /* 0: 20 s */
+    bool drill;           /* the run is one */
     bool may_die;         /* the process may end without a result: unknown, and died */
 };
 
