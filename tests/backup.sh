@@ -108,7 +108,8 @@ before=$("$DRCTL" snapshots --json | jq length)
 touch src/tree/new && head -c 6000000 /dev/urandom >src/tree/large2
 "$DRCTL" backup --limit-upload 1MiB/s >.out 2>.err &
 pid=$!
-takes_usr1() { [ $((0x$(awk '/^SigCgt/ { print $2 }' "/proc/$pid/status") & 0x200)) -ne 0 ]; }
+# The shell takes the signal, too, until it has become drctl.
+takes_usr1() { [ "$(cat "/proc/$pid/comm")" = drctl ] && [ $((0x$(awk '/^SigCgt/ { print $2 }' "/proc/$pid/status") & 0x200)) -ne 0 ]; }
 until_true takes_usr1
 ask() { kill -USR1 "$pid" && grep -q 'app  ' .err; }
 fact "SIGUSR1 makes it tell how far it is" until_true ask
