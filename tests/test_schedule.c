@@ -539,6 +539,51 @@ static void once_runs_each_row_once_and_waits_for_nothing(void **state)
     assert_int_equal(w.starts[0], 1);
 }
 
+static void a_full_stands_for_the_lesser_rows_of_its_source(void **state)
+{
+    (void)state;
+    begin("UTC", "2026-11-21T12:00:00Z");
+    (void)schedule_add(&w.s, SCHEDULE_FULL, "app", &daily);
+    (void)schedule_add(&w.s, SCHEDULE_INCREMENTAL, "app", &daily);
+    (void)schedule_add(&w.s, SCHEDULE_CONFIG, "app", &daily);
+    (void)schedule_add(&w.s, SCHEDULE_INCREMENTAL, "other", &daily);
+    struct schedule_row *full = &w.s.rows[0];
+    tick();
+    schedule_started(&w.s, full);
+    w.wall_ns += 90 * S_NS;
+    w.boot_ns += 90 * S_NS;
+    tick();
+    schedule_ended(&w.s, full, 0);
+    assert_int_equal(full->good_ns, w.wall_ns - 90 * S_NS);
+    assert_int_equal(w.s.rows[1].good_ns, full->good_ns);
+    assert_int_equal(w.s.rows[2].good_ns, full->good_ns);
+    assert_int_equal(w.s.rows[3].good_ns, 0);
+}
+
+static void days_begin_at_local_midnight_also_when_clocks_are_changed(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *now, *midnight, *next;
+    } days[] = {
+        { "2026-03-29T10:00:00Z", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z" }, /* 23 h */
+        { "2026-07-01T10:00:00Z", "2026-06-30T22:00:00Z", "2026-07-01T22:00:00Z" },
+        { "2026-10-25T11:00:00Z", "2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z" }, /* 25 h */
+        { "2026-12-01T11:00:00Z", "2026-11-30T23:00:00Z", "2026-12-01T23:00:00Z" },
+    };
+    for (size_t i = 0; i < DR_ARRAY_LEN(days); i++) {
+        int64_t midnight = 0, next = 0, slot = 0, slot_next = 0;
+        begin("CET-1CEST,M3.5.0,M10.5.0/3", days[i].now);
+        struct schedule_row *row = schedule_add(&w.s, SCHEDULE_FULL, "app", &daily);
+        tick();
+        assert_true(time_parse(days[i].midnight, &midnight) && time_parse(days[i].next, &next));
+        schedule_slot_ns(&w.s, row, &slot, &slot_next);
+        int64_t shift = schedule_jitter_ms(&w.s, row) * 1000000;
+        assert_int_equal(slot, midnight + shift);
+        assert_int_equal(slot_next, next + shift);
+    }
+}
+
 static void status_has_the_words_of_each_row(void **state)
 {
     (void)state;
@@ -591,6 +636,8 @@ int main(void)
         FACT(rows_without_a_memory_wait_for_what_the_buckets_say),
         FACT(what_our_own_end_interrupted_is_due_at_once_and_no_failure),
         FACT(once_runs_each_row_once_and_waits_for_nothing),
+        FACT(a_full_stands_for_the_lesser_rows_of_its_source),
+        FACT(days_begin_at_local_midnight_also_when_clocks_are_changed),
         FACT(status_has_the_words_of_each_row),
     };
     return cmocka_run_group_tests_name("schedule", tests, NULL, NULL);
