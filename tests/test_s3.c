@@ -20,7 +20,6 @@
 #include "dr/data/time.h"
 #include "dr/net/gate.h"
 #include "tests/support/httpfault.h"
-#include "tests/support/loopserver.h"
 #include "tests/support/radosgw.h"
 #include "tests/support/storetest.h"
 #include "tests/support/tree.h"
@@ -564,27 +563,6 @@ static void real_errors_say_what_to_do(void **state)
     assert_non_null(strstr(err.msg, "access denied"));
 }
 
-static bool says_nothing_is_there(void *arg, const struct loopserver_request *q)
-{
-    (void)arg;
-    return loopserver_say(q->fd, 404, "", "", 0);
-}
-
-static void an_endpoint_that_answered_before_is_tried_longer(void **state)
-{
-    (void)state;
-    struct loopserver *server = loopserver_start(says_nothing_is_there, NULL);
-    DR_FREE char *url = dr_strf("http://127.0.0.1:%d", loopserver_port(server));
-    DR_CLEANUP(store_close_ptr)
-    struct store *s = open_with(url, "back-soon", (struct store_options){ 0 });
-    DR_CLEANUP(buf_fini) struct buf b = { 0 };
-    struct dr_err err = { 0 };
-    assert_int_not_equal(store_get_all(s, "repository", 100, &b, &err), DR_OK);
-    loopserver_stop(server);
-    assert_int_equal(store_get_all(s, "repository", 100, &b, &err), DR_E_TRANSIENT);
-    assert_non_null(strstr(err.msg, "(6 attempts)"));
-}
-
 static void an_endpoint_that_is_away_is_told_with_its_address(void **state)
 {
     (void)state;
@@ -800,7 +778,6 @@ int main(void)
         CALM(a_swap_whose_answer_was_lost_is_unknown_and_sent_once),
         CALM(errors_say_what_to_do),
         CALM(real_errors_say_what_to_do),
-        CALM(an_endpoint_that_answered_before_is_tried_longer),
         CALM(an_endpoint_that_is_away_is_told_with_its_address),
         CALM(a_lock_needs_a_bucket_that_can),
         CALM(the_oldest_version_is_the_object),

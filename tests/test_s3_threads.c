@@ -215,6 +215,20 @@ static void buckets_are_opened_at_once(void **state)
     httpfault_stop(h);
 }
 
+static void an_endpoint_that_answered_before_is_tried_longer(void **state)
+{
+    (void)state;
+    struct httpfault *h = httpfault_start();
+    (void)httpfault_bucket(h, "back-soon");
+    DR_CLEANUP(store_close_ptr) struct store *s = open_at(h, "back-soon");
+    DR_CLEANUP(buf_fini) struct buf b = { 0 };
+    struct dr_err err = { 0 };
+    assert_int_equal(store_get_all(s, "repository", 100, &b, &err), DR_E_NOTFOUND);
+    httpfault_stop(h);
+    assert_int_equal(store_get_all(s, "repository", 100, &b, &err), DR_E_TRANSIENT);
+    assert_non_null(strstr(err.msg, "(6 attempts)"));
+}
+
 int main(void)
 {
     setenv("AWS_ACCESS_KEY_ID", "key", 1);        /* NOLINT(concurrency-mt-unsafe): one thread */
@@ -224,6 +238,7 @@ int main(void)
         cmocka_unit_test(one_of_many_wins_each_swap),
         cmocka_unit_test(call_that_hangs_ends_when_it_is_cancelled),
         cmocka_unit_test(buckets_are_opened_at_once),
+        cmocka_unit_test(an_endpoint_that_answered_before_is_tried_longer),
     };
     return cmocka_run_group_tests_name("s3_threads", tests, NULL, NULL);
 }

@@ -14,7 +14,7 @@ test="openssh-server openssh-client libs3-dev libcmocka-dev libarchive-dev libar
  python3 python3-aiosmtpd man-db groff-base zsh fish"
 s3="ceph-mon ceph-osd radosgw openssl"
 bench="restic borgbackup zstd tar findutils coreutils python3 e2fsprogs mount util-linux"
-deb="dpkg-dev debhelper fakeroot lintian binutils systemd"
+deb="build-essential dpkg-dev debhelper fakeroot lintian binutils systemd"
 check="clang clang-format clang-tidy libclang-rt-14-dev shellcheck mandoc git"
 
 only_check=no
