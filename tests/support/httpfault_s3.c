@@ -148,8 +148,8 @@ static bool is_allowed(const struct httpfault_kind *kind, const struct s3_reques
 
 /* -- objects --------------------------------------------------------------------------------- */
 
-/* "bytes=5-9", "bytes=5-"; false: it is none that we take. */
-static bool range_of(const struct s3_request *r, uint64_t size, uint64_t *from, uint64_t *to)
+/* "bytes=5-9", "bytes=5-" (to: UINT64_MAX); false: it is none that we take. */
+static bool range_of(const struct s3_request *r, uint64_t *from, uint64_t *to)
 {
     char text[64];
     if (!s3_header(r, "range", text, sizeof(text)))
@@ -159,8 +159,8 @@ static bool range_of(const struct s3_request *r, uint64_t size, uint64_t *from, 
         return false;
     char *dash;
     *from = strtoull(at, &dash, 10);
-    uint64_t last = dash[0] == '-' && dash[1] != '\0' ? strtoull(dash + 1, NULL, 10) : size;
-    *to = last < size ? last + 1 : size;
+    uint64_t last = dash[0] == '-' && dash[1] != '\0' ? strtoull(dash + 1, NULL, 10) : UINT64_MAX;
+    *to = last < UINT64_MAX ? last + 1 : UINT64_MAX;
     return dash != at && dash[0] == '-';
 }
 
@@ -168,23 +168,26 @@ static void get(struct memory *m, const struct s3_request *r, const char *key,
                 struct s3_reply *reply)
 {
     char tag[MEMORY_TAG_SIZE];
-    DR_CLEANUP(buf_fini) struct buf all = { 0 };
-    if (!memory_get(m, key, &all, tag)) {
+    uint64_t from = 0, to = UINT64_MAX, size = 0;
+    bool ranged = range_of(r, &from, &to);
+    if (!ranged) {
+        from = 0;
+        to = UINT64_MAX;
+    }
+    if (!memory_get_part(m, key, from, to, &reply->body, tag, &size)) {
         s3_error(reply, 404, "NoSuchKey", "");
         return;
     }
-    uint64_t from = 0, to = all.len;
-    bool ranged = range_of(r, all.len, &from, &to);
-    if (ranged && from >= all.len) {
+    if (ranged && from >= size) {
         s3_error(reply, 416, "InvalidRange", "");
         return;
     }
+    to = to < size ? to : size;
     reply->status = ranged ? 206 : 200;
     buf_addf(&reply->headers, "ETag: \"%s\"\r\nAccept-Ranges: bytes\r\n", tag);
     if (ranged)
-        buf_addf(&reply->headers, "Content-Range: bytes %llu-%llu/%zu\r\n",
-                 (unsigned long long)from, (unsigned long long)to - 1, all.len);
-    buf_add(&reply->body, all.data != NULL ? all.data + from : "", (size_t)(to - from));
+        buf_addf(&reply->headers, "Content-Range: bytes %llu-%llu/%llu\r\n",
+                 (unsigned long long)from, (unsigned long long)to - 1, (unsigned long long)size);
 }
 
 /* The condition of a put; false: the reply says why it is none. */

@@ -123,16 +123,26 @@ enum dr_rc memory_put(struct memory *m, const char *name, const void *data, size
     return rc;
 }
 
-bool memory_get(struct memory *m, const char *name, struct buf *out, char tag[MEMORY_TAG_SIZE])
+bool memory_get_part(struct memory *m, const char *name, uint64_t from, uint64_t to,
+                     struct buf *out, char tag[MEMORY_TAG_SIZE], uint64_t *ret_size)
 {
     pthread_mutex_lock(&m->lock);
     const struct object *o = find(m, name);
-    if (o != NULL)
-        buf_add(out, o->data, o->len);
+    uint64_t size = o != NULL ? o->len : 0;
+    to = to < size ? to : size;
+    if (from < to)
+        buf_add(out, (const char *)o->data + from, (size_t)(to - from));
     if (o != NULL && tag != NULL)
         memcpy(tag, o->tag, sizeof(o->tag));
+    if (ret_size != NULL)
+        *ret_size = size;
     pthread_mutex_unlock(&m->lock);
     return o != NULL;
+}
+
+bool memory_get(struct memory *m, const char *name, struct buf *out, char tag[MEMORY_TAG_SIZE])
+{
+    return memory_get_part(m, name, 0, UINT64_MAX, out, tag, NULL);
 }
 
 bool memory_head(struct memory *m, const char *name, uint64_t *ret_size, char tag[MEMORY_TAG_SIZE])

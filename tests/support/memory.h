@@ -37,7 +37,11 @@ enum memory_if {
 enum dr_rc memory_put(struct memory *m, const char *name, const void *data, size_t len,
                       enum memory_if when, const char *tag);
 
-/* Append the object; tag may be NULL. False: there is none. */
+/* Append bytes from..to of the object, as far as it goes; tag and ret_size may be NULL. False: there is none. */
+bool memory_get_part(struct memory *m, const char *name, uint64_t from, uint64_t to,
+                     struct buf *out, char tag[MEMORY_TAG_SIZE], uint64_t *ret_size);
+
+/* The same with all of it. */
 bool memory_get(struct memory *m, const char *name, struct buf *out, char tag[MEMORY_TAG_SIZE]);
 bool memory_head(struct memory *m, const char *name, uint64_t *ret_size, char tag[MEMORY_TAG_SIZE]);
 

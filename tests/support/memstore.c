@@ -27,12 +27,13 @@ static enum dr_rc mem_get(struct store *s, const char *name, uint64_t offset, si
                           struct dr_err *err)
 {
     DR_CLEANUP(buf_fini) struct buf all = { 0 };
-    if (!memory_get(memory_of(s), name, &all, NULL))
+    uint64_t size = 0;
+    if (!memory_get_part(memory_of(s), name, offset, offset + len, &all, NULL, &size))
         return fail(s, DR_E_NOTFOUND, name, "is not there", err);
-    if (offset > all.len || len > all.len - offset)
+    if (offset > size || len != all.len)
         return fail(s, DR_E_CORRUPT, name, "is truncated", err);
     if (len > 0)
-        memcpy(out, all.data + offset, len);
+        memcpy(out, all.data, len);
     return DR_OK;
 }
 
