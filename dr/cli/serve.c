@@ -33,10 +33,13 @@ static int run_serve(struct cli *cli)
     DR_CLEANUP(config_free_ptr) struct config *c = told ? NULL : cli_config(cli);
     if (c == NULL && !told)
         return EXIT_USAGE;
-    DR_FREE char *usual = told ? NULL : status_public_path(c->state_dir);
-    const struct serve_options o = { .listen = listen != NULL ? listen : c->serve.listen,
-                                     .hosts = told ? &hosts : &c->serve.hosts,
-                                     .view = view != NULL ? view : usual };
+    DR_FREE char *usual = c != NULL ? status_public_path(c->state_dir) : NULL;
+    struct serve_options o = { .listen = listen, .hosts = &hosts, .view = view };
+    if (c != NULL) {
+        o.listen = listen != NULL ? listen : c->serve.listen;
+        o.hosts = &c->serve.hosts;
+        o.view = view != NULL ? view : usual;
+    }
     DR_CLEANUP(serve_free_ptr) struct serve *s = NULL;
     struct dr_err err = { 0 };
     if (!told && hosts.count > 0)
