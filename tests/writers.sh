@@ -50,7 +50,7 @@ fact "a restore to elsewhere makes nobody the writer" test ! -e eu/state/epochs/
 eu restore latest --to "$work/eu/srv" --path f
 rm -rf eu/srv
 fact "... nor does one of a part" test ! -e eu/state/epochs/app
-eu restore latest --to "$work/eu/srv"
+eu restore latest --to "$work/eu/srv/"
 fact "whoever restores the source in its place is the writer" test "$rc.$(cat eu/state/epochs/app)" = 0.1
 echo two >eu/srv/f
 eu backup

@@ -325,3 +325,26 @@ enum dr_rc gc_is_expired(struct store *s, const char *id, bool *ret, struct dr_e
     }
     return DR_OK;
 }
+
+void gc_expired(struct store *from, struct text_list *ret)
+{
+    DR_CLEANUP(text_list_fini) struct text_list names = { 0 };
+    struct dr_err ignored = { 0 };
+    if (store_list(from, NAMES_GC, &names, &ignored) != DR_OK)
+        return;
+    for (size_t i = 0; i < names.count; i++) {
+        DR_CLEANUP(buf_fini) struct buf object = { 0 };
+        DR_JSON json_t *body = NULL;
+        const json_t *ids = NULL;
+        if (store_get_all(from, names.items[i], SEALED_SIZE_MAX, &object, &ignored) != DR_OK ||
+            sealed_parse(names.items[i], "drctl-gc", object.data, object.len, &body, &ignored) !=
+                DR_OK ||
+            json_get_list(body, "snapshots", &ids, &ignored) != DR_OK)
+            continue;
+        for (size_t k = 0; k < json_array_size(ids); k++) {
+            const char *id = json_string_value(json_array_get(ids, k));
+            if (id != NULL)
+                text_list_add(ret, id);
+        }
+    }
+}

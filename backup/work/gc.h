@@ -47,4 +47,8 @@ enum dr_rc gc_publish(struct repo *r, const struct idset *packs, const struct te
 enum dr_rc gc_is_expired(struct store *s, const char *id, bool *ret, struct dr_err *err)
     DR_MUST_USE;
 
+/* Append the snapshots that the gc lists of this bucket expired. A list that cannot be read hides nothing: what it
+ * expired is shown, and may be restored. */
+void gc_expired(struct store *from, struct text_list *ret);
+
 #endif

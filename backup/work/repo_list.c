@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "backup/format/codec.h"
+#include "backup/work/gc.h"
 #include "backup/work/repo_inside.h"
 #include "dr/base/clock.h"
 #include "dr/base/hash.h"
@@ -76,30 +77,6 @@ static void lister_fini(struct lister *l)
 
 /* -- gathering ----------------------------------------------------------------------------- */
 
-/* A gc list that cannot be read hides nothing: what it expired is shown, and may be restored. */
-static void read_expired(struct holding *h)
-{
-    DR_CLEANUP(text_list_fini) struct text_list names = { 0 };
-    struct dr_err ignored = { 0 };
-    if (store_list(h->store, NAMES_GC, &names, &ignored) != DR_OK)
-        return;
-    for (size_t i = 0; i < names.count; i++) {
-        DR_CLEANUP(buf_fini) struct buf object = { 0 };
-        DR_JSON json_t *body = NULL;
-        const json_t *ids = NULL;
-        if (store_get_all(h->store, names.items[i], SEALED_SIZE_MAX, &object, &ignored) != DR_OK ||
-            sealed_parse(names.items[i], "drctl-gc", object.data, object.len, &body, &ignored) !=
-                DR_OK ||
-            json_get_list(body, "snapshots", &ids, &ignored) != DR_OK)
-            continue;
-        for (size_t k = 0; k < json_array_size(ids); k++) {
-            const char *id = json_string_value(json_array_get(ids, k));
-            if (id != NULL)
-                text_list_add(&h->expired, id);
-        }
-    }
-}
-
 static enum dr_rc list_bucket(struct lister *l, struct holding *h, struct dr_err *err)
 {
     DR_TRY(store_list(h->store, NAMES_SNAPSHOTS, &h->snapshots, err));
@@ -107,7 +84,7 @@ static enum dr_rc list_bucket(struct lister *l, struct holding *h, struct dr_err
     DR_TRY(store_list(h->store, NAMES_PROOFS, &l->proofs, err));
     for (size_t i = 0; i < h->snapshots.count; i++)
         text_list_add(&l->all, h->snapshots.items[i]);
-    read_expired(h);
+    gc_expired(h->store, &h->expired);
     return DR_OK;
 }
 

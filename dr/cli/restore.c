@@ -124,6 +124,17 @@ static int tell(const struct wish *w, const struct snapshot_info *snapshot,
     return exit;
 }
 
+/* Shells like to end a directory's name with a slash. */
+static bool same_directory(const char *a, const char *b)
+{
+    size_t len_a = strlen(a), len_b = strlen(b);
+    while (len_a > 1 && a[len_a - 1] == '/')
+        len_a--;
+    while (len_b > 1 && b[len_b - 1] == '/')
+        len_b--;
+    return len_a == len_b && memcmp(a, b, len_a) == 0;
+}
+
 /* Whoever restores a source whole and in its place writes it from now on. */
 static enum dr_rc become_writer(const struct data *d, const struct snapshot_info *snapshot,
                                 const struct wish *w, struct dr_err *err)
@@ -131,7 +142,7 @@ static enum dr_rc become_writer(const struct data *d, const struct snapshot_info
     const struct restore_options *how = &w->how;
     const struct config_source *source = config_source(d->config, snapshot->source);
     bool whole = how->path == NULL && w->include.count == 0 && w->exclude.count == 0;
-    if (how->dry_run || !whole || source == NULL || strcmp(how->to, source->path) != 0)
+    if (how->dry_run || !whole || source == NULL || !same_directory(how->to, source->path))
         return DR_OK;
     return writer_epoch_raise(d->config, source->name, snapshot->epoch + 1, err);
 }

@@ -9,6 +9,7 @@
 
 #include "backup/format/codec.h"
 #include "backup/store/bucket.h"
+#include "backup/work/gc.h"
 #include "backup/work/repo.h"
 #include "dr/base/mem.h"
 #include "dr/data/time.h"
@@ -54,30 +55,6 @@ bool look_read_id(const char *id, size_t *ret_source_len, int64_t *ret_start_ns)
 
 /* -- lists ---------------------------------------------------------------------------------- */
 
-static void read_expired(struct look *l)
-{
-    DR_CLEANUP(text_list_fini) struct text_list names = { 0 };
-    struct dr_err ignored = { 0 };
-    if (store_list(l->store, NAMES_GC, &names, &ignored) != DR_OK)
-        return;
-    for (size_t i = 0; i < names.count; i++) {
-        DR_CLEANUP(buf_fini) struct buf object = { 0 };
-        DR_JSON json_t *body = NULL;
-        const json_t *ids = NULL;
-        if (store_get_all(l->store, names.items[i], SEALED_SIZE_MAX, &object, &ignored) != DR_OK ||
-            sealed_parse(names.items[i], "drctl-gc", object.data, object.len, &body, &ignored) !=
-                DR_OK ||
-            json_get_list(body, "snapshots", &ids, &ignored) != DR_OK)
-            continue;
-        for (size_t k = 0; k < json_array_size(ids); k++) {
-            const char *id = json_string_value(json_array_get(ids, k));
-            if (id != NULL)
-                text_list_add(&l->expired, id);
-        }
-    }
-    text_list_sort(&l->expired);
-}
-
 static int by_name(const void *left, const void *right)
 {
     return strcmp(((const struct store_entry *)left)->name,
@@ -90,7 +67,8 @@ static enum dr_rc list_all(struct look *l, struct dr_err *err)
     DR_TRY(store_list(l->store, NAMES_SNAPSHOTS, &names, err));
     DR_TRY(store_list_sizes(l->store, NAMES_PACKS, &l->packs, err));
     DR_TRY(store_list(l->store, NAMES_PROOFS, &l->proofs, err));
-    read_expired(l);
+    gc_expired(l->store, &l->expired);
+    text_list_sort(&l->expired);
     for (size_t i = 0; i < names.count; i++) {
         const char *id = names.items[i] + strlen(NAMES_SNAPSHOTS);
         if (!text_list_has_sorted(&l->expired, id))
