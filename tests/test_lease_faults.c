@@ -269,11 +269,11 @@ static void a_holder_that_hears_nothing_is_succeeded_and_told(void **state)
         memory_empty(httpfault_bucket(server, "leases"));
         if (renews)
             assert_int_equal(acquire(0, &s.lease, &err), DR_OK);
-        unsigned hits = httpfault_hits(server);
+        size_t puts = httpfault_count(server, "PUT", NULL); /* each is counted once it stands */
         httpfault_plan(server, &(struct httpfault_plan){ .how = HTTPFAULT_STALL, .method = "PUT" });
         assert_int_equal(pthread_create(&s.thread, NULL, stall, &s), 0);
         int64_t end_ms = clock_boot_ms() + WAIT_MS;
-        while (httpfault_hits(server) == hits) {
+        while (httpfault_count(server, "PUT", NULL) == puts) {
             assert_true(clock_boot_ms() < end_ms);
             poll(NULL, 0, 1);
         }

@@ -227,6 +227,9 @@ static enum dr_rc take(struct lease *l, struct lease_record *r, struct dr_err *e
     DR_TRY(driver(&l->place)->swap(&l->place, seen, r, err));
     l->epoch = r->epoch;
     l->believed_ms = before_ms + l->place.hold_ms;
+    if (lease_left_ms(l) <=
+        0) /* the answer came too late to believe in: somebody may have it by now */
+        return dr_fail(err, DR_E_TRANSIENT, "lease '%s' was granted too late", l->key);
     return DR_OK;
 }
 
@@ -301,7 +304,8 @@ enum dr_rc lease_renew(struct lease *l, struct dr_err *err)
             continue; /* a fence of another region was set meanwhile: look again */
         DR_TRY(rc);
         l->believed_ms = before_ms + l->place.hold_ms;
-        return DR_OK;
+        if (lease_left_ms(l) > 0)
+            return DR_OK; /* else the answer came too late to believe in: look who has it */
     }
 }
 
