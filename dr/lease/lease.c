@@ -234,7 +234,8 @@ static enum dr_rc take(struct lease *l, struct lease_record *r, struct dr_err *e
 }
 
 /* One look at the record. DR_E_TRANSIENT: look again. */
-static enum dr_rc try_acquire(struct lease *l, struct watch *w, bool *ret_alive, struct dr_err *err)
+static enum dr_rc try_acquire(struct lease *l, const char *over, struct watch *w, bool *ret_alive,
+                              struct dr_err *err)
 {
     DR_CLEANUP(lease_record_fini) struct lease_record r = { 0 };
     char before[LEASE_NONCE_MAX];
@@ -244,6 +245,8 @@ static enum dr_rc try_acquire(struct lease *l, struct watch *w, bool *ret_alive,
     int64_t unchanged = watch_ms(w, &r);
     *ret_alive = looked && strcmp(before, r.nonce) != 0 && r.holder[0] != '\0';
     enum dr_rc rc = may_take(&l->place, &r, l->region, unchanged, err);
+    if (rc == DR_E_TRANSIENT && over != NULL && text_starts(r.holder, over))
+        return take(l, &r, err);
     if (rc == DR_E_TRANSIENT && *ret_alive)
         return busy(&r, err);
     return rc == DR_OK ? take(l, &r, err) : rc;
@@ -257,7 +260,7 @@ enum dr_rc lease_acquire(const struct lease_place *p, const struct lease_wish *w
     struct watch w = { 0 };
     for (;;) {
         bool alive = false;
-        enum dr_rc rc = try_acquire(l, &w, &alive, err);
+        enum dr_rc rc = try_acquire(l, wish->over, &w, &alive, err);
         if (rc == DR_OK)
             break;
         if (rc != DR_E_TRANSIENT && !(rc == DR_E_BUSY && wish->wait))
