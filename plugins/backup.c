@@ -18,6 +18,7 @@
 #include "dr/base/mem.h"
 #include "dr/data/duration.h"
 #include "dr/data/time.h"
+#include "plugins/isolated.h"
 #include "plugins/providers.h"
 #include "plugins/vault.h"
 
@@ -172,7 +173,7 @@ static enum step_verdict backup_check(struct step_call *call)
 /* -- backup.now ------------------------------------------------------------------------------- */
 
 /* What later issues bring is refused, not ignored: a hold that is not kept is a lie. */
-static enum dr_rc open_now(struct vault *v, struct step_call *call,
+static enum dr_rc open_now(struct vault *v, struct step_call *call, struct isolated *iso, bool make,
                            const struct config_source **ret, struct dr_err *err)
 {
     const char *name = step_text(call, "source", "");
@@ -186,7 +187,11 @@ static enum dr_rc open_now(struct vault *v, struct step_call *call,
     *ret = config_source(v->p.config, name);
     if (!*ret)
         return dr_fail(err, DR_E_CONFIG, "'%s' is no source of the configuration", name);
-    return vault_open_repo(v, err);
+    if (!isolated_is(call))
+        return vault_open_repo(v, err);
+    DR_TRY(isolated_open(iso, v, *ret, make, err));
+    *ret = &iso->source;
+    return DR_OK;
 }
 
 /* When this round began: the first look keeps it, and later ones find it there. */
@@ -213,16 +218,19 @@ static void put_now(struct vault *v, const char *id, uint64_t stored, int64_t st
 /* In place: a good snapshot of the source that was begun in this round, by whichever attempt. */
 static enum step_verdict now_check(struct step_call *call)
 {
+    DR_CLEANUP(isolated_fini) struct isolated iso = { 0 };
     DR_CLEANUP(vault_fini) struct vault v = { 0 };
     DR_CLEANUP(snapshot_list_fini) struct snapshot_list list = { 0 };
     const struct config_source *source = NULL;
     struct dr_err err = { 0 };
-    if (open_now(&v, call, &source, &err) != DR_OK)
-        return stage_cannot_tell(&v.p, &err);
+    int64_t since_ns = began_ns(call);
+    if (open_now(&v, call, &iso, false, &source, &err) != DR_OK)
+        return err.rc == DR_E_NOTFOUND && isolated_is(call)
+                   ? stage_says(&v.p, STEP_FAIL, "%s", err.msg)
+                   : stage_cannot_tell(&v.p, &err);
     DR_ASSERT(source != NULL);
     if (repo_snapshots(v.repo, source->name, &list, &err) != DR_OK)
         return stage_cannot_tell(&v.p, &err);
-    int64_t since_ns = began_ns(call);
     for (size_t i = list.count; i-- > 0;) {
         const struct snapshot_info *info = &list.items[i];
         if (info->state != SNAPSHOT_GOOD || info->start_ns < since_ns)
@@ -235,11 +243,12 @@ static enum step_verdict now_check(struct step_call *call)
 
 static enum step_verdict now_apply(struct step_call *call)
 {
+    DR_CLEANUP(isolated_fini) struct isolated iso = { 0 };
     DR_CLEANUP(vault_fini) struct vault v = { 0 };
     DR_CLEANUP(backup_result_fini) struct backup_result result = { 0 };
     const struct config_source *source = NULL;
     struct dr_err err = { 0 };
-    if (open_now(&v, call, &source, &err) != DR_OK)
+    if (open_now(&v, call, &iso, true, &source, &err) != DR_OK)
         return stage_says(&v.p, STEP_FAIL, "%s", err.msg);
     (void)began_ns(call); /* kept for the checks to come */
     struct work_hooks hooks = vault_hooks(&v);
@@ -266,9 +275,15 @@ static enum step_verdict now_apply(struct step_call *call)
                       result.files, result.copies, missing[0] ? ", without " : "", missing);
 }
 
-/* Snapshots are never taken back: one more does no harm, and retention removes it in its time. */
+/* Snapshots are never taken back: one more does no harm, and retention removes it in its time. A drill's repository
+ * goes as a whole. */
 static enum step_verdict now_undo(struct step_call *call)
 {
+    struct dr_err err = { 0 };
+    if (isolated_is(call) && isolated_remove(call, &err) != DR_OK)
+        return step_says_err(call, &err);
+    if (isolated_is(call))
+        return step_says(call, STEP_PASS, "the drill's own repository is removed");
     return step_says(call, STEP_PASS, "a snapshot stays: it does no harm");
 }
 

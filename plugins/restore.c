@@ -3,7 +3,8 @@
  *
  * The restore goes to an absent or empty directory at the target (never at the operator's host)
  * and is marked until it is complete; so "is it in place?" is the mark's answer, a second attempt
- * goes on where the first one died, and the undo removes only what carries our mark.
+ * goes on where the first one died, and the undo removes only what carries our mark. In a drill it goes below
+ * the scratch directory, and nowhere else (isolated.h).
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -14,6 +15,7 @@
 #include "dr/base/mem.h"
 #include "dr/base/pool.h"
 #include "dr/data/time.h"
+#include "plugins/isolated.h"
 #include "plugins/providers.h"
 #include "plugins/vault.h"
 
@@ -27,6 +29,8 @@ static enum dr_rc open_target(struct vault *v, struct step_call *call, const cha
     DR_TRY(stage_at(&v->p, step_text(call, "at", NULL), &at, err));
     if (to[0] != '/')
         return dr_fail(err, DR_E_CONFIG, "'to' must be an absolute path, not '%s'", to);
+    if (isolated_is(call))
+        DR_TRY(isolated_want_below(call, to, err));
     *ret_to = to;
     return DR_OK;
 }
@@ -113,7 +117,10 @@ static enum step_verdict restore_undo_step(struct step_call *call)
     if (open_target(&v, call, &to, &err) != DR_OK)
         return stage_cannot(&v.p, &err);
     const char *id = kept ? kept : step_text(call, "snapshot", "");
-    if (restore_undo(to, id, &err) != DR_OK)
+    enum dr_rc rc = restore_undo(to, id, &err);
+    if (isolated_is(call) && (rc == DR_OK || rc == DR_E_NOTFOUND))
+        isolated_leave(call);
+    if (rc != DR_OK)
         return err.rc == DR_E_NOTFOUND ? stage_says(&v.p, STEP_PASS, "nothing at '%s'", to)
                                        : stage_cannot(&v.p, &err);
     return stage_says(&v.p, STEP_PASS, "the restore at '%s' is removed", to);

@@ -151,6 +151,8 @@ static void on_result(struct child *c, const json_t *event)
     if (proof != NULL)
         c->outcome.proof = dr_strdup(proof);
     c->outcome.evidence = json_incref(json_object_get(event, "evidence"));
+    json_int_t refused = json_integer_value(json_object_get(event, "refused"));
+    c->outcome.refused = refused > 0 ? refused : 0;
 }
 
 static void on_output(struct child *c, const json_t *event)

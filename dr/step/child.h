@@ -38,6 +38,7 @@ struct step_outcome {
     json_t *former;   /* object, or NULL */
     json_t *evidence; /* or NULL */
     char *tail;       /* last words on standard error; owned, or NULL */
+    int64_t refused;  /* connects to a dark region that did not happen */
     int64_t dur_ms;
 };
 void step_outcome_fini(struct step_outcome *o);

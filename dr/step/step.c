@@ -238,6 +238,9 @@ static void tell_result(struct step_call *call, enum step_verdict verdict)
         json_put_text(o, "proof", call->proof);
     if (call->evidence != NULL)
         json_put(o, "evidence", json_incref(call->evidence));
+    json_t *refused = json_object_get(call->evidence, "refused_connects"); /* also of a far end */
+    if (refused != NULL)
+        json_put(o, "refused", json_incref(refused));
     tell(call, o);
 }
 

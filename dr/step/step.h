@@ -18,7 +18,7 @@
  *              {"event":"former","value":{...}}   journalled with the intent (from check) or at once
  *              {"event":"output","name":"path","value":...}
  *              {"event":"result","verdict":"pass|fail|unknown","why":"...","proof":"lease_expired",
- *               "evidence":{...}}                 exactly one, last
+ *               "evidence":{...}, "refused":N}    exactly one, last; refused: connects to dark regions
  *
  * Verdicts: of a check (or of "is it in place?"): pass = yes, fail = no, unknown. Of apply and
  * undo: pass = done, fail = not done and nothing begun or all taken back, unknown = cannot

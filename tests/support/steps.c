@@ -22,6 +22,12 @@ static json_t *request_of(const struct provider *provider, const char *verb, jso
     json_put_int(run, "epoch", 18);
     json_put(run, "drill", json_boolean(ask->drill));
     json_put_text(run, "target", ask->target ? ask->target : "eu-west-1");
+    if (ask->scratch) {
+        json_put(run, "isolated", json_true());
+        json_put_text(run, "scratch", ask->scratch);
+    }
+    if (ask->restored)
+        json_put_text(run, "restored", ask->restored);
     if (ask->dark)
         json_array_append_new(dark, json_string(ask->dark));
     json_put_int(root, "v", 1);

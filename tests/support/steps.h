@@ -21,6 +21,8 @@ struct step_ask {
     const char *target;   /* of the run */
     int64_t timeout_ms;   /* 0: 20 s */
     bool drill;           /* the run is one */
+    const char *scratch;  /* of an isolated step of a drill, or NULL */
+    const char *restored; /* the tree that an isolated restore above made, or NULL */
     bool may_die;         /* the process may end without a result: unknown, and died */
 };
 
