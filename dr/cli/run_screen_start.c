@@ -169,7 +169,7 @@ static char *source_of(const struct script *s, const struct script_facts *facts)
         struct dr_err err = { 0 };
         if (strcmp(s->steps[i].type->name, "backup.pick") != 0)
             continue;
-        if (s->ops->resolve(s, s->steps[i].with, facts, &with, &err) != DR_OK)
+        if (s->ops->resolve(s, s->steps[i].with, NULL, facts, &with, &err) != DR_OK)
             return NULL;
         const char *source = json_string_value(json_object_get(with, "source"));
         return source != NULL ? dr_strdup(source) : NULL;

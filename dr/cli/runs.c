@@ -39,7 +39,7 @@ static int fail(struct cli *cli, struct dr_err *err)
 
 static bool is_run(const char *word)
 {
-    return (word[0] == 'R' || word[0] == 'D') && word[1] == '-' && word[2] != '\0' &&
+    return word[0] != '\0' && strchr("RDT", word[0]) != NULL && word[1] == '-' && word[2] != '\0' &&
            strspn(word + 2, "0123456789") == strlen(word + 2);
 }
 

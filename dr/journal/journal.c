@@ -34,12 +34,12 @@ static char *run_dir(const char *state_dir, const char *run)
 
 static enum dr_rc check_run(const char *run, struct dr_err *err)
 {
-    bool good = (run[0] == 'R' || run[0] == 'D') && run[1] == '-' && run[2] != '\0' &&
+    bool good = run[0] != '\0' && strchr("RDT", run[0]) != NULL && run[1] == '-' && run[2] != '\0' &&
                 strlen(run) < RUN_ID_MAX && strspn(run + 2, "0123456789") == strlen(run + 2);
     if (good)
         return DR_OK;
     (void)dr_fail(err, DR_E_USAGE, "'%s' is not the id of a run", run);
-    return dr_hint(err, "Runs are called R-1, R-2 ...; see drctl runs.");
+    return dr_hint(err, "Runs are called R-1, R-2 ..., drills D-3; see drctl runs.");
 }
 
 static enum dr_rc lock(int fd, const char *path, struct dr_err *err)
@@ -221,11 +221,13 @@ static int by_number(const void *a, const void *b)
 {
     const char *x = *(char *const *)a;
     const char *y = *(char *const *)b;
-    if (x[0] != y[0])
-        return x[0] < y[0] ? 1 : -1; /* R- before D- */
     long long m = strtoll(x + 2, NULL, 10);
     long long n = strtoll(y + 2, NULL, 10);
-    return m < n ? -1 : m > n;
+    if ((x[0] == 'T') != (y[0] == 'T'))
+        return x[0] == 'T' ? -1 : 1; /* they have numbers of their own */
+    if (m != n)
+        return m < n ? -1 : 1;
+    return x[0] < y[0] ? 1 : x[0] > y[0] ? -1 : 0;
 }
 
 static enum dr_rc list_dir(const char *path, struct text_list *ret, struct dr_err *err)

@@ -92,7 +92,8 @@ enum dr_rc journal_load(const char *state_dir, const char *run, struct journal_r
 /* Is somebody writing it at this moment? */
 bool journal_is_live(const char *state_dir, const char *run);
 
-/* Ids of all runs, oldest first ("R-1", "R-2", "R-10"). No directory yet: empty. */
+/* Ids of all runs: dry runs ("T-1"), then runs in earnest and drills by their common number, oldest first ("R-1",
+ * "D-2", "R-10"). No directory yet: empty. */
 enum dr_rc journal_runs(const char *state_dir, struct text_list *ret, struct dr_err *err)
     DR_MUST_USE;
 

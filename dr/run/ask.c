@@ -53,6 +53,7 @@ static void on_answer(void *arg, struct step_outcome *out)
     DR_JSON json_t *with = NULL;
     struct dr_err err = { 0 };
     a->passes++;
+    a->refused += out->refused;
     if (out->verdict == STEP_PASS && resolve(e, a->check->with, a->region, &with, &err) == DR_OK &&
         a->passes < times_of(with)) {
         ask_begin(a);
@@ -153,6 +154,8 @@ static void record_answers(struct engine *e)
         json_put_text(b, "why", a->why);
         bool again = e->state.preflight_ns != 0;
         json_put(b, "decisive", json_boolean(is_decisive(e, a) && (!again || a->region != NULL)));
+        if (a->refused > 0)
+            json_put_int(b, "refused", a->refused);
         commit(e, "preflight", b);
     }
 }
@@ -231,14 +234,16 @@ static bool is_fresh(const struct ask *a)
     return a->answered && clock_boot_ms() - a->answered_ms < ENGINE_INVARIANT_FRESH_MS;
 }
 
-static void record_invariant(struct engine *e, const struct ask *a, const char *when,
-                             const char *near)
+static void record_invariant(struct engine *e, struct ask *a, const char *when, const char *near)
 {
     json_t *b = json_object();
     json_put_text(b, "check", a->check->id != NULL ? a->check->id : a->check->type->name);
     json_put_text(b, "when", when);
     json_put_text(b, "step_near", near);
     json_put_text(b, "verdict", verdict_word(a->verdict));
+    if (a->refused > 0)
+        json_put_int(b, "refused", a->refused);
+    a->refused = 0;
     DR_FREE char *why =
         dr_strf("%s %s: %s", a->check->id,
                 a->verdict == STEP_UNKNOWN ? "cannot be told" : "does not hold", a->why);

@@ -127,7 +127,12 @@ static void record_undo(struct job *j, enum step_at at, const char *verdict, con
     json_put_text(b, "verdict", verdict);
     json_put_text(b, "why", why);
     json_put_int(b, "dur_ms", j->began_ms > 0 ? clock_boot_ms() - j->began_ms : 0);
-    if (at == AT_UNKNOWN) {
+    if (j->refused > 0)
+        json_put_int(b, "refused", j->refused);
+    j->refused = 0;
+    if (at == AT_UNKNOWN && e->state.phase == RUN_CLEANING) {
+        json_put(b, "left_behind", json_true()); /* nobody is asked: the drill has failed by it */
+    } else if (at == AT_UNKNOWN) {
         json_put_text(b, "at", st->id);
         body_run(b, RUN_HELD);
     }
@@ -138,7 +143,7 @@ static void undo_again(void *arg)
 {
     struct job *j = arg;
     j->timer = NULL;
-    if (broken(j->e) || run_is_final(j->e->state.phase))
+    if (broken(j->e) || run_is_final(j->e->state.phase) || j->e->yields)
         job_end(j);
     else
         undo_now(j);
@@ -149,10 +154,11 @@ static void on_undone(void *arg, struct step_outcome *out)
     struct job *j = arg;
     struct engine *e = j->e;
     j->process = NULL;
-    if (broken(e) || run_is_final(e->state.phase)) {
+    if (broken(e) || run_is_final(e->state.phase) || e->yields) {
         job_end(j);
         return;
     }
+    j->refused += out->refused;
     const struct state_step *st = state_at(e, j->i);
     if (out->verdict == STEP_PASS) {
         record_undo(j, AT_UNDONE, "pass", out->why);
@@ -170,12 +176,37 @@ static void on_undone(void *arg, struct step_outcome *out)
     j->timer = e->world->ops->after(e->world, UNDO_PAUSE_MS, undo_again, j);
 }
 
+/* This step stays as it is. The run is held for that, unless it is a drill: that one has failed by it. */
+static void cannot_undo(struct engine *e, size_t i, const char *why)
+{
+    const struct state_step *st = state_at(e, i);
+    if (!e->state.drill) {
+        hold(e, st->id, why);
+        return;
+    }
+    if (st->at != AT_UNDOING) {
+        json_t *b = body_of(e, st->id, AT_UNDOING);
+        json_put_int(b, "attempt", 1);
+        json_put_text(b, "use", "none");
+        json_put(b, "with", json_object());
+        commit(e, "undo_intent", b);
+    }
+    if (broken(e))
+        return;
+    json_t *b = body_of(e, st->id, AT_UNKNOWN);
+    json_put_int(b, "attempt", st->undo_attempt);
+    json_put_text(b, "verdict", "unknown");
+    json_put(b, "left_behind", json_true());
+    json_put_text(b, "why", why);
+    commit(e, "undo", b);
+}
+
 static void start_undo(struct job *j)
 {
     struct engine *e = j->e;
     const struct script_step *s = &e->script->steps[j->i];
     struct dr_err err = { 0 };
-    bool given = s->undo == UNDO_GIVEN;
+    bool given = undo_of(e, j->i) == UNDO_GIVEN;
     struct step_hooks hooks = { .done = on_undone, .arg = j };
     DR_JSON json_t *request =
         request_of(e, given ? "apply" : "undo", given ? s->undo_type : s->type, s->id, j->with);
@@ -195,6 +226,7 @@ static void undo_now(struct job *j)
     const struct script_step *s = &e->script->steps[j->i];
     const struct state_step *st = state_at(e, j->i);
     struct dr_err err = { 0 };
+    bool given = undo_of(e, j->i) == UNDO_GIVEN;
     if (e->world->ops->lease_left_ms(e->world) < ENGINE_LEASE_RESERVE_MS) {
         engine_lose(e);
         job_end(j);
@@ -202,19 +234,18 @@ static void undo_now(struct job *j)
     }
     json_t *b = body_of(e, st->id, AT_UNDOING);
     json_put_int(b, "attempt", st->undo_attempt + 1);
-    json_put_text(b, "use", s->undo == UNDO_GIVEN ? s->undo_type->name : s->type->name);
-    if (j->with == NULL && s->undo == UNDO_GIVEN &&
-        resolve(e, s->undo_with, NULL, &j->with, &err) != DR_OK) {
+    json_put_text(b, "use", given ? s->undo_type->name : s->type->name);
+    if (j->with == NULL && given && resolve(e, s->undo_with, NULL, &j->with, &err) != DR_OK) {
         json_decref(b);
-        hold(e, st->id, err.msg);
         job_end(j);
+        cannot_undo(e, j->i, err.msg);
         return;
     }
     if (j->with == NULL)
         j->with = st->with != NULL ? json_incref(st->with) : json_object();
     json_put(b, "with", json_incref(j->with));
     j->doing = DO_UNDO;
-    if (!commit_intent(e, "undo_intent", b)) {
+    if (!commit_intent(e, "undo_intent", b) && (broken(e) || e->state.phase != RUN_CLEANING)) {
         if (!broken(e))
             hold(e, st->id, "no bucket outside the failed region took the intent of an undo");
         job_end(j);
@@ -265,7 +296,8 @@ static void take_back(struct engine *e, struct state_step *st)
     const struct script_step *s = &e->script->steps[i];
     DR_JSON json_t *values = engine_facts(e);
     struct script_facts facts = { .values = values };
-    if (st->ponr) {
+    enum script_undo undo = undo_of(e, i);
+    if (st->ponr && !is_elsewhere_done(e, i) && e->state.phase != RUN_CLEANING) {
         DR_FREE char *text = s->ponr_text != NULL
                                  ? e->script->ops->text(e->script, s->ponr_text, &facts)
                                  : dr_strdup("the point of no return is passed");
@@ -274,15 +306,17 @@ static void take_back(struct engine *e, struct state_step *st)
         return;
     }
     if (strcmp(st->class, "fence") == 0 && promotion_stands(e)) {
-        hold(e, st->id, "the fence stays: a promotion stands, lifting it would let two write");
+        cannot_undo(e, i, "the fence stays: a promotion stands, lifting it would let two write");
         return;
     }
-    if (s->undo == UNDO_IMPOSSIBLE) {
-        hold(e, st->id, "this step has no undo");
+    if (undo == UNDO_IMPOSSIBLE) {
+        cannot_undo(e, i,
+                    undo != s->undo ? "its undo is written for what the plan names, not for a drill"
+                                    : "this step has no undo");
         return;
     }
     struct job *j = &e->jobs[i];
-    if (s->undo == UNDO_HARMLESS) {
+    if (undo == UNDO_HARMLESS) {
         if (st->at != AT_UNDOING) {
             json_t *b = body_of(e, st->id, AT_UNDOING);
             json_put_int(b, "attempt", 1);
@@ -332,6 +366,10 @@ static void arrived(struct engine *e)
     DR_FREE char *names = text_list_join(&left, ", ");
     DR_FREE char *why =
         left.count > 0 ? dr_strf("undone, except %s", names) : dr_strdup("everything is as it was");
+    if (e->state.drill) {
+        drill_stops(e, RUN_UNDONE, why);
+        return;
+    }
     json_t *b = json_object();
     json_put_text(b, "why", why);
     body_run(b, RUN_UNDONE);
@@ -350,15 +388,20 @@ bool back_advance(struct engine *e)
     return true;
 }
 
+bool take_back_newest(struct engine *e, bool only_target)
+{
+    struct state_step *st = newest(e, only_target);
+    if (st != NULL)
+        take_back(e, st);
+    return st != NULL;
+}
+
 bool rewind_advance(struct engine *e)
 {
     if (active_jobs(e) > 0 || broken(e))
         return false;
-    struct state_step *st = newest(e, true);
-    if (st != NULL) {
-        take_back(e, st);
+    if (take_back_newest(e, true))
         return true;
-    }
     json_t *b = json_object();
     json_t *steps = json_array();
     for (size_t i = 0; i < e->state.step_count; i++)

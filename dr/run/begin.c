@@ -4,6 +4,7 @@
  */
 #include "dr/run/begin.h"
 
+#include "dr/run/drill.h"
 #include "dr/run/health.h"
 
 static const char *const class_names[] = {
@@ -17,7 +18,7 @@ static void put(json_t *o, const char *key, const char *text)
     json_put(o, key, text != NULL ? json_printable(text) : json_null());
 }
 
-static json_t *steps_of(const struct script *s)
+static json_t *steps_of(const struct script *s, const struct run_begin *b)
 {
     DR_JSON json_t *nothing = json_object();
     struct script_facts facts = { .values = nothing };
@@ -33,6 +34,8 @@ static json_t *steps_of(const struct script *s)
         json_put(o, "effect", json_boolean(step_is_effect(st->type)));
         json_put(o, "ponr", json_boolean(st->ponr));
         json_put(o, "target", json_boolean(st->target));
+        if (b->drill || b->dry)
+            put(o, "drill", step_how_word(script_step_how(s, i, b->dry)));
         json_array_append_new(steps, o);
     }
     return steps;
@@ -63,14 +66,18 @@ json_t *run_begin_body(const struct script *s, const struct run_begin *b)
     put(o, "failed", b->failed);
     put(o, "active", b->active);
     put(o, "to", b->to);
-    json_put(o, "drill", json_false());
+    json_put(o, "drill", json_boolean(b->drill));
+    if (b->drill) {
+        put(o, "scratch", b->scratch);
+        put(o, "seed", b->seed);
+    }
     json_put(o, "dry", json_boolean(b->dry));
     json_put(o, "remote", json_boolean(b->remote));
     json_put(o, "regions", regions);
     json_put(o, "objectives", objectives);
     json_put(o, "params", b->params != NULL ? json_deep_copy(b->params) : json_object());
     json_put(o, "plan", plan);
-    json_put(o, "steps", steps_of(s));
+    json_put(o, "steps", steps_of(s, b));
     put(o, "run", "preflight");
     return o;
 }

@@ -6,13 +6,18 @@
 
 #include "dr/run/script.h"
 
+/* Of a drill the id is D-N, and scratch the directory below which isolated steps work, the same at each site; a
+ * run that is neither drill nor dry lists no `drill` with its steps. */
 struct run_begin {
     const char *id, *mode; /* failover switchover failback rollback run */
     const char *by, *host, *config_path;
     const char *failed, *active, *to; /* or NULL */
     const char *file;                 /* the plan's path as it was given */
     const char *since;                /* when it broke, a person's word; or NULL */
-    bool dry, remote;
+    const char
+        *scratch; /* drill: absolute; run_begin() puts the id behind it. NULL: STATE_DIR/scratch */
+    const char *seed; /* drill: of the planted faults, decimal; or NULL */
+    bool dry, drill, remote;
     const json_t *params; /* {name: value}; or NULL */
 };
 

@@ -130,11 +130,11 @@ static json_t *run_facts(const struct engine *e)
     json_t *o = json_object();
     json_put_text(o, "id", s->id);
     json_put_text(o, "mode", s->mode);
-    json_put(o, "drill", json_false());
+    json_put(o, "drill", json_boolean(s->drill));
     json_put_text(o, "by", "person");
     json_put_int(o, "epoch", s->epoch);
     json_put_text(o, "started", time_print(s->started_ns, started));
-    json_put_text(o, "scratch", "");
+    json_put_text(o, "scratch", s->scratch != NULL ? s->scratch : "");
     return o;
 }
 
@@ -196,7 +196,20 @@ enum dr_rc resolve(const struct engine *e, const void *with, const char *target,
 {
     DR_JSON json_t *values = facts_for(e, target);
     struct script_facts facts = { .values = values };
-    return e->script->ops->resolve(e->script, with, &facts, ret, err);
+    return e->script->ops->resolve(e->script, with, NULL, &facts, ret, err);
+}
+
+enum dr_rc resolve_step(const struct engine *e, size_t i, json_t **ret, struct dr_err *err)
+{
+    DR_JSON json_t *values = engine_facts(e);
+    struct script_facts facts = { .values = values };
+    const struct script_step *s = &e->script->steps[i];
+    enum step_how how = e->state.steps[i].how;
+    const void *extra = how == HOW_WITH ? s->drill_with : NULL;
+    DR_TRY(e->script->ops->resolve(e->script, s->with, extra, &facts, ret, err));
+    if (how == HOW_ISOLATED)
+        isolate(e, i, *ret);
+    return DR_OK;
 }
 
 /* -- requests ---------------------------------------------------------------------------------- */
@@ -237,7 +250,10 @@ json_t *request_of(const struct engine *e, const char *verb, const struct step_t
     put_region(run, "failed", s->failed);
     put_region(run, "active", s->active);
     put_region(run, "target", s->target);
-    if (strcmp(s->mode, "failover") == 0 && s->failed != NULL && type->class != STEP_FENCE)
+    if (st != NULL)
+        put_isolated(e, (size_t)(st - s->steps), run);
+    bool gives_up = s->drill || (strcmp(s->mode, "failover") == 0 && type->class != STEP_FENCE);
+    if (gives_up && s->failed != NULL)
         json_array_append_new(dark, json_printable(s->failed));
     json_put_int(o, "v", 1);
     json_put_text(o, "verb", verb);
@@ -276,11 +292,12 @@ void job_end(struct job *j)
     json_decref(j->evidence);
     json_decref(j->outputs);
     free(j->why);
+    free(j->answer);
     free(j->proof);
     *j = (struct job){ .e = j->e, .i = j->i };
 }
 
-static void stop_all(struct engine *e, const char *why, bool hard)
+void stop_all(struct engine *e, const char *why, bool hard)
 {
     for (size_t i = 0; i < e->script->step_count; i++)
         if (e->jobs[i].process != NULL)
@@ -295,248 +312,31 @@ static void stop_all(struct engine *e, const char *why, bool hard)
             e->world->ops->stop(e->world, e->invariants[i].process, why, hard);
 }
 
-/* -- people ------------------------------------------------------------------------------------ */
-
-bool has_role(const struct engine *e, const char *who, const char *role)
+static bool says(const json_t *words, const char *key)
 {
-    const struct config *c = e->o.config;
-    for (size_t i = 0; c != NULL && i < c->person_count; i++)
-        if (strcmp(c->people[i].name, who) == 0 && strcmp(c->people[i].role, role) == 0)
-            return true;
-    return c == NULL;
+    return json_is_string(json_object_get(words, key));
 }
 
-static const char *word(const json_t *o, const char *key)
+void hear_words(struct engine *e)
 {
-    return json_string_value(json_object_get(o, key));
-}
-
-static void put_word(json_t *b, const json_t *words, const char *key)
-{
-    const char *text = word(words, key);
-    json_put(b, key, text != NULL ? json_printable(text) : json_null());
-}
-
-static enum dr_rc hear_answer(struct engine *e, const json_t *words, struct dr_err *err)
-{
-    const char *by = word(words, "by");
-    const struct state_step *st = state_step_of(&e->state, word(words, "step"));
-    for (size_t i = 0; word(words, "step") == NULL && i < e->state.step_count; i++)
-        if (e->state.steps[i].at == AT_WAITING)
-            st = &e->state.steps[i];
-    if (st == NULL || st->at != AT_WAITING)
-        return dr_fail(err, DR_E_REFUSED, "no approval is waited for%s%s", st != NULL ? " at " : "",
-                       st != NULL ? st->id : "");
-    const char *role = json_string_value(json_object_get(st->with, "role"));
-    if (role != NULL && !has_role(e, by, role)) {
-        (void)dr_fail(err, DR_E_REFUSED, "'%s' does not have the role '%s'", by, role);
-        return dr_hint(err, "Roles are given in incident_response.contact_information.");
+    for (;;) {
+        DR_JSON json_t *words = e->world->ops->hear(e->world);
+        struct dr_err err = { 0 };
+        if (words == NULL)
+            break;
+        if (!says(words, "verb") || !says(words, "by") || engine_hear(e, words, &err) != DR_OK) {
+            json_t *b = json_object();
+            json_put_text(b, "text", err.msg[0] != '\0' ? err.msg : "words that say nothing");
+            commit(e, "note", b);
+        }
     }
-    DR_FREE char *who = dr_strf("%s/%s", st->id, by);
-    if (text_list_has(&e->state.approvers, who))
-        return dr_fail(err, DR_E_REFUSED, "'%s' has answered already", by);
-    DR_JSON json_t *copy = json_deep_copy(words);
-    json_put_text(copy, "step", st->id);
-    step_answered(e, copy);
-    return DR_OK;
-}
-
-/*
- * Without a fence two regions may write. It takes a reason, the region's name, and as many people as
- * the plan's largest approval asks for; ret_enough is false while others have to agree.
- */
-static enum dr_rc agree_without_fence(struct engine *e, const struct state_step *st,
-                                      const json_t *words, bool *ret_enough, struct dr_err *err)
-{
-    const char *confirm = word(words, "confirm");
-    const char *reason = word(words, "reason");
-    const char *by = word(words, "by");
-    DR_JSON json_t *with = NULL;
-    struct dr_err unknown = { 0 };
-    size_t i = (size_t)(st - e->state.steps);
-    const char *region = e->state.failed;
-    if (resolve(e, e->script->steps[i].with, NULL, &with, &unknown) == DR_OK &&
-        guard_fenced_region(e, with) != NULL)
-        region = guard_fenced_region(e, with);
-    if (reason == NULL || reason[0] == '\0' || confirm == NULL || region == NULL ||
-        strcmp(confirm, region) != 0) {
-        (void)dr_fail(err, DR_E_REFUSED, "'%s' is a fence: without it two regions may write",
-                      st->id);
-        return dr_hint(err,
-                       "Only if the old writer is surely off: drctl runs skip %s --reason TEXT "
-                       "--confirm REGION, with the name of the region.",
-                       st->id);
-    }
-    if (text_list_has(&st->agreed, by))
-        return dr_fail(err, DR_E_REFUSED, "'%s' has agreed already: another person has to", by);
-    int64_t people = guard_people(e);
-    int64_t have = (int64_t)st->agreed.count + 1;
-    *ret_enough = have >= people;
-    if (*ret_enough)
-        return DR_OK;
-    json_t *b = json_object();
-    DR_FREE char *why =
-        dr_strf("going on without the fence '%s' takes %d people: %s has agreed, %d "
-                "more must (drctl runs skip %s)",
-                st->id, (int)people, by, (int)(people - have), st->id);
-    json_put_text(b, "step", st->id);
-    put_word(b, words, "by");
-    put_word(b, words, "reason");
-    json_put_int(b, "people", people);
-    json_put_text(b, "why", why);
-    json_put_text(b, "at", st->id);
-    body_run(b, RUN_HELD);
-    commit(e, "agree", b);
-    return DR_OK;
-}
-
-static enum dr_rc hear_skip(struct engine *e, const json_t *words, struct dr_err *err)
-{
-    struct state_step *st = state_step_of(&e->state, word(words, "step"));
-    bool by_hand = json_is_true(json_object_get(words, "by_hand"));
-    if (st == NULL)
-        return dr_fail(err, DR_E_USAGE, "the run has no step '%s'", word(words, "step"));
-    if (e->state.phase != RUN_HELD || active_jobs(e) > 0)
-        return dr_fail(err, DR_E_REFUSED, "a step can be skipped only while the run is held");
-    if (st->at != AT_FAILED && st->at != AT_UNKNOWN && st->at != AT_PENDING)
-        return dr_fail(err, DR_E_REFUSED, "step '%s' is %s: nothing to skip", st->id,
-                       step_at_name(st->at));
-    bool undo = e->state.back || e->state.rewind.open;
-    bool enough = true;
-    if (strcmp(st->class, "fence") == 0 && !undo)
-        DR_TRY(agree_without_fence(e, st, words, &enough, err));
-    if (!enough)
-        return DR_OK;
-    enum step_at at = by_hand && !undo ? AT_DONE : AT_SKIPPED;
-    json_t *b = body_of(e, st->id, at);
-    put_word(b, words, "by");
-    put_word(b, words, "reason");
-    DR_FREE char *others = text_list_join(&st->agreed, ", ");
-    DR_FREE char *why = dr_strf("%s by %s%s%s: %s",
-                                undo      ? "left behind"
-                                : by_hand ? "done by hand"
-                                          : "skipped",
-                                word(words, "by"), st->agreed.count > 0 ? ", " : "",
-                                st->agreed.count > 0 ? others : "",
-                                word(words, "reason") != NULL ? word(words, "reason") : "");
-    json_put_text(b, "why", why);
-    body_run(b, e->state.back ? RUN_UNDOING : RUN_RUNNING);
-    if (undo) {
-        json_put(b, "left_behind", json_true());
-        json_put_int(b, "attempt", st->undo_attempt);
-        json_put_text(b, "verdict", "unknown");
-        commit(e, "undo", b);
-        return DR_OK;
-    }
-    json_put(b, "by_hand", json_boolean(by_hand));
-    commit(e, "skip", b);
-    return DR_OK;
-}
-
-static enum dr_rc hear_undo(struct engine *e, const json_t *words, struct dr_err *err)
-{
-    const char *to = word(words, "to");
-    if (e->state.phase != RUN_HELD && e->state.phase != RUN_RUNNING &&
-        e->state.phase != RUN_PREFLIGHT)
-        return dr_fail(err, DR_E_REFUSED, "the run is %s: nothing to take back",
-                       run_phase_name(e->state.phase));
-    if (to != NULL && state_step_of(&e->state, to) == NULL)
-        return dr_fail(err, DR_E_USAGE, "the run has no step '%s'", to);
-    if (e->state.rewind.open) {
-        json_t *end = json_object();
-        json_put_text(end, "phase", "end");
-        json_put_text(end, "region", e->state.rewind.region);
-        json_put(end, "steps", json_array());
-        json_put(end, "cut", json_true());
-        commit(e, "rewind", end);
-    }
-    json_t *b = json_object();
-    put_word(b, words, "by");
-    put_word(b, words, "to");
-    put_word(b, words, "reason");
-    DR_FREE char *why = dr_strf("at %s's word", word(words, "by"));
-    json_put_text(b, "why", why);
-    body_run(b, RUN_UNDOING);
-    commit(e, "back", b);
-    return DR_OK;
-}
-
-/* The standby is given up as by on_error: next_standby; what does not belong to it (the fence) stays. */
-static enum dr_rc hear_next(struct engine *e, const json_t *words, struct dr_err *err)
-{
-    const struct state_step *st = state_step_of(&e->state, e->state.held_at);
-    if (e->state.phase != RUN_HELD || e->state.back || e->state.rewind.open || active_jobs(e) > 0)
-        return dr_fail(err, DR_E_REFUSED,
-                       "a standby is given up only while the run is held, and "
-                       "not going back");
-    if (state_past_ponr(&e->state))
-        return dr_fail(err, DR_E_REFUSED, "the point of no return is passed");
-    if (e->state.target == NULL || st == NULL || !st->target || strcmp(st->use, "region.pick") == 0)
-        return dr_fail(err, DR_E_REFUSED, "what holds the run does not belong to a standby");
-    give_up_target(e, word(words, "by"));
-    return DR_OK;
-}
-
-static enum dr_rc hear_abort(struct engine *e, const json_t *words, struct dr_err *err)
-{
-    if (run_is_final(e->state.phase))
-        return dr_fail(err, DR_E_REFUSED, "the run is over: %s", run_phase_name(e->state.phase));
-    stop_all(e, "aborted", true);
-    json_t *b = json_object();
-    DR_CLEANUP(text_list_fini) struct text_list left = { 0 };
-    for (size_t i = 0; i < e->state.step_count; i++)
-        if (e->state.steps[i].ours)
-            text_list_add(&left, e->state.steps[i].id);
-    DR_FREE char *names = text_list_join(&left, ", ");
-    DR_FREE char *why = left.count > 0 ? dr_strf("left as it is: %s; nothing was undone", names)
-                                       : dr_strdup("nothing was changed");
-    put_word(b, words, "by");
-    put_word(b, words, "reason");
-    json_put_text(b, "why", why);
-    body_run(b, RUN_ABORTED);
-    commit(e, "abort", b);
-    return DR_OK;
-}
-
-enum dr_rc engine_hear(struct engine *e, const json_t *words, struct dr_err *err)
-{
-    const char *verb = word(words, "verb");
-    static const char *const answers[] = { "approve", "reject" };
-    DR_ASSERT(verb != NULL);
-    e->told_wait = false;
-    if (strcmp(verb, answers[0]) == 0 || strcmp(verb, answers[1]) == 0)
-        return hear_answer(e, words, err);
-    if (strcmp(verb, "skip") == 0)
-        return hear_skip(e, words, err);
-    if (strcmp(verb, "undo") == 0)
-        return hear_undo(e, words, err);
-    if (strcmp(verb, "next") == 0)
-        return hear_next(e, words, err);
-    if (strcmp(verb, "abort") == 0)
-        return hear_abort(e, words, err);
-    if (strcmp(verb, "resume") == 0 && e->state.phase == RUN_HELD)
-        return engine_resume(e, word(words, "by"), e->state.host,
-                             json_is_true(json_object_get(words, "forward")), err);
-    return dr_fail(err, DR_E_REFUSED, "the run is %s: '%s' has no meaning now",
-                   run_phase_name(e->state.phase), verb);
 }
 
 static void listen_on(void *arg)
 {
     struct engine *e = arg;
     e->ear = NULL;
-    for (;;) {
-        DR_JSON json_t *words = e->world->ops->hear(e->world);
-        struct dr_err err = { 0 };
-        if (words == NULL)
-            break;
-        if (word(words, "verb") == NULL || word(words, "by") == NULL ||
-            engine_hear(e, words, &err) != DR_OK) {
-            json_t *b = json_object();
-            json_put_text(b, "text", err.msg[0] != '\0' ? err.msg : "words that say nothing");
-            commit(e, "note", b);
-        }
-    }
+    hear_words(e);
     e->ear = e->world->ops->after(e->world, HEAR_MS, listen_on, e);
 }
 
@@ -583,8 +383,14 @@ static void end_run(struct engine *e)
                                                          : "failed")
                         : warned != NULL   ? dr_strf("recovered, but %s did not succeed", warned)
                                            : dr_strdup("all steps are done");
+    enum run_phase then = unproved != NULL ? RUN_FAILED : RUN_RECOVERED;
+    if (e->state.drill) {
+        json_decref(b);
+        drill_stops(e, then, why);
+        return;
+    }
     json_put_text(b, "why", why);
-    body_run(b, unproved != NULL ? RUN_FAILED : RUN_RECOVERED);
+    body_run(b, then);
     commit(e, "end", b);
 }
 
@@ -597,8 +403,8 @@ static void health_again(void *arg)
 static bool seen_back(struct engine *e)
 {
     bool back = false;
-    if (e->state.has_recovered || e->state.dry)
-        return true;
+    if (e->state.has_recovered || e->state.dry || e->state.drill)
+        return true; /* nothing was down that could be seen to come back */
     if (e->health_timer != NULL)
         return false;
     int64_t now = clock_boot_ms();
@@ -650,6 +456,8 @@ static bool advance(struct engine *e)
         return act_on_failures(e) || start_steps(e) || finish(e);
     case RUN_UNDOING:
         return back_advance(e);
+    case RUN_CLEANING:
+        return e->cleans && clean_advance(e);
     default:
         return false;
     }
@@ -672,16 +480,32 @@ static void tell_waiting(struct engine *e)
     e->told_wait = true;
 }
 
+enum dr_rc engine_broken(const struct engine *e, struct dr_err *err)
+{
+    if (e->failure.rc != DR_OK) {
+        *err = e->failure;
+        return err->rc;
+    }
+    if (e->lost)
+        return dr_fail(err, DR_E_REFUSED,
+                       "the lease of run %s is lost: another runner has it, or it could not be "
+                       "renewed in time",
+                       e->state.id);
+    return DR_OK;
+}
+
 enum dr_rc engine_go(struct engine *e, struct dr_err *err)
 {
-    e->ear = e->world->ops->after(e->world, 0, listen_on, e);
+    e->went = true;
+    if (e->ear == NULL)
+        e->ear = e->world->ops->after(e->world, 0, listen_on, e);
     for (;;) {
         while (!broken(e) && advance(e))
             ;
         if (broken(e))
             break;
         bool idle = active_jobs(e) == 0;
-        if (idle && run_is_final(e->state.phase))
+        if (idle && run_is_past(e->state.phase))
             break;
         if (idle && e->state.phase == RUN_HELD && (!e->o.stay_when_held || e->leave))
             break;
@@ -697,16 +521,7 @@ enum dr_rc engine_go(struct engine *e, struct dr_err *err)
         stop_all(e, "the runner stops", true);
     while (active_jobs(e) > 0 && broken(e) && e->world->ops->turn(e->world))
         ;
-    if (e->failure.rc != DR_OK) {
-        *err = e->failure;
-        return err->rc;
-    }
-    if (e->lost)
-        return dr_fail(err, DR_E_REFUSED,
-                       "the lease of run %s is lost: another runner has it, or it could not be "
-                       "renewed in time",
-                       e->state.id);
-    return DR_OK;
+    return engine_broken(e, err);
 }
 
 /* -- life -------------------------------------------------------------------------------------- */

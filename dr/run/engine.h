@@ -10,6 +10,15 @@
  *                      with a journal that holds more: a run to be resumed
  *     engine_go()      until the run is final, held, or lost
  *
+ * A drill is carried out by the same code. It does not end by itself: when its steps are settled (or failed, were
+ * undone, aborted) it is `cleaning`, and whoever owns it puts down what he looked at, has taken
+ * back what was really done, and ends it:
+ *
+ *     engine_go()        DR_OK in RUN_CLEANING
+ *     engine_note()      records of the owner: what was planted, made, found
+ *     engine_clean()     the undo of everything that was really done, newest first
+ *     engine_end_drill() the last record
+ *
  * Running effects go on under the run's lease: none starts with less than the kill grace left, and all
  * are stopped when the belief ends; so an effect never outlives the lease, though its own timeout
  * may be longer than one HOLD.
@@ -69,7 +78,8 @@ enum dr_rc engine_resume(struct engine *e, const char *by, const char *host, boo
 /*
  * Words of a person: {"verb":"approve","step","by","via","choice"} {"verb":"reject",...,"reason"}
  * {"verb":"skip","step","by","reason","by_hand"} {"verb":"undo","by","to","reason"}
- * {"verb":"abort","by","reason"} {"verb":"resume","by"}
+ * {"verb":"abort","by","reason","give_way"} {"verb":"resume","by"}; give_way true: a run in earnest needs the
+ * place of this drill.
  * {"verb":"next","by"}: give the standby up. DR_E_REFUSED says why they cannot be followed.
  */
 enum dr_rc engine_hear(struct engine *e, const json_t *words, struct dr_err *err) DR_MUST_USE;
@@ -85,6 +95,35 @@ void engine_lose(struct engine *e);
  * was lost. Others: the journal could not be written; the run can be resumed.
  */
 enum dr_rc engine_go(struct engine *e, struct dr_err *err) DR_MUST_USE;
+
+/* -- drills -------------------------------------------------------------------------------------- */
+
+/*
+ * A record of whoever owns the drill; it changes no step and no state of the run, so body (taken over in every
+ * case) has neither `state` nor `run`. In RUN_CLEANING, and before the first engine_go(). DR_E_REFUSED: not now,
+ * or the lease is lost.
+ */
+enum dr_rc engine_note(struct engine *e, const char *type, json_t *body, struct dr_err *err)
+    DR_MUST_USE;
+
+/*
+ * In RUN_CLEANING: what was really done (isolated steps, `drill: with`) is taken back, newest first, by the
+ * undo of its type. What cannot be is left behind, on record (state_step.left): nothing holds
+ * here. May be called again. Returns as engine_go() does.
+ */
+enum dr_rc engine_clean(struct engine *e, struct dr_err *err) DR_MUST_USE;
+
+/* The last record of a drill in RUN_CLEANING: recovered, or failed. */
+enum dr_rc engine_end_drill(struct engine *e, bool passed, const char *why, struct dr_err *err)
+    DR_MUST_USE;
+
+/* A drill whose runner is gone goes no further: whatever state it is in, it is cleaning (then: aborted). */
+enum dr_rc engine_drop_drill(struct engine *e, const char *by, const char *why, struct dr_err *err)
+    DR_MUST_USE;
+
+/* Does a run in earnest want the lease of this drill, or has it taken it? Then stop, close the run and leave the
+ * clean-up to the next. Listens, so ask it between two long works. */
+bool engine_yields(struct engine *e);
 
 /* The facts that names stand for, now. The caller drops. */
 json_t *engine_facts(const struct engine *e);

@@ -195,6 +195,7 @@ static int by_number(const void *a, const void *b)
 
 void gather_ids(const struct config *c, const char *dark, struct text_list *ret)
 {
+    static const char prefix[] = "runs/";
     for (size_t i = 0; i < c->bucket_count; i++) {
         if (is_in(&c->buckets[i], dark))
             continue;
@@ -202,14 +203,16 @@ void gather_ids(const struct config *c, const char *dark, struct text_list *ret)
         DR_CLEANUP(text_list_fini) struct text_list names = { 0 };
         struct dr_err ignored = { 0 };
         if (bucket_open(c, &c->buckets[i], NULL, &s, &ignored) != DR_OK ||
-            store_list(s, "runs/r-", &names, &ignored) != DR_OK)
+            store_list(s, prefix, &names, &ignored) != DR_OK)
             continue;
         for (size_t k = 0; k < names.count; k++) {
-            const char *id = names.items[k] + strlen("runs/r-");
-            size_t digits = strspn(id, "0123456789");
+            const char *kind = names.items[k] + strlen(prefix);
+            const char *id = kind + strlen("r-");
+            size_t digits =
+                text_starts(kind, "r-") || text_starts(kind, "d-") ? strspn(id, "0123456789") : 0;
             if (digits == 0 || id[digits] != '/')
                 continue;
-            DR_FREE char *run = dr_strf("R-%.*s", (int)digits, id);
+            DR_FREE char *run = dr_strf("%c-%.*s", kind[0] == 'r' ? 'R' : 'D', (int)digits, id);
             if (!text_list_has(ret, run))
                 text_list_add(ret, run);
         }

@@ -8,20 +8,8 @@
 #include <string.h>
 
 #include "dr/base/mem.h"
+#include "dr/run/drill.h"
 #include "dr/run/inside.h"
-
-/* Is step k surely settled before step i begins? */
-static bool is_before(const struct script *s, size_t k, size_t i)
-{
-    bool *above = dr_alloc(s->step_count + 1, sizeof(*above));
-    above[i] = true;
-    for (size_t at = i + 1; at > 0; at--)
-        for (size_t n = 0; above[at - 1] && n < s->steps[at - 1].need_count; n++)
-            above[s->steps[at - 1].needs[n]] = true;
-    bool is = k != i && above[k];
-    free(above);
-    return is;
-}
 
 /* Does a promotion with these arguments make a writer where none was? with NULL: not known yet. */
 static bool is_elsewhere(const json_t *with, bool failover, const char *active)
@@ -61,7 +49,7 @@ static json_t *first_facts(const struct run_begin *b)
 static bool has_fence_before(const struct script *s, size_t i)
 {
     for (size_t k = 0; k < i; k++)
-        if (s->steps[k].class == STEP_FENCE && is_before(s, k, i))
+        if (s->steps[k].class == STEP_FENCE && script_is_above(s, k, i))
             return true;
     return false;
 }
@@ -75,7 +63,7 @@ enum dr_rc guard_plan(const struct script *s, const struct run_begin *b, struct 
         struct dr_err unknown = { 0 };
         if (s->steps[i].class != STEP_PROMOTE || has_fence_before(s, i))
             continue;
-        if (s->ops->resolve(s, s->steps[i].with, &facts, &with, &unknown) != DR_OK)
+        if (s->ops->resolve(s, s->steps[i].with, NULL, &facts, &with, &unknown) != DR_OK)
             with = NULL; /* it needs what the run finds out, so it may be anywhere */
         if (!is_elsewhere(with, b->failed != NULL, b->active))
             continue;
@@ -111,7 +99,7 @@ static bool stands_for(const struct engine *e, size_t k, const char *writer)
     DR_JSON json_t *with = NULL;
     struct dr_err err = { 0 };
     bool by_person = st->at == AT_SKIPPED && st->by_person;
-    if (st->at != AT_DONE && !by_person)
+    if ((st->at != AT_DONE && !by_person) || st->simulated)
         return false;
     if (resolve(e, e->script->steps[k].with, NULL, &with, &err) != DR_OK)
         return false;
@@ -123,7 +111,7 @@ char *guard_step(const struct engine *e, size_t i)
 {
     const struct run_state *s = &e->state;
     const char *writer = s->failed != NULL ? s->failed : s->active;
-    if (e->script->steps[i].class != STEP_PROMOTE || s->dry ||
+    if (e->script->steps[i].class != STEP_PROMOTE || s->dry || s->steps[i].how == HOW_WITH ||
         !is_elsewhere(e->jobs[i].with, s->failed != NULL, s->active))
         return NULL;
     for (size_t k = 0; k < e->script->step_count; k++)

@@ -47,12 +47,12 @@ static void free_const(const void *p)
     free(q);
 }
 
-static enum dr_rc resolve(const struct script *s, const void *with,
+static enum dr_rc resolve(const struct script *s, const void *with, const void *extra,
                           const struct script_facts *facts, json_t **ret, struct dr_err *err)
 {
     (void)s;
     struct plan_lookup look = look_at(facts);
-    return plan_call_resolve(with, NULL, &look, ret, err);
+    return plan_call_resolve(with, extra, &look, ret, err);
 }
 
 static enum script_truth truth(const struct script *s, const void *when,
@@ -91,6 +91,7 @@ static void script_release(struct script *s)
     for (size_t i = 0; i < s->step_count; i++) {
         free_const(s->steps[i].check);
         free_const(s->steps[i].verify);
+        free_const(s->steps[i].drill_names);
     }
     free_const(s->regions);
     text_list_fini(&ps->regions);
@@ -142,6 +143,15 @@ static void fill_undo(const struct plan_step *p, struct script_step *s)
     }
 }
 
+/* The arguments that a drill replaces, by name. The caller frees; NULL: none. */
+static char *names_of(const struct plan_call *call)
+{
+    struct buf names = { 0 };
+    for (size_t i = 0; call != NULL && i < call->arg_count; i++)
+        buf_addf(&names, "%s%s", i > 0 ? ", " : "", call->args[i]->name);
+    return names.len > 0 ? buf_take(&names) : NULL;
+}
+
 static void fill_step(const struct plan_step *p, struct script_step *s)
 {
     struct script_check *verify = dr_alloc(p->verify_count + 1, sizeof(*verify));
@@ -169,6 +179,9 @@ static void fill_step(const struct plan_step *p, struct script_step *s)
         .ponr_text = p->point_of_no_return,
         /* The pick itself is done again, though it does not mention what it gives. */
         .target = p->belongs_to_target || strcmp(p->call.type->name, "region.pick") == 0,
+        .drill = p->drill,
+        .drill_with = p->drill_with,
+        .drill_names = names_of(p->drill_with),
     };
     if (p->check_source == PLAN_CHECK_GIVEN) {
         struct script_check *check = dr_alloc(1, sizeof(*check));

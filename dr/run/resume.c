@@ -69,6 +69,11 @@ enum dr_rc engine_resume(struct engine *e, const char *by, const char *host, boo
         (void)dr_fail(err, DR_E_REFUSED, "run %s is over: %s", s->id, run_phase_name(s->phase));
         return dr_hint(err, "A run that ended is followed by another one.");
     }
+    if (s->phase == RUN_CLEANING) {
+        (void)dr_fail(err, DR_E_REFUSED, "drill %s goes no further: it has to be cleaned up",
+                      s->id);
+        return dr_hint(err, "Clean up after it: drctl drill --clean %s", s->id);
+    }
     bool was_held = s->phase == RUN_HELD;
     bool back = s->back && !forward;
     bool before = s->preflight_ns == 0 || (!back && is_preflight_old(s));

@@ -20,12 +20,12 @@ static void own_check(struct job *j);
 static void verify_next(struct job *j);
 static void poll_now(struct job *j);
 
-static const struct script_step *step_of(const struct job *j)
+const struct script_step *step_of(const struct job *j)
 {
     return &j->e->script->steps[j->i];
 }
 
-static struct state_step *at_of(const struct job *j)
+struct state_step *at_of(const struct job *j)
 {
     return state_at(j->e, j->i);
 }
@@ -37,9 +37,9 @@ static bool may_begin(const struct engine *e)
 }
 
 /* The run has ended under a job (abort, loss): nothing more is written about it. */
-static bool is_over(struct job *j)
+bool is_over(struct job *j)
 {
-    if (!broken(j->e) && !run_is_final(j->e->state.phase))
+    if (!broken(j->e) && !run_is_past(j->e->state.phase))
         return false;
     job_end(j);
     return true;
@@ -54,7 +54,7 @@ static void remember(char **field, const char *text)
 
 /* -- outcomes ---------------------------------------------------------------------------------- */
 
-static json_t *outcome_body(struct job *j, enum step_at at, const char *verdict, const char *why)
+json_t *outcome_body(struct job *j, enum step_at at, const char *verdict, const char *why)
 {
     const struct state_step *st = at_of(j);
     json_t *b = body_of(j->e, st->id, at);
@@ -65,6 +65,11 @@ static json_t *outcome_body(struct job *j, enum step_at at, const char *verdict,
     json_put_int(b, "dur_ms", clock_boot_ms() - j->began_ms);
     if (j->tries > 0)
         json_put_int(b, "tries", j->tries);
+    if (j->refused > 0)
+        json_put_int(b, "refused", j->refused);
+    if (st->how == HOW_ISOLATED)
+        json_put(b, "isolated", json_true());
+    j->refused = 0;
     if (j->proof != NULL)
         json_put_text(b, "proof", j->proof);
     if (j->evidence != NULL)
@@ -74,7 +79,7 @@ static json_t *outcome_body(struct job *j, enum step_at at, const char *verdict,
     return b;
 }
 
-static void finish_done(struct job *j, const char *why)
+void finish_done(struct job *j, const char *why)
 {
     struct engine *e = j->e;
     bool effect = step_is_effect(step_of(j)->type);
@@ -103,7 +108,16 @@ static void finish_failed(struct job *j, const char *type, const char *verdict, 
 static bool has_own_check(const struct job *j)
 {
     const struct script_step *s = step_of(j);
+    if (is_elsewhere_done(j->e, j->i))
+        return s->type->has_check || s->repeatable;
     return s->check != NULL || s->repeatable || s->own_check;
+}
+
+/* Nobody can say, and doing it again does no harm. */
+static bool is_repeatable(const struct job *j)
+{
+    const struct script_step *s = step_of(j);
+    return s->repeatable && !(is_elsewhere_done(j->e, j->i) && s->type->has_check);
 }
 
 /* -- between attempts -------------------------------------------------------------------------- */
@@ -225,6 +239,7 @@ static void on_own_check(void *arg, struct step_outcome *out)
     j->process = NULL;
     if (is_over(j))
         return;
+    j->refused += out->refused;
     want_proof(j, out);
     remember(&j->proof, out->proof);
     check_says(j, out->verdict, out->why, out->former);
@@ -240,11 +255,11 @@ static void own_check(struct job *j)
     int64_t timeout = s->timeout_ms < ENGINE_OWN_CHECK_MS ? s->timeout_ms : ENGINE_OWN_CHECK_MS;
     struct dr_err err = { 0 };
     j->doing = DO_OWN_CHECK;
-    if (s->repeatable) {
+    if (is_repeatable(j)) {
         check_says(j, STEP_FAIL, "may be repeated", NULL);
         return;
     }
-    if (s->check == NULL) {
+    if (s->check == NULL || is_elsewhere_done(j->e, j->i)) {
         ask(j, "check", s->type, j->with, timeout, on_own_check);
         return;
     }
@@ -264,7 +279,7 @@ static void on_event(void *arg, const json_t *event)
     struct engine *e = j->e;
     const char *kind = json_string_value(json_object_get(event, "event"));
     bool former = kind != NULL && strcmp(kind, "former") == 0;
-    if (former && j->doing == DO_APPLY && !run_is_final(e->state.phase)) {
+    if (former && j->doing == DO_APPLY && !run_is_past(e->state.phase)) {
         json_t *b = json_object();
         json_put_text(b, "step", at_of(j)->id);
         json_put(b, "value", json_incref(json_object_get(event, "value")));
@@ -295,6 +310,7 @@ static void take_outcome(struct job *j, struct step_outcome *out)
 {
     remember(&j->why, out->why);
     remember(&j->proof, out->proof);
+    j->refused += out->refused;
     json_decref(j->evidence);
     json_decref(j->outputs);
     j->evidence = json_incref(out->evidence);
@@ -393,6 +409,8 @@ static void intent(struct job *j)
     put_title(j, b);
     json_put(b, "with", json_incref(j->with));
     json_put_int(b, "timeout_ms", s->timeout_ms);
+    if (st->how == HOW_ISOLATED)
+        json_put(b, "isolated", json_true());
     if (st->former != NULL)
         json_put(b, "former", json_incref(st->former));
     j->began_ms = clock_boot_ms();
@@ -453,7 +471,7 @@ void go_on_after_invariants(struct engine *e)
 
 /* -- verify ------------------------------------------------------------------------------------ */
 
-static int64_t with_ms(const json_t *with, const char *name, int64_t fallback)
+int64_t with_ms(const json_t *with, const char *name, int64_t fallback)
 {
     const json_t *v = json_object_get(with, name);
     return json_is_integer(v) ? json_integer_value(v) : fallback;
@@ -474,6 +492,7 @@ static void on_verified(void *arg, struct step_outcome *out)
     j->process = NULL;
     if (is_over(j))
         return;
+    j->refused += out->refused;
     if (out->verdict == STEP_PASS) {
         j->verify_at++;
         verify_next(j);
@@ -495,6 +514,12 @@ static void verify_next(struct job *j)
     DR_JSON json_t *with = NULL;
     struct dr_err err = { 0 };
     j->doing = DO_VERIFY;
+    if (is_elsewhere_done(j->e, j->i) && s->verify_count > 0) {
+        DR_FREE char *why = dr_strf("%s (not verified: that would look at production)",
+                                    j->why != NULL ? j->why : "done");
+        finish_done(j, why);
+        return;
+    }
     if (j->verify_at >= s->verify_count) {
         DR_FREE char *why = j->why != NULL ? dr_strdup(j->why) : NULL;
         finish_done(j, why);
@@ -526,6 +551,8 @@ static void on_polled(void *arg, struct step_outcome *out)
     if (is_over(j))
         return;
     take_outcome(j, out);
+    if (!out->doubt)
+        remember(&j->answer, out->why);
     j->tries++;
     j->passes = out->verdict == STEP_PASS ? j->passes + 1 : 0;
     if (j->passes >= with_ms(j->with, "times", 1)) {
@@ -534,7 +561,11 @@ static void on_polled(void *arg, struct step_outcome *out)
     }
     int64_t every = with_ms(j->with, "every", ENGINE_CHECK_EVERY_MS);
     if (clock_boot_ms() + every >= j->deadline_ms && out->verdict != STEP_PASS) {
-        finish_failed(j, "outcome", verdict_word(out->verdict), out->why, AT_FAILED);
+        /* An attempt that the deadline cut says nothing: what was answered before it is the reason. */
+        DR_FREE char *why = out->doubt && j->answer != NULL
+                                ? dr_strf("%s (last attempt: %s)", j->answer, out->why)
+                                : dr_strdup(out->why);
+        finish_failed(j, "outcome", verdict_word(out->verdict), why, AT_FAILED);
         return;
     }
     struct world *w = j->e->world;
@@ -567,135 +598,14 @@ static void begin_poll(struct job *j)
     poll_now(j);
 }
 
-/* -- steps that the engine does itself ---------------------------------------------------------- */
-
-static void pick_region(struct job *j)
-{
-    struct engine *e = j->e;
-    struct buf why = { 0 };
-    const char *chosen = NULL;
-    for (size_t i = 0; i < e->script->region_count && chosen == NULL; i++) {
-        const char *region = e->script->regions[i];
-        const struct state_standby *sb = NULL;
-        for (size_t k = 0; k < e->state.standby_count; k++)
-            if (strcmp(e->state.standbys[k].region, region) == 0)
-                sb = &e->state.standbys[k];
-        if (text_list_has(&e->state.excluded, region))
-            buf_addf(&why, "%s was tried; ", region);
-        else if (!is_candidate(e, region))
-            continue;
-        else if (e->world->ops->is_fenced(e->world, region))
-            buf_addf(&why, "%s is fenced; ", region);
-        else if (sb != NULL && !sb->ready)
-            buf_addf(&why, "%s is not ready: %s; ", region, sb->why);
-        else
-            chosen = region;
-    }
-    if (chosen == NULL)
-        buf_adds(&why, "no standby is left");
-    else
-        buf_addf(&why, "%s", chosen);
-    DR_FREE char *told = buf_take(&why);
-    j->began_ms = clock_boot_ms();
-    if (chosen == NULL) {
-        json_t *b = outcome_body(j, AT_FAILED, "fail", told);
-        size_t i = j->i;
-        job_end(j);
-        add_failure(e, i, b, AT_FAILED);
-        json_put_text(b, "decision", on_error_name(ON_HOLD));
-        body_run(b, RUN_HELD);
-        commit(e, "outcome", b);
-        return;
-    }
-    j->outputs = json_object();
-    json_put_text(j->outputs, "region", chosen);
-    finish_done(j, told);
-}
-
-static void waited(void *arg)
-{
-    struct job *j = arg;
-    j->timer = NULL;
-    if (!is_over(j))
-        finish_done(j, "waited");
-}
-
-static void begin_wait(struct job *j)
-{
-    struct engine *e = j->e;
-    int64_t ms = 0;
-    for (const struct step_arg *a = step_of(j)->type->args; a != NULL && a->name != NULL; a++)
-        if (a->type == ARG_DURATION)
-            ms = with_ms(j->with, a->name, ms);
-    json_t *b = body_of(e, at_of(j)->id, AT_RUNNING);
-    json_put_int(b, "round", at_of(j)->round);
-    json_put_text(b, "use", "wait");
-    json_put(b, "with", json_incref(j->with));
-    json_put_int(b, "timeout_ms", ms);
-    commit(e, "begin", b);
-    if (is_over(j))
-        return;
-    j->began_ms = clock_boot_ms();
-    j->doing = DO_WAIT;
-    j->timer = e->world->ops->after(e->world, ms, waited, j);
-}
-
 /* -- starting ---------------------------------------------------------------------------------- */
-
-/* Outputs of a step that was only simulated: what it was told, else its name. */
-static json_t *simulated_outputs(const struct step_type *type, const json_t *with)
-{
-    json_t *o = json_object();
-    for (const struct step_output *out = type->outputs; out != NULL && out->name != NULL; out++) {
-        json_t *v = json_object_get(with, out->name);
-        if (v == NULL && strcmp(out->name, "path") == 0)
-            v = json_object_get(with, "to");
-        json_put(o, out->name, v != NULL ? json_incref(v) : json_string("simulated"));
-    }
-    return o;
-}
-
-static bool comes_after_simulated(const struct engine *e, size_t i)
-{
-    for (size_t k = 0; k < i; k++)
-        if (step_is_effect(e->script->steps[k].type) && e->state.steps[k].at == AT_DONE)
-            return true;
-    return false;
-}
-
-/* In a dry run effects are only told; true: this step is settled by that. */
-static bool simulate(struct job *j)
-{
-    struct engine *e = j->e;
-    const struct script_step *s = step_of(j);
-    if (!e->state.dry)
-        return false;
-    if (step_is_effect(s->type) || s->type->class == STEP_PERSON) {
-        json_t *b = outcome_body(j, AT_DONE, "pass", "simulated");
-        json_put(b, "outputs", simulated_outputs(s->type, j->with));
-        json_put(b, "simulated", json_true());
-        json_put(b, "with", json_incref(j->with));
-        job_end(j);
-        commit(e, "outcome", b);
-        return true;
-    }
-    if (s->type->class != STEP_CHECK || !comes_after_simulated(e, j->i))
-        return false;
-    json_t *b = body_of(e, at_of(j)->id, AT_SKIPPED);
-    json_put(b, "by", json_null());
-    json_put(b, "not_measured", json_true());
-    json_put_text(b, "why", "not measured: it comes after a simulated step");
-    job_end(j);
-    commit(e, "skip", b);
-    return true;
-}
 
 static void begin_effect(struct job *j)
 {
     bool doubt = at_of(j)->at == AT_CHECKING;
     if (doubt && !has_own_check(j))
         finish_failed(j, "outcome", "unknown", "nobody can say whether it is in place", AT_UNKNOWN);
-    else if (has_own_check(j) && (doubt || !step_of(j)->repeatable))
+    else if (has_own_check(j) && (doubt || !is_repeatable(j)))
         own_check(j);
     else
         begin_attempt(j);
@@ -757,13 +667,13 @@ static void start_one(struct engine *e, size_t i)
     struct job *j = &e->jobs[i];
     struct dr_err err = { 0 };
     const struct state_step *st = state_at(e, i);
-    if (stopped_by_when(e, i))
+    if (stopped_by_when(e, i) || leave_out(e, i))
         return;
     j->doing = DO_APPLY;
     j->began_ms = clock_boot_ms();
     if (st->with != NULL && st->at == AT_CHECKING)
         j->with = json_incref(st->with);
-    else if (resolve(e, e->script->steps[i].with, NULL, &j->with, &err) != DR_OK) {
+    else if (resolve_step(e, i, &j->with, &err) != DR_OK) {
         finish_failed(j, "outcome", "fail", err.msg, AT_FAILED);
         return;
     }

@@ -7,6 +7,7 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "dr/base/clock.h"
@@ -19,7 +20,13 @@
 
 enum { PASSWD_MAX = 4096, CREATE_TRIES = 16, PLAN_FILE_MAX = 1 << 20 };
 
+enum { YIELD_MS = 5000, YIELD_LOOK_MS = 50 }; /* how long a drill here may take to make room */
+
 static const char run_key[] = "run"; /* one run at a time, whatever the plan */
+static const char drill_mark[] =
+    "drill/"; /* before the name of a holder that makes room for a run in earnest */
+
+enum kind { KIND_EARNEST = 'R', KIND_DRILL = 'D', KIND_DRY = 'T' };
 
 void run_close(struct run *r)
 {
@@ -68,7 +75,7 @@ static bool load_state(const struct config *c, const char *id, struct run_state 
     struct dr_err err = { 0 };
     struct gather_wish peek = { .peek = true };
     enum dr_rc rc = journal_load(c->state_dir, id, &all, &err);
-    if (rc == DR_E_NOTFOUND && id[0] == 'R')
+    if (rc == DR_E_NOTFOUND && id[0] != KIND_DRY)
         rc = gather_run(c, id, &peek, &all, NULL, &err);
     if (rc != DR_OK || all.count == 0)
         return false;
@@ -102,13 +109,14 @@ static bool is_outside(const struct config *c, const char *id)
 }
 
 /* The newest that is open of those that only the buckets know; NULL: none. The caller frees. */
-static char *open_outside(const struct config *c, const char *dark)
+static char *open_outside(const struct config *c, const char *dark, enum kind kind)
 {
     DR_CLEANUP(text_list_fini) struct text_list ids = { 0 };
     run_list_outside(c, dark, &ids);
     for (size_t i = ids.count; i > 0; i--) {
         DR_CLEANUP(run_state_fini) struct run_state s = { 0 };
-        if (load_state(c, ids.items[i - 1], &s) && s.phase != RUN_NONE && !run_is_final(s.phase))
+        if (ids.items[i - 1][0] == (char)kind && load_state(c, ids.items[i - 1], &s) &&
+            s.phase != RUN_NONE && !run_is_final(s.phase))
             return dr_strdup(ids.items[i - 1]);
     }
     return NULL;
@@ -123,7 +131,7 @@ char *run_active_region(const struct config *c, const char *const *regions, size
         runs.count = 0;
     for (size_t i = runs.count; i > 0 && active == NULL; i--) {
         DR_CLEANUP(run_state_fini) struct run_state s = { 0 };
-        if (runs.items[i - 1][0] != 'R' || !load_state(c, runs.items[i - 1], &s))
+        if (runs.items[i - 1][0] != KIND_EARNEST || !load_state(c, runs.items[i - 1], &s))
             continue;
         if ((s.phase == RUN_RECOVERED || s.phase == RUN_FAILED) && s.target != NULL && !s.dry)
             active = dr_strdup(s.target);
@@ -133,8 +141,8 @@ char *run_active_region(const struct config *c, const char *const *regions, size
     return active;
 }
 
-/* The newest run in earnest that is not over. DR_E_CORRUPT: nobody can say what one of them did. */
-static enum dr_rc find_open(const struct config *c, const char *dark, char **ret,
+/* The newest run of this kind that is not over. DR_E_CORRUPT: nobody can say what one of them did. */
+static enum dr_rc find_open(const struct config *c, const char *dark, enum kind kind, char **ret,
                             struct dr_err *err)
 {
     DR_CLEANUP(text_list_fini) struct text_list runs = { 0 };
@@ -143,7 +151,7 @@ static enum dr_rc find_open(const struct config *c, const char *dark, char **ret
     for (size_t i = runs.count; i > 0; i--) {
         DR_CLEANUP(journal_records_fini) struct journal_records all = { 0 };
         DR_CLEANUP(run_state_fini) struct run_state s = { 0 };
-        if (runs.items[i - 1][0] != 'R')
+        if (runs.items[i - 1][0] != (char)kind)
             continue;
         enum dr_rc rc = journal_load(c->state_dir, runs.items[i - 1], &all, err);
         if (rc == DR_E_NOTFOUND)
@@ -156,7 +164,7 @@ static enum dr_rc find_open(const struct config *c, const char *dark, char **ret
         *ret = dr_strdup(runs.items[i - 1]);
         return DR_OK;
     }
-    *ret = open_outside(c, dark);
+    *ret = open_outside(c, dark, kind);
     return DR_OK;
 }
 
@@ -165,7 +173,7 @@ static enum dr_rc refuse_second(const struct config *c, const char *dark, struct
 {
     DR_FREE char *open = NULL;
     DR_CLEANUP(run_state_fini) struct run_state s = { 0 };
-    if (find_open(c, dark, &open, err) != DR_OK) {
+    if (find_open(c, dark, KIND_EARNEST, &open, err) != DR_OK) {
         err->rc = err->rc == DR_E_CORRUPT ? DR_E_UNKNOWN : err->rc;
         (void)dr_context(err, "cannot tell whether another run is still open");
         return dr_hint(err, "Look at it: drctl runs. A person who knows better moves it away.");
@@ -186,6 +194,36 @@ static enum dr_rc refuse_second(const struct config *c, const char *dark, struct
         open, open, open);
 }
 
+/* One drill at a time, and what the last one made is gone before the next begins. */
+static enum dr_rc refuse_second_drill(const struct config *c, const char *dark, struct dr_err *err)
+{
+    DR_FREE char *open = NULL;
+    DR_TRY(find_open(c, dark, KIND_DRILL, &open, err));
+    if (open == NULL)
+        return DR_OK;
+    if (journal_is_live(c->state_dir, open)) {
+        (void)dr_fail(err, DR_E_BUSY, "drill %s is under way", open);
+        return dr_hint(err, "Look at it: drctl runs watch %s", open);
+    }
+    (void)dr_fail(err, DR_E_BUSY, "drill %s has not been cleaned up after", open);
+    return dr_hint(err, "Clean up after it: drctl drill --clean %s", open);
+}
+
+char *run_open_drill(const struct config *c)
+{
+    DR_CLEANUP(text_list_fini) struct text_list runs = { 0 };
+    struct dr_err err = { 0 };
+    if (journal_runs(c->state_dir, &runs, &err) != DR_OK)
+        return NULL;
+    for (size_t i = 0; i < runs.count; i++) {
+        DR_CLEANUP(run_state_fini) struct run_state s = { 0 };
+        if (runs.items[i][0] == KIND_DRILL && load_state(c, runs.items[i], &s) &&
+            s.phase != RUN_NONE && !run_is_final(s.phase))
+            return dr_strdup(runs.items[i]);
+    }
+    return open_outside(c, NULL, KIND_DRILL);
+}
+
 char *run_newest_open(const struct config *c)
 {
     DR_CLEANUP(text_list_fini) struct text_list runs = { 0 };
@@ -194,11 +232,11 @@ char *run_newest_open(const struct config *c)
         return NULL;
     for (size_t i = runs.count; i > 0; i--) {
         DR_CLEANUP(run_state_fini) struct run_state s = { 0 };
-        if (runs.items[i - 1][0] == 'R' && load_state(c, runs.items[i - 1], &s) &&
+        if (runs.items[i - 1][0] == KIND_EARNEST && load_state(c, runs.items[i - 1], &s) &&
             !run_is_final(s.phase))
             return dr_strdup(runs.items[i - 1]);
     }
-    return open_outside(c, NULL);
+    return open_outside(c, NULL, KIND_EARNEST);
 }
 
 /* -- lease --------------------------------------------------------------------------------------- */
@@ -217,13 +255,53 @@ static enum dr_rc refuse_dark_lease(const struct config *c, const char *failed, 
                    "Move it by hand: coordination.lease.bucket of another region, on every host.");
 }
 
-static enum dr_rc take_lease(const struct config *c, const char *who, struct keeper **ret,
-                             struct dr_err *err)
+static bool held_by_drill(const struct lease_place *place)
+{
+    DR_CLEANUP(lease_record_fini) struct lease_record r = { 0 };
+    struct dr_err ignored = { 0 };
+    return lease_read(place, run_key, &r, &ignored) == DR_OK && text_starts(r.holder, drill_mark);
+}
+
+/*
+ * A drill that holds the lease on this host is told to stop, so that its journal says why it ended; it has a moment
+ * to do so. One elsewhere, or that does not listen, finds its lease taken at the next renewal.
+ */
+static void ask_for_room(const struct config *c, const struct lease_place *place, const char *who)
+{
+    DR_CLEANUP(text_list_fini) struct text_list runs = { 0 };
+    struct dr_err ignored = { 0 };
+    bool told = false;
+    if (!held_by_drill(place) || journal_runs(c->state_dir, &runs, &ignored) != DR_OK)
+        return;
+    for (size_t i = 0; i < runs.count; i++) {
+        if (runs.items[i][0] != KIND_DRILL || !journal_is_live(c->state_dir, runs.items[i]))
+            continue;
+        json_t *words = json_object();
+        json_put_text(words, "verb", "abort");
+        json_put_text(words, "by", who);
+        json_put_text(words, "reason", "a recovery in earnest needs its place");
+        json_put(words, "give_way", json_true());
+        told = journal_tell(c->state_dir, runs.items[i], words, &ignored) == DR_OK || told;
+    }
+    for (int64_t end_ms = clock_boot_ms() + YIELD_MS; told && clock_boot_ms() < end_ms;) {
+        const struct timespec ts = { .tv_nsec = YIELD_LOOK_MS * 1000000L };
+        (void)nanosleep(&ts, NULL); /* a signal ends it early: it is asked again */
+        told = held_by_drill(place);
+    }
+}
+
+static enum dr_rc take_lease(const struct config *c, const char *who, bool drill,
+                             struct keeper **ret, struct dr_err *err)
 {
     struct lease *lease = NULL;
     DR_CLEANUP(lease_place_fini) struct lease_place place = { 0 };
-    struct lease_wish wish = { .key = run_key, .holder = who };
+    DR_FREE char *holder = dr_strf("%s%s", drill ? drill_mark : "", who);
+    struct lease_wish wish = { .key = run_key,
+                               .holder = holder,
+                               .over = drill ? NULL : drill_mark };
     DR_TRY(lease_place_of(c, NULL, &place, err));
+    if (!drill)
+        ask_for_room(c, &place, who);
     if (lease_acquire(&place, &wish, &lease, err) == DR_OK)
         return keeper_new(lease, ret, err);
     if (err->rc == DR_E_BUSY)
@@ -243,21 +321,24 @@ static enum dr_rc record_lease(struct run *r, const struct keeper *keeper, struc
 
 /* -- beginning ------------------------------------------------------------------------------------ */
 
-static enum dr_rc create_journal(struct run *r, bool dry, const char *dark, struct dr_err *err)
+/* Runs in earnest and drills have one row of numbers, over all hosts. Dry runs are this host's alone: they have one
+ * of their own, so that none is ever taken for a run of another host. */
+static enum dr_rc create_journal(struct run *r, enum kind kind, const char *dark,
+                                 struct dr_err *err)
 {
     const char *dir = r->config->state_dir;
     for (int tries = 0; tries < CREATE_TRIES; tries++) {
         DR_CLEANUP(text_list_fini) struct text_list runs = { 0 };
         long long last = 0;
         DR_TRY(journal_runs(dir, &runs, err));
-        if (!dry)
+        if (kind != KIND_DRY)
             gather_ids(r->config, dark, &runs); /* a number is never given twice */
         for (size_t i = 0; i < runs.count; i++) {
             long long n = strtoll(runs.items[i] + 2, NULL, 10);
-            if (runs.items[i][0] == (dry ? 'D' : 'R') && n > last)
+            if ((runs.items[i][0] == KIND_DRY) == (kind == KIND_DRY) && n > last)
                 last = n;
         }
-        (void)snprintf(r->id, sizeof(r->id), "%c-%lld", dry ? 'D' : 'R', last + 1);
+        (void)snprintf(r->id, sizeof(r->id), "%c-%lld", (char)kind, last + 1);
         enum dr_rc rc = journal_create(dir, r->id, &r->journal, err);
         if (rc != DR_E_EXISTS)
             return rc;
@@ -270,7 +351,7 @@ static enum dr_rc record_impact(struct run *r, const struct run_begin *begin, co
 {
     char now[TIME_TEXT_MAX];
     json_t *b = json_object();
-    DR_JSON json_t *health = real_health_at_start(r->config);
+    DR_JSON json_t *health = begin->drill ? NULL : real_health_at_start(r->config);
     const json_t *good = json_object_get(health, "last_good");
     bool seen = health != NULL && good != NULL && !json_is_null(good);
     json_put_text(b, "method", since != NULL ? "since" : seen ? "probe" : "command");
@@ -298,13 +379,18 @@ static void start_engine(struct run *r, const struct engine_options *options, st
 }
 
 /* The lease of a run that is to begin: none other may be open, before we have it and after. */
-static enum dr_rc take_first_lease(const struct config *c, const char *who, const char *dark,
-                                   struct keeper **ret, struct dr_err *err)
+static enum dr_rc take_first_lease(const struct config *c, const char *who,
+                                   const struct run_begin *begin, struct keeper **ret,
+                                   struct dr_err *err)
 {
     DR_CLEANUP(keeper_free_ptr) struct keeper *keeper = NULL;
-    DR_TRY(refuse_second(c, dark, err));
-    DR_TRY(take_lease(c, who, &keeper, err));
-    DR_TRY(refuse_second(c, dark, err)); /* another one began while we waited */
+    for (int looks = 0; looks < 2; looks++) { /* another one may begin while we wait */
+        DR_TRY(refuse_second(c, begin->failed, err));
+        if (begin->drill)
+            DR_TRY(refuse_second_drill(c, begin->failed, err));
+        if (keeper == NULL)
+            DR_TRY(take_lease(c, who, begin->drill, &keeper, err));
+    }
     *ret = DR_TAKE(keeper);
     return DR_OK;
 }
@@ -321,14 +407,19 @@ enum dr_rc run_begin(const struct config *c, struct script *script, struct run_b
     DR_TRY(guard_plan(script, begin, err));
     DR_TRY(refuse_dark_lease(c, begin->failed, err));
     if (!begin->dry)
-        DR_TRY(take_first_lease(c, who, begin->failed, &keeper, err));
-    DR_TRY(create_journal(r, begin->dry, begin->failed, err));
+        DR_TRY(take_first_lease(c, who, begin, &keeper, err));
+    enum kind kind = begin->dry ? KIND_DRY : begin->drill ? KIND_DRILL : KIND_EARNEST;
+    DR_TRY(create_journal(r, kind, begin->failed, err));
+    DR_FREE char *scratch = begin->scratch != NULL ? dr_strf("%s/%s", begin->scratch, r->id)
+                                                   : dr_strf("%s/scratch/%s", c->state_dir, r->id);
+    begin->scratch = begin->drill ? scratch : NULL;
     begin->id = r->id;
     begin->host = host;
     begin->config_path = c->path;
     DR_TRY(journal_append(r->journal, "start", run_begin_body(script, begin), err));
     DR_TRY(record_lease(r, keeper, err));
     DR_TRY(record_impact(r, begin, begin->since, err));
+    begin->scratch = NULL; /* it is on record now */
     start_engine(r, options, DR_TAKE(keeper), begin->failed);
     *ret = DR_TAKE(r);
     return DR_OK;
@@ -436,10 +527,13 @@ enum dr_rc run_take_up(const struct config *c, const char *id, const struct engi
     DR_TRY(refuse_dark_lease(c, s.failed, err));
     int64_t before = clock_boot_ms();
     if (!s.dry)
-        DR_TRY(take_lease(c, who, &keeper, err));
+        DR_TRY(take_lease(c, who, id[0] == KIND_DRILL, &keeper, err));
     r->lease_waited_ms = clock_boot_ms() - before;
     DR_TRY(read_up(r, keeper, known, accept_missing, &s, err));
     start_engine(r, options, DR_TAKE(keeper), s.failed);
+    const struct run_state *now = engine_state(r->engine);
+    if (now->drill && now->phase != RUN_HELD && now->phase != RUN_CLEANING)
+        DR_TRY(engine_drop_drill(r->engine, options->operator, "its runner is gone", err));
     *ret = DR_TAKE(r);
     return DR_OK;
 }

@@ -25,7 +25,8 @@ DR_DEFINE_CLEANUP(struct run, run_close)
 
 /*
  * Begin: the run's lease, an id, the journal with start, lease and impact. `begin` has everything but
- * id, host and config_path. script is taken over in every case. DR_E_BUSY: another run is not over yet, whether somebody runs it
+ * id, host and config_path. A run in earnest takes the lease from a drill, which is told to stop; a drill takes it
+ * from nobody. script is taken over in every case. DR_E_BUSY: another run is not over yet, whether somebody runs it
  * or not. DR_E_REFUSED: the plan breaks a rule of guard.h. In both cases nothing is begun.
  */
 enum dr_rc run_begin(const struct config *c, struct script *script, struct run_begin *begin,
@@ -36,7 +37,8 @@ enum dr_rc run_begin(const struct config *c, struct script *script, struct run_b
  * Take up a run: the lease with the next epoch, its journal, the plan as journalled. A journal that is
  * not here, or that another host may have continued, is completed from the buckets outside the
  * failed region; accept_missing (or NULL) names those that a person goes on without. DR_E_CORRUPT, DR_E_HELD:
- * nothing was done. The engine still has to be told how to go on: engine_resume(), or engine_hear().
+ * nothing was done. The engine still has to be told how to go on: engine_resume(), or engine_hear(). A drill that
+ * was at work when its runner died is cleaning now: its steps do not go on.
  */
 enum dr_rc run_take_up(const struct config *c, const char *id, const struct engine_options *options,
                        const struct text_list *accept_missing, struct run **ret, struct dr_err *err)
@@ -51,7 +53,11 @@ bool run_peek(const struct config *c, const char *id, struct run_state *ret);
 /* The region that serves by the record of the last run, else the first. The caller frees. NULL: none. */
 char *run_active_region(const struct config *c, const char *const *regions, size_t count);
 
-/* The newest run that is not over; NULL: none. The caller frees. */
+/* The oldest drill here that is not over, else the newest one that only the buckets know; NULL: none. The caller
+ * frees. */
+char *run_open_drill(const struct config *c);
+
+/* The newest run in earnest that is not over; NULL: none. The caller frees. */
 char *run_newest_open(const struct config *c);
 
 /* Who types: $DRCTL_OPERATOR, $SUDO_USER, or the name of the user. The caller frees. */

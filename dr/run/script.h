@@ -25,8 +25,9 @@ enum script_truth { SCRIPT_NO, SCRIPT_YES, SCRIPT_UNKNOWN };
 struct script;
 
 struct script_ops {
-    /* Arguments with everything put in; DR_E_CONFIG when a name has no value. Taken over by the caller. */
-    enum dr_rc (*resolve)(const struct script *s, const void *with,
+    /* Arguments with everything put in, those of extra (or NULL) instead of with's; DR_E_CONFIG when a
+     * name has no value. Taken over by the caller. */
+    enum dr_rc (*resolve)(const struct script *s, const void *with, const void *extra,
                           const struct script_facts *facts, json_t **ret, struct dr_err *err);
     enum script_truth (*truth)(const struct script *s, const void *when,
                                const struct script_facts *facts);
@@ -70,6 +71,9 @@ struct script_step {
     bool ponr;
     const void *ponr_text;
     bool target; /* belongs to the target */
+    enum step_drill drill;
+    const void *drill_with;  /* arguments that a drill replaces; or NULL */
+    const char *drill_names; /* theirs, for people: "name, to"; or NULL */
 };
 
 struct script {

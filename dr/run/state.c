@@ -52,9 +52,10 @@ static void step_fini(struct state_step *st)
 
 void run_state_fini(struct run_state *s)
 {
-    char *texts[] = { s->id,      s->mode,   s->by,    s->host,    s->failed,       s->active,
-                      s->to,      s->plan,   s->title, s->text,    s->file,         s->sha,
-                      s->back_to, s->target, s->why,   s->held_at, s->rewind.region };
+    char *texts[] = { s->id,      s->mode,   s->by,    s->host,    s->failed,        s->active,
+                      s->to,      s->plan,   s->title, s->text,    s->file,          s->sha,
+                      s->back_to, s->target, s->why,   s->held_at, s->rewind.region, s->scratch,
+                      s->seed,    s->then };
     for (size_t i = 0; i < DR_ARRAY_LEN(texts); i++)
         free(texts[i]);
     for (size_t i = 0; i < s->step_count; i++)
@@ -67,6 +68,7 @@ void run_state_fini(struct run_state *s)
     free(s->standbys);
     json_decref(s->start);
     json_decref(s->impact);
+    json_decref(s->refused);
     text_list_fini(&s->excluded);
     text_list_fini(&s->approvers);
     *s = (struct run_state){ 0 };
@@ -100,14 +102,16 @@ static void apply_start(struct run_state *s, const struct journal_record *r)
         const json_t *from;
         const char *key;
     } texts[] = {
-        { &s->id, b, "id" },        { &s->mode, b, "mode" },     { &s->by, b, "by" },
-        { &s->host, b, "host" },    { &s->failed, b, "failed" }, { &s->active, b, "active" },
-        { &s->to, b, "to" },        { &s->plan, plan, "name" },  { &s->title, plan, "title" },
-        { &s->text, plan, "text" }, { &s->file, plan, "file" },  { &s->sha, plan, "sha256" },
+        { &s->id, b, "id" },        { &s->mode, b, "mode" },       { &s->by, b, "by" },
+        { &s->host, b, "host" },    { &s->failed, b, "failed" },   { &s->active, b, "active" },
+        { &s->to, b, "to" },        { &s->plan, plan, "name" },    { &s->title, plan, "title" },
+        { &s->text, plan, "text" }, { &s->file, plan, "file" },    { &s->sha, plan, "sha256" },
+        { &s->seed, b, "seed" },    { &s->scratch, b, "scratch" },
     };
     for (size_t i = 0; i < DR_ARRAY_LEN(texts); i++)
         set(texts[i].field, text_of(texts[i].from, texts[i].key));
     s->dry = flag_of(b, "dry");
+    s->drill = flag_of(b, "drill");
     s->remote = flag_of(b, "remote");
     s->started_ns = r->wall_ns;
     set_json(&s->start, json_incref(r->body));
@@ -123,6 +127,7 @@ static void apply_start(struct run_state *s, const struct journal_record *r)
         set(&s->steps[i].use, text_of(o, "use"));
         set(&s->steps[i].class, text_of(o, "class"));
         set(&s->steps[i].title, text_of(o, "title"));
+        (void)step_how_read(text_of(o, "drill"), &s->steps[i].how); /* of a run in earnest: none */
     }
 }
 
@@ -139,6 +144,8 @@ static void forget_round(struct state_step *st)
     st->ours = false;
     st->intent_n = 0;
     st->already = false;
+    st->simulated = false;
+    st->isolated = false;
     st->by_hand = false;
     st->by_person = false;
     st->decision = ON_NONE;
@@ -169,6 +176,8 @@ static void apply_outcome(struct run_state *s, struct state_step *st,
     st->open = st->at == AT_CHECKING;
     st->dur_ms = int_of(r->body, "dur_ms");
     st->not_measured = flag_of(r->body, "not_measured");
+    st->simulated = flag_of(r->body, "simulated");
+    st->isolated = flag_of(r->body, "isolated");
     if (json_is_object(outputs))
         set_json(&st->outputs, journal_unpack(outputs));
     if (st->at == AT_DONE && strcmp(st->use, "region.pick") == 0)
@@ -380,6 +389,8 @@ static void apply_run(struct run_state *s, const struct journal_record *r)
     enum run_phase phase = s->phase;
     if (!run_phase_read(text_of(b, "run"), &phase))
         return;
+    if (phase == RUN_CLEANING)
+        set(&s->then, text_of(b, "then"));
     s->phase = phase;
     set(&s->why, text_of(b, "why"));
     if (phase == RUN_HELD) {
@@ -397,6 +408,18 @@ static void apply_run(struct run_state *s, const struct journal_record *r)
     }
     if (phase == RUN_RUNNING && strcmp(r->type, "go") == 0)
         s->preflight_ns = r->wall_ns;
+}
+
+/* Connects that the gate refused while this step or check was at work. */
+static void apply_refused(struct run_state *s, const json_t *b)
+{
+    int64_t count = int_of(b, "refused");
+    const char *who = text_of(b, "step") != NULL ? text_of(b, "step") : text_of(b, "check");
+    if (count <= 0 || who == NULL)
+        return;
+    if (s->refused == NULL)
+        s->refused = json_object();
+    json_put_int(s->refused, who, int_of(s->refused, who) + count);
 }
 
 void state_apply(struct run_state *s, const struct journal_record *r)
@@ -425,6 +448,7 @@ void state_apply(struct run_state *s, const struct journal_record *r)
         s->has_impact = true;
         set_json(&s->impact, json_incref(r->body));
     }
+    apply_refused(s, b);
     apply_run(s, r);
     s->last_n = r->n;
 }

@@ -28,7 +28,10 @@ struct state_step {
     bool by_hand;      /* done at a person's word */
     bool by_person;    /* skipped at a person's word */
     bool left;         /* not undone, at a person's word */
-    bool not_measured; /* a check that could not be asked in a dry run */
+    enum step_how how; /* what a drill or a dry run makes of it */
+    bool not_measured; /* a check that would have looked at what was only simulated */
+    bool simulated;    /* its outcome changed nothing */
+    bool isolated;     /* its outcome lies below the scratch directory */
     enum on_error decision; /* of a failure that is not acted on yet */
     int undo_attempt;
     json_t *with, *former, *outputs; /* of this round; NULL: none */
@@ -47,7 +50,9 @@ struct state_standby {
 
 struct run_state {
     char *id, *mode, *by, *host, *failed, *active, *to, *plan, *title, *text, *file, *sha;
-    bool dry, remote;
+    char *scratch, *seed; /* of a drill, or NULL */
+    char *then; /* the state that a drill would have, were there nothing to clean up; or NULL */
+    bool dry, drill, remote;
     enum run_phase phase;
     bool back;     /* going back, also while held */
     char *back_to; /* of `runs undo --to`, or NULL */
@@ -59,6 +64,8 @@ struct run_state {
     bool has_impact, has_recovered;
     json_t *start;  /* body of the first record */
     json_t *impact; /* body */
+    json_t
+        *refused; /* {step or check: connects to the dark region that were refused}; NULL: none */
     struct text_list excluded, approvers;
     struct state_standby *standbys;
     size_t standby_count;

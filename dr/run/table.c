@@ -25,14 +25,21 @@ static const char *const word_names[] = {
     [ON_ROLLBACK] = "rollback", [ON_HOLD] = "hold",
 };
 
+static const char *const how_names[STEP_HOWS] = {
+    [HOW_RUN] = "run",           [HOW_WITH] = "with", [HOW_ISOLATED] = "isolated",
+    [HOW_SIMULATE] = "simulate", [HOW_SKIP] = "skip", [HOW_NOT_MEASURED] = "not measured",
+};
+
 #define BIT(x) (1U << (x))
 
 static const unsigned run_table[RUN_PHASES] = {
     [RUN_NONE] = BIT(RUN_PREFLIGHT),
-    [RUN_PREFLIGHT] = BIT(RUN_RUNNING) | BIT(RUN_HELD) | BIT(RUN_UNDOING) | BIT(RUN_ABORTED),
+    [RUN_PREFLIGHT] =
+        BIT(RUN_RUNNING) | BIT(RUN_HELD) | BIT(RUN_UNDOING) | BIT(RUN_CLEANING) | BIT(RUN_ABORTED),
     [RUN_RUNNING] = BIT(RUN_PREFLIGHT) | BIT(RUN_HELD) | BIT(RUN_UNDOING) | BIT(RUN_CLEANING) |
                     BIT(RUN_RECOVERED) | BIT(RUN_FAILED) | BIT(RUN_ABORTED),
-    [RUN_HELD] = BIT(RUN_RUNNING) | BIT(RUN_UNDOING) | BIT(RUN_ABORTED) | BIT(RUN_PREFLIGHT),
+    [RUN_HELD] = BIT(RUN_RUNNING) | BIT(RUN_UNDOING) | BIT(RUN_CLEANING) | BIT(RUN_ABORTED) |
+                 BIT(RUN_PREFLIGHT),
     [RUN_UNDOING] =
         BIT(RUN_PREFLIGHT) | BIT(RUN_UNDONE) | BIT(RUN_HELD) | BIT(RUN_CLEANING) | BIT(RUN_ABORTED),
     [RUN_CLEANING] = BIT(RUN_RECOVERED) | BIT(RUN_FAILED) | BIT(RUN_UNDONE) | BIT(RUN_ABORTED),
@@ -76,6 +83,12 @@ const char *on_error_name(enum on_error word)
     return word_names[word];
 }
 
+const char *step_how_word(enum step_how how)
+{
+    DR_ASSERT(how < STEP_HOWS);
+    return how_names[how];
+}
+
 static int find(const char *name, const char *const *names, size_t count)
 {
     for (size_t i = 0; name != NULL && i < count; i++)
@@ -105,6 +118,14 @@ bool on_error_read(const char *name, enum on_error *ret)
     int i = find(name, word_names, DR_ARRAY_LEN(word_names));
     if (i >= 0)
         *ret = (enum on_error)i;
+    return i >= 0;
+}
+
+bool step_how_read(const char *name, enum step_how *ret)
+{
+    int i = find(name, how_names, STEP_HOWS);
+    if (i >= 0)
+        *ret = (enum step_how)i;
     return i >= 0;
 }
 

@@ -26,8 +26,9 @@ struct fake_job {
     struct step_hooks hooks;
     char *key; /* "apply:restore@eu" */
     char *verb, *step, *target;
+    char *to; /* of its arguments, or NULL */
     enum step_verdict verdict;
-    bool doubt, takes, proves;
+    bool doubt, takes, proves, refused;
     char *why;
 };
 
@@ -137,7 +138,9 @@ static void settle(struct fake_job *j)
 static void end_job(void *arg)
 {
     struct fake_job *j = arg;
-    struct step_outcome out = { .verdict = j->verdict, .doubt = j->doubt, .why = j->why };
+    struct step_outcome out = {
+        .verdict = j->verdict, .doubt = j->doubt, .why = j->why, .refused = j->refused
+    };
     j->why = NULL;
     if (j->proves && j->verdict == STEP_PASS)
         out.proof = dr_strdup("lease_expired");
@@ -147,12 +150,15 @@ static void end_job(void *arg)
         out.outputs = json_object();
         DR_FREE char *id = dr_strf("%s-out", j->step);
         json_put_text(out.outputs, "id", id);
+        if (j->to != NULL)
+            json_put_text(out.outputs, "path", j->to);
     }
     j->hooks.done(j->hooks.arg, &out);
     step_outcome_fini(&out);
     free(j->verb);
     free(j->step);
     free(j->target);
+    free(j->to);
     free(j);
 }
 
@@ -172,6 +178,9 @@ static void decide(struct fake_world *w, struct fake_job *j, const char *type)
     j->verdict = strcmp(word, "pass") == 0 || strcmp(word, "noproof") == 0 ? STEP_PASS
                  : strcmp(word, "fail") == 0                               ? STEP_FAIL
                                                                            : STEP_UNKNOWN;
+    j->refused = strcmp(word, "dark") == 0;
+    if (j->refused)
+        j->verdict = STEP_FAIL;
     j->doubt = strcmp(word, "hang") == 0 || strcmp(word, "late") == 0 || strcmp(word, "crash") == 0;
     j->takes =
         acts && (j->verdict == STEP_PASS || strcmp(word, "late") == 0) && strcmp(type, "give") != 0;
@@ -193,6 +202,10 @@ static enum dr_rc fake_start(struct world *world, const json_t *request, int64_t
     j->verb = dr_strdup(strcmp(type, "undoer") == 0 ? "undo" : verb);
     j->step = dr_strdup(json_string_value(json_object_get(request, "step")));
     j->target = dr_strdup(target != NULL ? target : "");
+    const char *to = json_string_value(json_object_get(json_object_get(request, "with"), "to"));
+    j->to = to != NULL ? dr_strdup(to) : NULL;
+    json_decref(w->last);
+    w->last = json_deep_copy(request);
     decide(w, j, type);
     bool slow = j->doubt && strcmp(j->why + strlen(j->why) - 5, "crash") != 0;
     j->end = push(w, slow ? timeout_ms : 1, end_job, j);
@@ -311,6 +324,7 @@ void fake_world_fini(struct fake_world *w)
     json_decref(w->words);
     json_decref(w->in_place);
     json_decref(w->asked);
+    json_decref(w->last);
     text_list_fini(&w->log);
     text_list_fini(&w->inbox);
     text_list_fini(&w->fenced);
@@ -364,6 +378,23 @@ static const struct step_type types[] = {
     { .name = "approve", .class = STEP_PERSON },
     { .name = "region.pick", .class = STEP_NONE, .timeout_ms = 1000 },
     { .name = "wait", .class = STEP_NONE, .timeout_ms = 1000 },
+    { .name = "traffic",
+      .class = STEP_TRAFFIC,
+      .timeout_ms = 60000,
+      .has_check = true,
+      .has_undo = true },
+    { .name = "backup.restore",
+      .class = STEP_DATA,
+      .timeout_ms = 60000,
+      .drill = DRILL_ISOLATED,
+      .has_check = true,
+      .has_undo = true },
+    { .name = "backup.now",
+      .class = STEP_DATA,
+      .timeout_ms = 60000,
+      .drill = DRILL_ISOLATED,
+      .has_check = true,
+      .has_undo = true },
 };
 
 struct fake_script {
@@ -393,13 +424,17 @@ static const struct step_type *type_of(const json_t *o)
     return &types[5]; /* a check */
 }
 
-static enum dr_rc fake_resolve(const struct script *s, const void *with,
+static enum dr_rc fake_resolve(const struct script *s, const void *with, const void *extra,
                                const struct script_facts *facts, json_t **ret, struct dr_err *err)
 {
     (void)s;
     (void)facts;
     (void)err;
     *ret = with != NULL ? json_deep_copy(with) : json_object();
+    const char *name = NULL;
+    json_t *value = NULL;
+    DR_JSON json_t *more = extra != NULL ? json_deep_copy(extra) : json_object();
+    json_object_foreach(more, name, value) json_put(*ret, name, json_incref(value));
     return DR_OK;
 }
 
@@ -480,6 +515,18 @@ static size_t index_of(const json_t *steps, const char *id)
     return 0;
 }
 
+/* Effects and people are simulated unless the type or the step says otherwise, as in the real table. */
+static enum step_drill drill_of(const json_t *o, const struct step_type *type)
+{
+    const char *word = text_of(o, "drill");
+    for (int i = DRILL_RUN; word != NULL && i <= DRILL_SKIP; i++)
+        if (strcmp(word, step_drill_word((enum step_drill)i)) == 0)
+            return (enum step_drill)i;
+    if (type->drill == DRILL_RUN && (step_is_effect(type) || type->class == STEP_PERSON))
+        return DRILL_SIMULATE;
+    return type->drill;
+}
+
 static void fill_step(struct script_step *st, const json_t *steps, size_t i)
 {
     const json_t *o = json_array_get(steps, i);
@@ -507,6 +554,8 @@ static void fill_step(struct script_step *st, const json_t *steps, size_t i)
     st->ponr = json_is_true(json_object_get(o, "ponr"));
     st->ponr_text = st->ponr ? "new writes exist" : NULL;
     st->target = json_is_true(json_object_get(o, "target"));
+    st->drill = drill_of(o, st->type);
+    st->drill_with = json_object_get(json_object_get(o, "drill"), "with");
     st->need_count = needs != NULL ? json_array_size(needs) : i;
     size_t *list = dr_alloc(st->need_count + 1, sizeof(*list));
     for (size_t k = 0; k < st->need_count; k++)

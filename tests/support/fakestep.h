@@ -12,6 +12,7 @@
  *     late                     it is done, and yet the deadline passes: in doubt
  *     noproof                  pass, but a fence that says so gives no proof
  *     crash                    nothing is done, no result: in doubt
+ *     dark                     fail, after a connect to the dark region that the gate refused
  * A word with '!' behind it is never used up.
  */
 #ifndef TESTS_SUPPORT_FAKESTEP_H
@@ -37,6 +38,7 @@ struct fake_world {
     void *events;  /* internal */
     json_t *asked; /* steps whose own check answered since their last apply */
     int running, most_running;
+    json_t *last; /* the newest request; NULL: none */
 };
 
 /* Installs the fake clock. */
@@ -50,8 +52,9 @@ void fake_hear(struct fake_world *w, const char *json);
 
 /* A plan in JSON: {"regions":[...], "preflight":[...], "invariants":[...], "steps":[{"id","use",...}]}.
  * Types: effect, own (an effect with its own check), fence, promote, check, give (outputs), approve,
- * region.pick, wait. Keys of a step: needs on_error retry check ("repeatable") undo ("none" "not")
- * verify ([{}]) ponr target with when ("yes" "no" "unknown"). The caller frees. */
+ * region.pick, wait, traffic, backup.restore, backup.now. Keys of a step: needs on_error retry check
+ * ("repeatable") undo ("none" "not") verify ([{}]) ponr target with when ("yes" "no" "unknown") drill (a word, or
+ * {"with":{}}). The caller frees. */
 struct script *fake_script(const char *json);
 
 #endif
