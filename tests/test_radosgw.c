@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "backup/store/store.h"
 #include "dr/base/clock.h"
 #include "dr/base/mem.h"
 #include "tests/support/radosgw.h"
@@ -109,6 +110,26 @@ static void killed_front_comes_back_with_its_objects(void **state)
     assert_int_equal(ask(&radosgw_owner, "GET /stays/a", NULL), 200);
 }
 
+/* Its digest is taken from its name, so the server holds both to each other. */
+static void pack_whose_bytes_are_not_its_names_is_refused(void **state)
+{
+    (void)state;
+    static const char name[] =
+        "packs/ba/ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"; /* "abc" */
+    struct dr_err err = { 0 };
+    DR_FREE char *url = dr_strf("s3://names?endpoint=%s", region.http);
+    const struct store_credentials by = { .kind = "keys",
+                                          .access_key = radosgw_owner.access_key,
+                                          .secret_key = radosgw_owner.secret_key };
+    const struct store_options o = { .name = "eu", .url = url, .credentials = &by };
+    DR_CLEANUP(store_close_ptr) struct store *s = NULL;
+    assert_true(radosgw_make_bucket(&region, "names", RADOSGW_PLAIN));
+    assert_int_equal(store_open(&o, &s, &err), DR_OK);
+    assert_int_not_equal(store_put(s, name, "abd", 3, &err), DR_OK);
+    assert_non_null(strstr(err.msg, "the bytes were changed on their way"));
+    assert_int_equal(store_put(s, name, "abc", 3, &err), DR_OK);
+}
+
 static void second_region_is_another_world(void **state)
 {
     (void)state;
@@ -166,6 +187,7 @@ int main(void)
         cmocka_unit_test(condition_of_a_put_holds_in_a_plain_bucket_only),
         cmocka_unit_test(locked_version_outlives_its_owner),
         cmocka_unit_test(killed_front_comes_back_with_its_objects),
+        cmocka_unit_test(pack_whose_bytes_are_not_its_names_is_refused),
         cmocka_unit_test(second_region_is_another_world),
         cmocka_unit_test(processes_die_with_the_one_that_started_them),
     };

@@ -283,14 +283,30 @@ static enum dr_rc no_answer(const struct s3 *s, const struct s3_ask *q, const st
     return rc;
 }
 
+/*
+ * The digest of the body, in hex. A pack is named by it, so that it need not be computed for each bucket anew; and
+ * if the bytes are no longer those that the name was made of, the server refuses them.
+ */
+static void sum_body(const struct s3_ask *q, char hex[static HASH_HEX_SIZE])
+{
+    uint8_t digest[HASH_SIZE];
+    if (q->body_len > 0 && q->name != NULL && text_starts(q->name, "packs/")) {
+        const char *last = strrchr(q->name, '/') + 1;
+        if (hex_decode(last, strlen(last), digest, sizeof(digest))) {
+            (void)snprintf(hex, HASH_HEX_SIZE, "%s", last);
+            return;
+        }
+    }
+    hash_bytes(q->body, q->body_len, digest);
+    (void)hex_encode(digest, sizeof(digest), hex);
+}
+
 enum dr_rc s3_call(struct s3 *s, const struct s3_ask *q, struct s3_answer *ret, struct dr_err *err)
 {
     DR_ASSERT(q->method != NULL && q->what != NULL);
-    uint8_t digest[HASH_SIZE];
     char hex[HASH_HEX_SIZE];
-    hash_bytes(q->body, q->body_len, digest);
-    DR_FREE char *sum =
-        dr_strf("x-amz-content-sha256: %s", hex_encode(digest, sizeof(digest), hex));
+    sum_body(q, hex);
+    DR_FREE char *sum = dr_strf("x-amz-content-sha256: %s", hex);
     DR_FREE char *url = url_of(s, q);
     struct attempt a = { .s = s, .q = q, .url = url, .headers = { sum } };
     for (size_t i = 0; i < S3_HEADERS_MAX && q->headers[i] != NULL; i++)

@@ -8,6 +8,9 @@ restic stands beside both, on the same server. Each run has servers that were ju
 memory), so no run pays for another's. Servers and clients share the processors: the time of a further bucket
 holds the further server's work as well; the client's own is the processor time beside it. SERVER=plain takes a
 plain HTTP server in place of radosgw, which costs next to nothing (and does not check restic's signatures).
+SPLIT=1 gives the servers the last processor and the clients the others, as if they were other machines.
+LINE=1gbit puts a line of that speed between them (a network namespace of its own, as root): loopback is faster than
+any disk, so what a restore makes of a line cannot be seen without one.
 """
 import argparse
 import json
@@ -45,8 +48,10 @@ class Servers:
     def __enter__(self):
         shutil.rmtree(self.dir, ignore_errors=True)
         os.makedirs(self.dir)
-        self.child = subprocess.Popen([self.program, os.environ.get("SERVER") or "radosgw", self.dir, str(self.count)], text=True,
-                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        words = [self.program, os.environ.get("SERVER") or "radosgw", self.dir, str(self.count)]
+        if os.environ.get("SPLIT"):
+            words = ["taskset", "-c", str(os.cpu_count() - 1), *words]
+        self.child = subprocess.Popen(words, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._answer()
         self.say("env")
         os.environ[KEYS[0]], os.environ[KEYS[1]] = self.env["S3_OWNER_KEY"], self.env["S3_OWNER_SECRET"]
@@ -225,7 +230,21 @@ def options():
     return parser.parse_args()
 
 
+def lay_line(rate):
+    """Go on in a namespace whose loopback is that slow."""
+    if os.environ.get("LINE_LAID") != rate:
+        os.environ["LINE_LAID"] = rate
+        os.execvp("unshare", ["unshare", "-n", sys.executable, "-B", *sys.argv])
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    subprocess.run(["tc", "qdisc", "add", "dev", "lo", "root", "tbf", "rate", rate, "burst", "256kb", "latency", "50ms"],
+                   check=True)
+
+
 def main():
+    if os.environ.get("LINE"):
+        lay_line(os.environ["LINE"])
+    if os.environ.get("SPLIT"):
+        os.sched_setaffinity(0, set(range(os.cpu_count() - 1)) or {0})
     directory = os.environ.get("BENCH_DIR") or tempfile.mkdtemp(prefix="drctl-bench.", dir="/var/tmp")
     divisors = {name: 1 if name == "CONF" else ARGS.divide for _, name in JOBS.values()}
     world = World(os.path.abspath(directory), os.path.abspath(ARGS.gen), os.path.abspath(ARGS.meter), divisors)
