@@ -35,7 +35,7 @@ CFLAGS  ?= $(OPT_$(MODE))
 LDFLAGS ?= $(LINK_release)
 ALL_C   := -std=gnu17 -D_GNU_SOURCE -I. -pthread $(WARN) $(WERROR) -fPIE $(SAN_$(MODE)) \
            $(CPPFLAGS) $(CFLAGS)
-LIBS    := -lyaml -lzstd -lcrypto -lxxhash -ljansson -luv -lcurl -lexpat -lresolv -lacl -lmicrohttpd
+LIBS    := -lyaml -lzstd -lcrypto -lxxhash -ljansson -luv -lcurl -lexpat -lresolv -lacl -lmicrohttpd -lsqlite3
 
 LIB_SRC  := $(sort $(wildcard dr/*/*.c backup/*/*.c plugins/*.c))
 SUPPORT  := $(sort $(wildcard tests/support/*.c))

@@ -13,11 +13,16 @@ enum { BASE64_SIGNATURE = 88 };
 
 void signed_encode(const json_t *body, const struct keys *signer, struct buf *out)
 {
-    uint8_t signature[KEYS_SIGNATURE_SIZE];
-    char text[BASE64_SIGNATURE + 1];
     size_t start = out->len;
     json_add_canonical(out, body);
     buf_addc(out, '\n');
+    signed_add_last(out, start, signer);
+}
+
+void signed_add_last(struct buf *out, size_t start, const struct keys *signer)
+{
+    uint8_t signature[KEYS_SIGNATURE_SIZE];
+    char text[BASE64_SIGNATURE + 1];
     keys_sign(signer, out->data + start, out->len - start, signature);
     EVP_EncodeBlock((uint8_t *)text, signature, sizeof signature);
     buf_addf(out, "{\"key\":\"%s\",\"signature\":\"%s\"}\n", keys_public(signer), text);
@@ -55,4 +60,19 @@ enum dr_rc signed_parse(const char *name, const char *format, const struct buf *
     DR_TRY(sealed_split(name, object->data, object->len, &lines, err));
     DR_TRY(signed_check(name, &lines, writer, err));
     return sealed_body(name, format, &lines, ret, err);
+}
+
+enum dr_rc signed_check_last(const char *name, const struct buf *object, char writer[KEYS_TEXT_MAX],
+                             size_t *ret_len, struct dr_err *err)
+{
+    const char *data = object->data;
+    size_t len = object->len;
+    const char *end = len > 2 && data[len - 1] == '\n' ? memrchr(data, '\n', len - 1) : NULL;
+    if (end == NULL)
+        return dr_fail(err, DR_E_CORRUPT, "%s: not of whole lines", name);
+    size_t body_len = (size_t)(end - data);
+    const struct sealed_lines lines = { data, end + 1, body_len, len - body_len - 2 };
+    DR_TRY(signed_check(name, &lines, writer, err));
+    *ret_len = body_len + 1;
+    return DR_OK;
 }

@@ -1,5 +1,5 @@
 /*
- * signed.h - objects of two lines whose second line is a signature: snapshots, rows of status.
+ * signed.h - objects whose last line is a signature: snapshots and rows of status (two lines), anchors (more).
  *
  *     {"format":"drctl-snapshot", ... ,"version":1}
  *     {"key":"ed25519:BASE64","signature":"BASE64"}
@@ -24,5 +24,13 @@ enum dr_rc signed_check(const char *name, const struct sealed_lines *lines,
 /* All of it: form, signature, format and version. The caller drops ret. */
 enum dr_rc signed_parse(const char *name, const char *format, const struct buf *object,
                         json_t **ret, char writer[KEYS_TEXT_MAX], struct dr_err *err) DR_MUST_USE;
+
+/* The same for an object of any number of lines whose last one signs all before it. ret_len: how many bytes these have,
+ * with their newlines. */
+enum dr_rc signed_check_last(const char *name, const struct buf *object, char writer[KEYS_TEXT_MAX],
+                             size_t *ret_len, struct dr_err *err) DR_MUST_USE;
+
+/* Sign all that out holds from start on. */
+void signed_add_last(struct buf *out, size_t start, const struct keys *signer);
 
 #endif

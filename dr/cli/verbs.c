@@ -9,6 +9,7 @@
 /* clang-format off */
 const struct cli_verb *const cli_verbs[] = {
     &verb_alerts,
+    &verb_audit,
     &verb_backup,
     &verb_bootstrap,
     &verb_cat,

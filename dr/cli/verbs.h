@@ -12,6 +12,7 @@
 #include "dr/cli/cli.h"
 
 extern const struct cli_verb verb_alerts;
+extern const struct cli_verb verb_audit;
 extern const struct cli_verb verb_backup;
 extern const struct cli_verb verb_bootstrap;
 extern const struct cli_verb verb_cat;

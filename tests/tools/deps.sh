@@ -8,7 +8,7 @@
 set -euo pipefail
 
 build="gcc libc6-dev make pkg-config libyaml-dev libzstd-dev libssl-dev libxxhash-dev libjansson-dev
- libuv1-dev libcurl4-openssl-dev libexpat1-dev libacl1-dev libmicrohttpd-dev"
+ libuv1-dev libcurl4-openssl-dev libexpat1-dev libacl1-dev libmicrohttpd-dev libsqlite3-dev"
 demo="nginx-light haproxy pdns-server pdns-backend-sqlite3 sqlite3 python3-minimal python3 zstd"
 test="openssh-server openssh-client libs3-dev libcmocka-dev libarchive-dev libarchive-tools zstd openssl mandoc curl acl attr libcap2-bin jq procps systemd
  python3 python3-aiosmtpd man-db groff-base zsh fish"

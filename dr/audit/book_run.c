@@ -1,0 +1,99 @@
+/*
+ * book_run.c - from the journal of a run that is over to its line in the book.
+ *
+ * A state stands in any record as `run` (JOURNAL.md); the last one counts. What a report tells of the run is not repeated: the line
+ * proves which journal is meant, and the journal says the rest.
+ */
+#include <string.h>
+
+#include "dr/audit/book.h"
+#include "dr/base/mem.h"
+#include "dr/data/time.h"
+#include "dr/journal/journal.h"
+
+static const char *text_of(const json_t *o, const char *key)
+{
+    return json_string_value(json_object_get(o, key));
+}
+
+static const char *state_of(const struct journal_records *all)
+{
+    const char *state = NULL;
+    for (size_t i = 0; i < all->count; i++) {
+        const char *now = text_of(all->items[i].body, "run");
+        state = now != NULL ? now : state;
+    }
+    return state;
+}
+
+bool book_run_counts(const struct journal_records *all)
+{
+    static const char *const final[] = { "recovered", "failed", "undone", "aborted" };
+    const char *state = state_of(all);
+    bool over = false;
+    for (size_t i = 0; i < DR_ARRAY_LEN(final) && state != NULL; i++)
+        over = over || strcmp(state, final[i]) == 0;
+    return over && all->count > 0 && !json_is_true(json_object_get(all->items[0].body, "dry"));
+}
+
+static json_t *body_of(const char *run, const struct journal_records *all)
+{
+    char at[TIME_TEXT_MAX];
+    const struct journal_record *first = &all->items[0];
+    const struct journal_record *last = &all->items[all->count - 1];
+    const char *plan = text_of(json_object_get(first->body, "plan"), "name");
+    json_t *o = json_object();
+    json_put_text(o, "id", run);
+    json_put(o, "drill", json_boolean(json_is_true(json_object_get(first->body, "drill"))));
+    json_put(o, "plan", plan != NULL ? json_printable(plan) : json_null());
+    json_put_text(o, "state", state_of(all));
+    json_put_int(o, "records", (int64_t)all->count);
+    json_put_text(o, "head", last->hash);
+    json_put_text(o, "began", time_print(first->wall_ns, at));
+    json_put_text(o, "ended", time_print(last->wall_ns, at));
+    return o;
+}
+
+/* known: {run: head} */
+static bool note_run(void *arg, const struct book_record *r)
+{
+    const char *id = text_of(r->body, "id"), *head = text_of(r->body, "head");
+    if (strcmp(r->type, "run") == 0 && id != NULL && head != NULL)
+        json_put_text(arg, id, head);
+    return true;
+}
+
+static enum dr_rc add_one(const struct book_place *p, const json_t *known, const char *run,
+                          size_t *added, struct dr_err *err)
+{
+    DR_CLEANUP(journal_records_fini) struct journal_records all = { 0 };
+    struct dr_err ignored = { 0 };
+    if (journal_load(p->state_dir, run, &all, &ignored) != DR_OK || !book_run_counts(&all))
+        return DR_OK;
+    const char *head = text_of(known, run);
+    if (head != NULL && strcmp(head, all.items[all.count - 1].hash) == 0)
+        return DR_OK;
+    (*added)++;
+    return book_append(p, "run", body_of(run, &all), err);
+}
+
+enum dr_rc book_add_runs(const struct book_place *p, const char *run, size_t *ret_added,
+                         struct dr_err *err)
+{
+    DR_CLEANUP(text_list_fini) struct text_list runs = { 0 };
+    DR_JSON json_t *known = json_object();
+    size_t added = 0;
+    enum dr_rc rc = book_each(p->state_dir, 0, INT64_MAX, note_run, known, err);
+    if (run !=
+        NULL) /* a book that is broken further back goes on: that this run ended is worth a line */
+        text_list_add(&runs, run);
+    else if (rc == DR_OK)
+        rc = journal_runs(p->state_dir, &runs, err);
+    if (rc != DR_OK && run == NULL)
+        return rc;
+    for (size_t i = 0; i < runs.count; i++)
+        DR_TRY(add_one(p, known, runs.items[i], &added, err));
+    if (ret_added != NULL)
+        *ret_added = added;
+    return DR_OK;
+}
