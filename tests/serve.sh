@@ -45,7 +45,7 @@ fact "a snapshot in two buckets is counted" grep -qx 'drctl_source_copies{source
 fact "each sample has its type" test "$(grep -v '^#' answer | sed 's/[{ ].*//' | sort -u)" = "$(sed -n 's/^# TYPE \([^ ]*\) gauge$/\1/p' answer | sort)"
 ask "http://$at/"
 fact "the page is HTML" test "$out" = "200 text/html; charset=utf-8"
-fact "... and names the source" grep -q '<td>app</td>' answer
+fact "... and names the source" grep -q '<th scope="row">app</th>' answer
 fact "... without a script or anything from elsewhere" bash -c '! grep -qiE "<script|src=|https?://" answer'
 
 ask -H 'Host: evil.example' "http://$at/status.json"
