@@ -22,7 +22,12 @@
 #include "plugins/providers.h"
 #include "plugins/vault.h"
 
-enum { TOLD_MAX = 5 };
+enum {
+    TOLD_MAX = 5,
+    NOW_PATIENCE_MS =
+        60 * 60 *
+        1000, /* for another backup of the source; the step's own deadline is mostly shorter */
+};
 
 static int64_t age_ms(const struct snapshot_info *info)
 {
@@ -257,7 +262,9 @@ static enum step_verdict now_apply(struct step_call *call)
     int64_t epoch = run > own ? run : own;
     if (writer_epoch_raise(repo_config(v.repo), source->name, epoch, &err) != DR_OK)
         return stage_cannot(&v.p, &err);
-    const struct backup_wish wish = { .source = source, .kind = "full", .epoch = epoch };
+    const struct backup_wish wish = {
+        .source = source, .kind = "full", .epoch = epoch, .patience_ms = NOW_PATIENCE_MS
+    };
     if (hooks_backup(v.repo, &wish, &hooks, &result, &err) != DR_OK)
         return stage_cannot(&v.p, &err);
     json_put_text(v.p.evidence, "id", result.id);

@@ -16,6 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "backup/work/sentinel.h"
+#include "backup/work/source_lock.h"
 #include "dr/base/clock.h"
 #include "dr/base/mem.h"
 #include "dr/base/sys.h"
@@ -308,13 +310,11 @@ static void tell_outcome(struct around *a, enum dr_rc rc, const struct backup_re
         a->error = r->missing.count > 0 ? r->missing.items[0] : "no bucket holds it";
 }
 
-enum dr_rc hooks_backup(struct repo *r, const struct backup_wish *wish,
-                        const struct work_hooks *hooks, struct backup_result *ret,
-                        struct dr_err *err)
+static enum dr_rc backup_within(struct repo *r, const struct backup_wish *wish,
+                                const struct work_hooks *hooks, struct backup_result *ret,
+                                struct dr_err *err)
 {
     const struct config_hooks *h = &wish->source->hooks;
-    if (wish->dry_run || wish->stdin_as != NULL || h->timeout_ms == 0)
-        return backup_run(r, wish, hooks, ret, err);
     struct backup_result result = { 0 };
     struct dr_err later = { 0 };
     struct around a = { .wish = wish,
@@ -346,4 +346,54 @@ enum dr_rc hooks_backup(struct repo *r, const struct backup_wish *wish,
     else
         backup_result_fini(&result);
     return rc;
+}
+
+/* -- alone --------------------------------------------------------------------------------- */
+
+/* Another backup of the source is waited for as long as the wish says, unless we are told to stop. */
+static enum dr_rc wait_for_lock(struct repo *r, const struct backup_wish *wish,
+                                const struct work_hooks *hooks, int *ret_fd, struct dr_err *err)
+{
+    const struct work_progress waiting = { .doing = "waiting" };
+    const char *state_dir = repo_config(r)->state_dir;
+    int64_t until_ms = clock_boot_ms() + wish->patience_ms;
+    for (;;) {
+        enum dr_rc rc = source_lock(state_dir, wish->source->name, ret_fd, err);
+        if (rc != DR_E_BUSY || clock_boot_ms() >= until_ms)
+            return rc;
+        if (hooks != NULL && hooks->progress != NULL && !hooks->progress(hooks->arg, &waiting))
+            return dr_fail(err, DR_E_CANCELLED, "the backup was cancelled");
+        (void)poll(NULL, 0, SOURCE_LOCK_AGAIN_MS);
+    }
+}
+
+/* What fails here makes the data loss of a recovery harder to tell, and nothing else. */
+static void write_sentinel(struct repo *r, const struct config_source *source,
+                           const struct work_hooks *hooks)
+{
+    struct dr_err err = { 0 };
+    struct sentinel ignored;
+    if (source->sentinel == NULL || source->sentinel_is_theirs ||
+        sentinel_write_of(repo_config(r), source, &ignored, &err) == DR_OK)
+        return;
+    (void)dr_context(&err, "source '%s' has no fresh sentinel", source->name);
+    if (hooks != NULL && hooks->warning != NULL)
+        hooks->warning(hooks->arg, err.msg);
+}
+
+enum dr_rc hooks_backup(struct repo *r, const struct backup_wish *wish,
+                        const struct work_hooks *hooks, struct backup_result *ret,
+                        struct dr_err *err)
+{
+    DR_CLEANUP(dr_close_fd) int lock = -1;
+    if (wish->dry_run) /* it writes nothing */
+        return backup_run(r, wish, hooks, ret, err);
+    if (!wish->is_locked)
+        DR_TRY(wait_for_lock(r, wish, hooks, &lock, err));
+    if (wish->stdin_as != NULL)
+        return backup_run(r, wish, hooks, ret, err);
+    write_sentinel(r, wish->source, hooks);
+    if (wish->source->hooks.timeout_ms == 0)
+        return backup_run(r, wish, hooks, ret, err);
+    return backup_within(r, wish, hooks, ret, err);
 }

@@ -35,7 +35,11 @@ enum {
     HOOK_OUTPUT_MAX = 4096, /* last bytes of its output that are kept */
 };
 
-/* backup_run(), with the hooks of wish->source. DR_E_STEP and DR_E_TIMEOUT: a hook failed. */
+/*
+ * backup_run(), with the hooks of wish->source, alone on this host (source_lock.h), and with a fresh sentinel where
+ * backupd is to write one (sentinel.h; that it cannot be written is a warning). DR_E_BUSY: another backup of the
+ * source is at work; nothing was begun. DR_E_STEP and DR_E_TIMEOUT: a hook failed.
+ */
 enum dr_rc hooks_backup(struct repo *r, const struct backup_wish *wish,
                         const struct work_hooks *hooks, struct backup_result *ret,
                         struct dr_err *err) DR_MUST_USE;

@@ -57,6 +57,8 @@ struct backup_wish {
     const char *stdin_as;  /* not the source's tree but descriptor 0, as one file of this name */
     uint64_t upload_limit; /* bytes a second and bucket, 0: none */
     bool inline_work;      /* no threads at all: each call in one fixed order (for sweeps) */
+    bool is_locked;        /* hooks_backup(): the caller has source_lock() already */
+    int64_t patience_ms; /* hooks_backup(): wait so long for another backup of the source; 0: not */
 };
 
 /* One snapshot of one source into every bucket. */

@@ -19,9 +19,11 @@
 #include "backup/work/exclude.h"
 #include "backup/work/hooks.h"
 #include "backup/work/lastrun.h"
+#include "backup/work/source_lock.h"
 #include "backup/work/writer_epoch.h"
 #include "dr/base/log.h"
 #include "dr/base/mem.h"
+#include "dr/base/sys.h"
 #include "dr/cli/costs.h"
 #include "dr/cli/data.h"
 #include "dr/cli/progress.h"
@@ -170,6 +172,7 @@ static enum dr_rc take(struct data *d, const struct config_source *source,
                                       .exclude_caches = asked->exclude_caches,
                                       .dry_run = asked->dry_run,
                                       .stdin_as = asked->stdin_as,
+                                      .is_locked = true,
                                       .upload_limit = asked->upload_limit };
     return hooks_backup(d->repo, &wish, &p->hooks, ret, err);
 }
@@ -203,6 +206,9 @@ static int backup_source(struct cli *cli, struct data *d, const struct config_so
     struct dr_err err;
     struct progress p;
     const char *state_dir = asked->dry_run ? NULL : d->config->state_dir;
+    DR_CLEANUP(dr_close_fd) int lock = -1;
+    if (state_dir != NULL && source_lock(state_dir, source->name, &lock, &err) != DR_OK)
+        return cli_fail(cli, &err);
     progress_start(&p, cli, source->name);
     if (state_dir != NULL)
         lastrun_begin(state_dir, source->name);
@@ -407,6 +413,7 @@ const struct cli_verb verb_backup = {
         "\n"
         "SIGUSR1 prints how far it is. Ctrl-C or SIGTERM: nothing is made visible, exit 1.\n"
         "Exit 8: files were skipped or changed while they were read, or a bucket lacks the snapshot.\n"
-        "9: fewer copies than wanted, or none in a region that must have one (require).\n",
+        "9: fewer copies than wanted, or none in a region that must have one (require).\n"
+        "6: another backup of the source is at work on this host; nothing was begun.\n",
     .run = run_backup,
 };

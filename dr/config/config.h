@@ -105,6 +105,7 @@ struct config_source {
     char *path;               /* absolute */
     char *class;              /* "data" (default) or "config" */
     char *sentinel;           /* path of the sentinel below path (never with ".." in it), or NULL */
+    bool sentinel_is_theirs;  /* the application writes it; else backupd does */
     struct text_list exclude; /* as written: what a pattern means is the walk's business */
     struct config_hooks hooks;
     int64_t timeout_ms; /* a backup of it that takes longer is ended */

@@ -53,7 +53,67 @@ static const struct config_key hook_keys[] = {
 static const struct config_block hooks = { "'hooks'", hook_keys, sizeof(struct config_hooks),
                                            .at = KEY_NOWHERE, .finish = finish_hooks };
 
-/* The sentinel is a path below the source: never outside of it. */
+/* ---- the sentinel ------------------------------------------------------------------------------ */
+
+struct told_sentinel {
+    char *file, *by;
+};
+
+static const char *const writers[] = { "backupd", "application", NULL };
+
+static const struct config_key sentinel_keys[] = {
+    { "file", KEY_TEXT, .required = true, AT(told_sentinel, file) },
+    { "by", KEY_CHOICE, AT(told_sentinel, by), .choices = writers },
+    { .name = NULL },
+};
+static const struct config_block sentinel = {
+    "'sentinel'",      sentinel_keys,          sizeof(struct told_sentinel),
+    .at = KEY_NOWHERE, .name_to = KEY_NOWHERE,
+};
+
+/* A path alone: backupd writes it. */
+static void read_sentinel(struct reader *r, struct yaml_node *key, struct yaml_node *value,
+                          void *out)
+{
+    struct config_source *source = out;
+    struct told_sentinel told = { .file = NULL };
+    if (value->kind != YAML_MAP) {
+        if (reader_text(r, value, key->text, &told.file))
+            source->sentinel = told.file;
+        return;
+    }
+    block_read(r, &sentinel, value, &told);
+    source->sentinel = told.file;
+    source->sentinel_is_theirs = told.by != NULL && strcmp(told.by, "application") == 0;
+    free(told.by);
+}
+
+static void fini_sentinel(void *out)
+{
+    free(((struct config_source *)out)->sentinel);
+}
+
+/* It is a path below the source: never outside of it. */
+static void check_sentinel(struct reader *r, const struct yaml_node *map, const char *path)
+{
+    struct yaml_node *node = reader_value(map, "sentinel");
+    if (node != NULL && node->kind == YAML_MAP)
+        node = reader_value(node, "file");
+    if (path == NULL || node == NULL)
+        return;
+    bool up = strcmp(path, "..") == 0 || text_starts(path, "../") || strstr(path, "/../") != NULL ||
+              text_ends(path, "/..");
+    bool no_file = strcmp(path, ".") == 0 || text_ends(path, "/") || text_ends(path, "/.");
+    if (path[0] != '/' && !up && !no_file)
+        return;
+    reader_error(r, node, "sentinel",
+                 no_file ? "'%s' is no name of a file" : "'%s' is not below the source's path",
+                 path);
+    diag_hint(r->d, "write it as seen from there: sentinel.json");
+}
+
+/* ---- a source ---------------------------------------------------------------------------------- */
+
 static void finish_source(struct reader *r, struct yaml_node *map, void *out)
 {
     struct config_source *source = out;
@@ -61,16 +121,7 @@ static void finish_source(struct reader *r, struct yaml_node *map, void *out)
         source->class = dr_strdup("data");
     if (source->timeout_ms == 0)
         source->timeout_ms = CONFIG_JOB_MS;
-    struct yaml_node *node = reader_value(map, "sentinel");
-    if (source->sentinel == NULL || node == NULL)
-        return;
-    const char *t = node->text;
-    bool up = strcmp(t, "..") == 0 || text_starts(t, "../") || strstr(t, "/../") != NULL ||
-              text_ends(t, "/..");
-    if (t[0] == '/' || up) {
-        reader_error(r, node, "sentinel", "'%s' is not below the source's path", t);
-        diag_hint(r->d, "write it as seen from there: sentinel.json");
-    }
+    check_sentinel(r, map, source->sentinel);
 }
 
 static const struct config_key source_keys[] = {
@@ -80,7 +131,8 @@ static const struct config_key source_keys[] = {
     { "class", KEY_CHOICE, AT(config_source, class), .choices = classes },
     { "exclude", KEY_LIST, AT(config_source, exclude) },
     { "hooks", KEY_BLOCK, AT(config_source, hooks), .block = &hooks },
-    { "sentinel", KEY_TEXT, AT(config_source, sentinel) },
+    { "sentinel", KEY_OWN, .to = 0, .block = &sentinel, .read = read_sentinel,
+      .fini = fini_sentinel },
     { "timeout", KEY_DURATION, AT(config_source, timeout_ms) },
     { .name = NULL },
 };
