@@ -60,12 +60,11 @@ fact "its snapshot is the newest" test "$(newest)" = "$second"
 
 echo stale >us/srv/f
 us backup --kind incremental
-fact "the host that was left behind does not know it yet" test $rc -eq 0
-fact "... but what it takes is refused" test "$(refused)" -eq 1
-fact "... and never the newest" test "$(newest)" = "$second"
-us backup --kind full
-fact "its next full is refused" test $rc -eq 5
+fact "the next incremental of the host that was left behind is refused" test $rc -eq 5
 fact "... with the reason" has "$talk" "another host is the writer of 'app' now: it writes under epoch 1, this one under 0"
+fact "... and stores no snapshot" test "$(refused).$(newest)" = "0.$second"
+us backup --kind full
+fact "its next full is refused, too" test $rc -eq 5
 fact "... and what to do" has "$talk" "drctl backup --take-over"
 
 us backup --take-over
@@ -74,10 +73,14 @@ fact "a person can say who the writer is" test "$rc.$(cat us/state/epochs/app)" 
 fact "... whose snapshot is the newest" test "$(newest)" = "$third"
 eu backup --kind full
 fact "... and the other one is refused" test $rc -eq 5
+eu backup --kind incremental
+fact "... whatever it takes" test $rc -eq 5
 
 mkdir -p bucket/epochs/app
 cp bucket/epochs/app/00000000000000000002 bucket/epochs/app/00000000000000000009
 us backup --kind full
 fact "a forged record of an epoch stops nobody" test $rc -eq 0
+us backup --kind incremental
+fact "... nor an incremental" test $rc -eq 0
 fact "the first snapshot is as good as it was" "$DRCTL" -q -c us.yaml restore "$first" --to "$work/back"
 facts_end

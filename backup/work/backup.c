@@ -431,6 +431,24 @@ static enum dr_rc take_parent(struct run *r, const char *writer, struct dr_err *
     return DR_OK;
 }
 
+/*
+ * Of the buckets that have just answered, one outside of the source's own region, if there is one: that of a
+ * region that was given up is the last to hear of another writer.
+ */
+static const char *bucket_elsewhere(const struct run *r)
+{
+    const struct config *c = repo_config(r->repo);
+    const struct text_list *in = &r->parent.buckets;
+    const struct config_site *site =
+        r->source->site != NULL ? config_site(c, r->source->site) : NULL;
+    for (size_t i = in->count; i > 0; i--) {
+        const struct config_bucket *b = config_bucket(c, in->items[i - 1]);
+        if (b != NULL && (site == NULL || strcmp(b->region, site->region) != 0))
+            return b->name;
+    }
+    return in->count > 0 ? in->items[in->count - 1] : NULL;
+}
+
 /* As it is taken: without a snapshot to build on, every kind is a full one. */
 static enum dr_rc find_parent(struct run *r, struct dr_err *err)
 {
@@ -446,8 +464,8 @@ static enum dr_rc find_parent(struct run *r, struct dr_err *err)
                                                         : "full";
     memcpy(r->result.parent, r->parent.id, sizeof r->result.parent);
     bool full = strcmp(r->result.kind, "full") == 0; /* it asks for each pack */
-    if (full)
-        DR_TRY(writer_epoch_check(r->repo, r->wish->source->name, r->wish->epoch, err));
+    const char *ask = !full && r->parent_is_asked ? bucket_elsewhere(r) : NULL;
+    DR_TRY(writer_epoch_check(r->repo, r->source->name, ask, r->wish->epoch, err));
     if (r->has_parent && !full)
         buckets_trust(r->buckets, r->parent.id, &r->parent_packs,
                       r->parent_is_asked ? NULL : &r->parent.buckets);

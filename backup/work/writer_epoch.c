@@ -67,15 +67,17 @@ enum dr_rc writer_epoch_take_over(struct repo *r, const char *source, struct dr_
 }
 
 /* By the records of epochs, which anybody who may write to the bucket can forge. */
-static int64_t rumoured(struct repo *r, const char *source)
+static int64_t rumoured(struct repo *r, const char *source, const char *bucket)
 {
     char prefix[NAMES_MAX];
     int64_t epoch = 0;
     for (size_t i = 0; i < repo_bucket_count(r); i++) {
-        struct store *store = repo_bucket(r, i)->store;
+        const struct repo_bucket *b = repo_bucket(r, i);
+        struct store *store = b->store;
         DR_CLEANUP(text_list_fini) struct text_list names = { 0 };
         struct dr_err ignored;
-        if (store == NULL ||
+        bool meant = bucket == NULL || strcmp(b->config->name, bucket) == 0;
+        if (store == NULL || !meant ||
             store_list(store, names_epochs_of(source, prefix), &names, &ignored) != DR_OK)
             continue;
         for (size_t k = 0; k < names.count; k++) {
@@ -86,10 +88,11 @@ static int64_t rumoured(struct repo *r, const char *source)
     return epoch;
 }
 
-enum dr_rc writer_epoch_check(struct repo *r, const char *source, int64_t epoch, struct dr_err *err)
+enum dr_rc writer_epoch_check(struct repo *r, const char *source, const char *bucket, int64_t epoch,
+                              struct dr_err *err)
 {
     int64_t there = 0;
-    if (rumoured(r, source) <= epoch)
+    if (rumoured(r, source, bucket) <= epoch)
         return DR_OK;
     DR_TRY(highest(r, source, &there, err));
     if (there <= epoch)

@@ -33,9 +33,10 @@ enum dr_rc writer_epoch_take_over(struct repo *r, const char *source, struct dr_
 
 /*
  * DR_E_REFUSED when snapshots of a higher epoch stand in the buckets: this writer was fenced, and what it took would
- * never be restored. One list a bucket, and all snapshots only where that list says that there may be one.
+ * never be restored. One list of the bucket of that name, or of each (NULL), and all snapshots only where
+ * such a list says that there may be one.
  */
-enum dr_rc writer_epoch_check(struct repo *r, const char *source, int64_t epoch, struct dr_err *err)
-    DR_MUST_USE;
+enum dr_rc writer_epoch_check(struct repo *r, const char *source, const char *bucket, int64_t epoch,
+                              struct dr_err *err) DR_MUST_USE;
 
 #endif
