@@ -39,6 +39,47 @@ YAML
 until_true() { for _ in $(seq 600); do "$@" 2>/dev/null && return 0; sleep 0.1; done; return 1; }
 run "$DRCTL" init
 
+# -- could it begin? -----------------------------------------------------------------------------------
+cat >asks.yaml <<YAML
+plan: asks
+regions: [us-east-1, eu-west-1, ap-southeast-1]
+params: {ticket: {type: string}}
+preflight:
+  - {id: tools, use: exec.check, with: {argv: [test, -e, "$work/tools"]}}
+  - {id: room, use: exec.check, with: {argv: [test, "\${target}", "!=", eu-west-1]}}
+steps:
+  - {id: pick, use: region.pick}
+YAML
+sed 's/^plan: asks/plan: cannot/; s/use: exec.check, with: {argv: \[test, -e.*/use: exec.check, with: {argv: [test, "${ticket}", =, x]}}/' asks.yaml >cannot.yaml
+find state ! -name '*.lock' 2>/dev/null | sort >before
+run "$DRCTL" plan preflight asks
+fact "a plan whose preflight fails is not ready: exit 3" test $rc -eq 3
+fact "the check is named, as a run would" has "$out" "tools FAILED:"
+fact "a standby that is not ready is told with the check" grep -Eq "STANDBY +eu-west-1 +NOT READY: room" .out
+fact "one that is ready, too" grep -Eq "STANDBY +ap-southeast-1 +ready" .out
+fact "the region that serves is not asked" bash -c "! grep -q 'STANDBY *us-east-1' .out"
+touch tools
+run "$DRCTL" plan preflight asks --to ap-southeast-1
+fact "where all pass it is ready" test $rc -eq 0
+fact "and that is said" has "$out" "READY    a run would begin now"
+run "$DRCTL" plan preflight asks --to eu-west-1
+fact "a standby that is not ready is exit 3" test $rc -eq 3
+run "$DRCTL" plan preflight asks --failed eu-west-1 --json
+fact "another region can be given up" test $rc -eq 0
+fact "as JSON each check and each standby has its verdict" jq -e '.failed == "eu-west-1" and .begins and .exit == 0 and
+    .passed == 2 and .asked == 2 and (.standbys | map(.region)) == ["ap-southeast-1"] and .standbys[0].ready and
+    ([.checks[] | .verdict] | unique) == ["pass"]' .out
+run "$DRCTL" plan preflight cannot --to ap-southeast-1
+fact "a check that cannot tell is exit 7" test $rc -eq 7
+fact "and is told so" has "$out" "tools CANNOT TELL:"
+run "$DRCTL" plan preflight cannot --to ap-southeast-1 --set ticket=x
+fact "what a person knows can be given" test $rc -eq 0
+run "$DRCTL" plan preflight asks --failed mars
+fact "a region that is none is a mistake of use" test $rc -eq 2
+find state ! -name '*.lock' 2>/dev/null | sort >after
+fact "nothing was begun: no run, no lease, no journal" cmp before after
+fact "and no bucket has a trace of it" test ! -e eu/runs
+
 # -- a failover ------------------------------------------------------------------------------------
 run "$DRCTL" failover fall
 fact "without --yes and without a terminal nothing begins" test $rc -eq 2

@@ -173,10 +173,11 @@ static int run_plan(struct cli *cli)
         int (*run)(struct cli *);
     } parts[] = { { "lint", run_lint }, { "print", run_print }, { "types", run_types } };
     const char *part = cli->argc > 1 ? cli->argv[1] : "";
-    if (strcmp(part, "run") == 0) {
+    bool runs = strcmp(part, "run") == 0;
+    if (runs || strcmp(part, "preflight") == 0) {
         cli->argc--;
         cli->argv++;
-        return cli_plan_run(cli);
+        return runs ? cli_plan_run(cli) : cli_plan_preflight(cli);
     }
     if (!cli_options(cli, NULL, 0, 1, 1000))
         return EXIT_USAGE;
@@ -192,17 +193,22 @@ static int run_plan(struct cli *cli)
 
 const struct cli_verb verb_plan = {
     .name = "plan",
-    .summary = "Look at a plan, or run it: lint, print, types, run",
+    .summary = "Look at a plan, or run it: lint, print, types, preflight, run",
     .usage =
         "drctl plan lint PLAN...      What is wrong with it, file:line:column\n"
         "drctl plan print PLAN        On paper: commands, expected results, boxes\n"
         "drctl plan types [TYPE]      Step types, arguments, outputs\n"
+        "drctl plan preflight PLAN [--failed REGION] [--to REGION] [--set NAME=VALUE]...\n"
+        "                             Could it begin? Asks its preflight, and begins nothing\n"
         "drctl plan run PLAN [--set NAME=VALUE]... [--dry-run]      Carry it out\n"
         "\n"
         "  PLAN   a file, or a NAME: NAME.yaml here, in ./runbooks, beside the configuration and in\n"
         "         its runbooks, then in runbooks of /etc/drctl and share/drctl of /usr/local and /usr\n"
         "\n"
         "With a configuration, names of regions, roles, buckets and secrets are checked too.\n"
-        "Exit: 0 nothing wrong, or warnings only; 2 errors\n",
+        "preflight asks what a run would ask first: each check, and each standby whether it is ready.\n"
+        "Of a plan that gives up a region it is the one that serves, or --failed.\n"
+        "Exit: 0 nothing wrong, or warnings only; 2 errors; of preflight: 3 a check fails, 7 one cannot\n"
+        "tell\n",
     .run = run_plan,
 };

@@ -55,4 +55,7 @@ int cli_plan_read(struct cli *cli, const struct config *c, const char *name, str
 /* `drctl plan run PLAN ...` (dr/cli/failover.c). */
 int cli_plan_run(struct cli *cli);
 
+/* `drctl plan preflight PLAN ...` (dr/cli/preflight.c). */
+int cli_plan_preflight(struct cli *cli);
+
 #endif

@@ -41,6 +41,10 @@ static bool send_outside(struct engine *e)
 
 static bool append(struct engine *e, const char *type, json_t *body)
 {
+    if (e->journal == NULL) {
+        apply_unkept(e, type, body);
+        return true;
+    }
     if (broken(e)) {
         json_decref(body);
         return false;
@@ -534,7 +538,10 @@ struct engine *engine_new(const struct script *script, struct journal *journal, 
     e->journal = journal;
     e->world = world;
     e->o = *options;
-    state_replay(&e->state, journal_all(journal));
+    if (journal != NULL)
+        state_replay(&e->state, journal_all(journal));
+    else
+        apply_unkept(e, "start", json_incref(options->start));
     DR_ASSERT(e->state.step_count == script->step_count);
     e->jobs = dr_alloc(script->step_count + 1, sizeof(*e->jobs));
     for (size_t i = 0; i < script->step_count; i++)

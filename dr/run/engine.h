@@ -8,6 +8,7 @@
  *
  *     engine_new(...)  with a journal that holds nothing but start, lease, impact: a new run
  *                      with a journal that holds more: a run to be resumed
+ *                      with none: its preflight can be asked, and nothing is kept (preflight.h)
  *     engine_go()      until the run is final, held, or lost
  *
  * A drill is carried out by the same code. It does not end by itself: when its steps are settled (or failed, were
@@ -54,6 +55,7 @@ struct engine_options {
     const struct config *config; /* sites, people; may be NULL in tests */
     const char *config_path;     /* for the steps */
     const char *operator;        /* who runs this process */
+    json_t *start;               /* without a journal: the body of the first record (preflight.h) */
     bool approve_as_operator;    /* --yes: the operator's own role answers approvals */
     bool stay_when_held; /* somebody is there to decide: engine_go() goes on waiting for words */
     struct engine_view view;

@@ -9,6 +9,7 @@
  *     clean.c      the end of a drill: cleaning, notes, the last record
  *     approve.c    questions to people
  *     ask.c        preflight and invariants: checks that are asked once, side by side
+ *     preflight.c  preflight alone, without a run
  *     back.c       undo, fall-through, decisions after a failure
  *     resume.c     from a journal to a running engine
  *
@@ -174,6 +175,11 @@ enum script_truth invariants_after(struct engine *e);
 size_t active_asks(const struct engine *e);
 void ask_end(struct ask *a);
 bool is_candidate(const struct engine *e, const char *region);
+
+/* -- preflight.c ------------------------------------------------------------------------------- */
+
+/* A record that is applied and shown, and kept nowhere: of an engine without a journal. body taken over. */
+void apply_unkept(struct engine *e, const char *type, json_t *body);
 
 /* -- back.c ------------------------------------------------------------------------------------ */
 

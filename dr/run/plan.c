@@ -263,23 +263,33 @@ static enum dr_rc set_one(const struct plan *p, const char *set, json_t *values,
     return DR_OK;
 }
 
-enum dr_rc script_params(const struct plan *p, const struct text_list *sets, json_t **ret,
-                         struct dr_err *err)
+enum dr_rc script_params_so_far(const struct plan *p, const struct text_list *sets, json_t **ret,
+                                struct dr_err *err)
 {
     DR_JSON json_t *values = json_object();
     for (size_t i = 0; i < sets->count; i++)
         DR_TRY(set_one(p, sets->items[i], values, err));
     for (size_t i = 0; i < p->param_count; i++) {
         const struct plan_param *param = &p->params[i];
+        if (param->fallback != NULL && json_object_get(values, param->name) == NULL)
+            json_put(values, param->name, json_incref(param->fallback));
+    }
+    *ret = json_incref(values);
+    return DR_OK;
+}
+
+enum dr_rc script_params(const struct plan *p, const struct text_list *sets, json_t **ret,
+                         struct dr_err *err)
+{
+    DR_JSON json_t *values = NULL;
+    DR_TRY(script_params_so_far(p, sets, &values, err));
+    for (size_t i = 0; i < p->param_count; i++) {
+        const struct plan_param *param = &p->params[i];
         if (json_object_get(values, param->name) != NULL)
             continue;
-        if (param->fallback == NULL) {
-            (void)dr_fail(err, DR_E_USAGE, "plan '%s' needs param '%s'%s%s", p->name, param->name,
-                          param->about != NULL ? ": " : "",
-                          param->about != NULL ? param->about : "");
-            return dr_hint(err, "Add --set %s=VALUE.", param->name);
-        }
-        json_put(values, param->name, json_incref(param->fallback));
+        (void)dr_fail(err, DR_E_USAGE, "plan '%s' needs param '%s'%s%s", p->name, param->name,
+                      param->about != NULL ? ": " : "", param->about != NULL ? param->about : "");
+        return dr_hint(err, "Add --set %s=VALUE.", param->name);
     }
     *ret = json_incref(values);
     return DR_OK;

@@ -18,4 +18,8 @@ struct script *script_of_plan(struct plan *p, const char *text, const struct con
 enum dr_rc script_params(const struct plan *p, const struct text_list *sets, json_t **ret,
                          struct dr_err *err) DR_MUST_USE;
 
+/* The same without those that have no value yet. */
+enum dr_rc script_params_so_far(const struct plan *p, const struct text_list *sets, json_t **ret,
+                                struct dr_err *err) DR_MUST_USE;
+
 #endif
