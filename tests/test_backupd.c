@@ -11,10 +11,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -27,6 +29,7 @@
 #include "dr/base/clock.h"
 #include "dr/base/fs.h"
 #include "dr/base/mem.h"
+#include "dr/data/time.h"
 #include "tests/support/fault.h"
 
 static char dir[64];
@@ -39,10 +42,26 @@ static int make_dir(void **state)
     return mkdtemp(dir) != NULL ? 0 : -1;
 }
 
+/* The job of a test that failed must not outlive it. */
+static struct job at_work;
+
+static void end_at_work(void)
+{
+    struct job_result result = { 0 };
+    int64_t until_ms = clock_boot_ms() + 60000;
+    if (at_work.guard == 0)
+        return;
+    job_stop(&at_work, true);
+    while (!job_ended(&at_work, &result) && clock_boot_ms() < until_ms)
+        (void)poll(NULL, 0, 5);
+    job_result_fini(&result);
+}
+
 static int drop_dir(void **state)
 {
     (void)state;
     struct dr_err err = { 0 };
+    end_at_work();
     return fs_remove_tree(dir, &err) == DR_OK ? 0 : -1;
 }
 
@@ -219,6 +238,7 @@ static void start_shell(const char *script, int64_t deadline_ms, int64_t grace_m
     struct dr_err err = { 0 };
     block_signals();
     assert_int_equal(job_start(&order, ret, &err), DR_OK);
+    at_work = *ret;
 }
 
 static struct job_result await(struct job *job)
@@ -229,6 +249,7 @@ static struct job_result await(struct job *job)
         assert_true(clock_boot_ms() < until_ms);
         (void)poll(NULL, 0, 5);
     }
+    at_work = (struct job){ .guard = 0 };
     return result;
 }
 
@@ -350,6 +371,7 @@ static void no_job_outlives_its_backupd(void **state)
     pid_t pid = fork();
     if (pid == 0) {
         struct job job;
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* of a test that failed */
         start_shell("exec 7>$0/fifo; trap '' TERM; touch $0/up; sleep 600 & sleep 600; wait",
                     600000, 50, &job);
         for (;;)
@@ -358,6 +380,28 @@ static void no_job_outlives_its_backupd(void **state)
     await_file("up");
     kill(pid, SIGKILL);
     assert_int_equal(waitpid(pid, NULL, 0), pid);
+    struct pollfd pfd = { .fd = fd, .events = POLLIN };
+    assert_int_equal(poll(&pfd, 1, 60000), 1);
+    assert_true(pfd.revents & POLLHUP);
+    close(fd);
+}
+
+/* Nobody is left who could end it but the kernel. */
+static void a_job_whose_guard_is_killed_is_told_to_end(void **state)
+{
+    (void)state;
+    struct job job;
+    DR_FREE char *fifo = dr_strf("%s/fifo", dir);
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    int fd = open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    start_shell("exec 7>$0/fifo; trap 'touch $0/thawed; exit 0' TERM; touch $0/up; "
+                "while :; do sleep 0.05; done",
+                600000, 600000, &job);
+    await_file("up");
+    kill(job.guard, SIGKILL);
+    struct job_result r = await(&job);
+    assert_int_equal(r.how, JOB_KILLED);
+    await_file("thawed");
     struct pollfd pfd = { .fd = fd, .events = POLLIN };
     assert_int_equal(poll(&pfd, 1, 60000), 1);
     assert_true(pfd.revents & POLLHUP);
@@ -381,24 +425,25 @@ static struct config *load(const char *text)
     return c;
 }
 
-static const char config_text[] = "disaster_recovery:\n"
-                                  "  backup_policy:\n"
-                                  "    full_backup: {frequency: daily, retention: 30d}\n"
-                                  "    incremental_backup: {frequency: 1h, retention: 7d}\n"
-                                  "    config_snapshot: {frequency: 15m, retention: 1d}\n"
-                                  "  rto: {fire: 30m}\n"
-                                  "  rpo: {fire: 2h, flood: 2h}\n"
-                                  "sites:\n"
-                                  "  - {name: us, region: us-east-1, host: us-db-1}\n"
-                                  "  - {name: eu, region: eu-west-1, host: eu-db-1}\n"
-                                  "sources:\n"
-                                  "  - {name: app, path: /srv/app, site: us}\n"
-                                  "  - {name: etc, path: /etc, class: config, site: us}\n"
-                                  "  - {name: far, path: /srv/far, site: eu}\n"
-                                  "buckets:\n"
-                                  "  - {name: a, url: \"file:///b/a\", region: us-east-1}\n"
-                                  "  - {name: b, url: \"file:///b/b\", region: eu-west-1}\n"
-                                  "  - {name: c, url: \"file:///b/c\", region: eu-west-1}\n";
+static const char config_text[] =
+    "disaster_recovery:\n"
+    "  backup_policy:\n"
+    "    full_backup: {frequency: daily, retention: 30d}\n"
+    "    incremental_backup: {frequency: 1h, retention: 7d}\n"
+    "    config_snapshot: {frequency: 15m, retention: 1d}\n"
+    "  rto: {fire: 30m}\n"
+    "  rpo: {fire: 2h, flood: 2h}\n"
+    "sites:\n"
+    "  - {name: us, region: us-east-1, host: us-db-1}\n"
+    "  - {name: eu, region: eu-west-1, host: eu-db-1}\n"
+    "sources:\n"
+    "  - {name: app, path: /srv/app, site: us, sentinel: time}\n"
+    "  - {name: etc, path: /etc, class: config, site: us}\n"
+    "  - {name: far, path: /srv/far, site: eu, sentinel: {file: time, by: application}}\n"
+    "buckets:\n"
+    "  - {name: a, url: \"file:///b/a\", region: us-east-1}\n"
+    "  - {name: b, url: \"file:///b/b\", region: eu-west-1}\n"
+    "  - {name: c, url: \"file:///b/c\", region: eu-west-1}\n";
 
 static void rows_are_those_of_the_policy_and_of_this_host(void **state)
 {
@@ -422,17 +467,28 @@ static void rows_are_those_of_the_policy_and_of_this_host(void **state)
     assert_int_equal(schedule_find(&s, SCHEDULE_CONFIG, "etc")->every.ms, 15 * 60 * 1000);
     assert_int_equal(schedule_find(&s, SCHEDULE_CONFIG, CONFIG_SELF)->every.ms, 15 * 60 * 1000);
     assert_null(schedule_find(&s, SCHEDULE_FULL, CONFIG_SELF));
+    assert_int_equal(schedule_find(&s, SCHEDULE_SENTINEL, NULL)->every.ms, 60000);
+}
+
+static void no_sentinel_is_written_where_the_application_does(void **state)
+{
+    (void)state;
+    DR_CLEANUP(config_free_ptr) struct config *c = load(config_text);
+    DR_CLEANUP(schedule_fini) struct schedule s = { 0 };
+    const struct rows_here here = { .site = config_here(c, "eu-db-1") };
+    rows_make(c, &here, &s);
+    assert_non_null(schedule_find(&s, SCHEDULE_FULL, "far"));
+    assert_null(schedule_find(&s, SCHEDULE_SENTINEL, NULL));
 }
 
 static void assert_words(const struct config *c, const struct schedule *s, enum schedule_what what,
                          const char *subject, const char *want)
 {
     struct rows_argv argv;
-    const struct rows_here here = { .site = NULL };
     DR_CLEANUP(text_list_fini) struct text_list words = { 0 };
     const struct schedule_row *row = schedule_find(s, what, subject);
     assert_non_null(row);
-    rows_argv(c, &here, row, "/copy", &argv);
+    rows_argv(c, s, row, "/copy", &argv);
     for (size_t i = 0; argv.words[i] != NULL; i++)
         text_list_add(&words, argv.words[i]);
     DR_FREE char *line = text_list_join(&words, " ");
@@ -457,8 +513,48 @@ static void each_row_has_its_command(void **state)
     DR_FREE char *self = dr_strf(
         "drctl -c %s/dr.yaml -q --json --yes backup --kind config --source drctl-self", dir);
     assert_words(c, &s, SCHEDULE_CONFIG, CONFIG_SELF, self);
-    DR_FREE char *lint = dr_strf("drctl -c %s/dr.yaml -q --json --yes plan lint fire", dir);
-    assert_words(c, &s, SCHEDULE_PREFLIGHT, "fire", lint);
+    DR_FREE char *ask = dr_strf("drctl -c %s/dr.yaml -q --json --yes plan preflight fire", dir);
+    assert_words(c, &s, SCHEDULE_PREFLIGHT, "fire", ask);
+    assert_words(c, &s, SCHEDULE_REPAIR, NULL, "drctl -c /copy -q --json --yes repair");
+    assert_words(c, &s, SCHEDULE_SENTINEL, NULL, "drctl -c /copy -q --json --yes sentinel");
+}
+
+static void a_drill_is_called_with_the_time_at_which_it_was_due(void **state)
+{
+    (void)state;
+    DR_FREE char *text = dr_strf("%s%s", config_text, "notify: {desk: {command: [cat]}}\n");
+    DR_FREE char *with = dr_strf("disaster_recovery:\n  drill_schedule: {frequency: monthly, time: "
+                                 "\"03:30\", plans: [fire]}\n%s",
+                                 text + strlen("disaster_recovery:\n"));
+    DR_CLEANUP(config_free_ptr) struct config *c = load(with);
+    DR_CLEANUP(schedule_fini) struct schedule s = { 0 };
+    const struct rows_here here = { .can_drill = true };
+    int64_t now_ns = 0;
+    setenv("TZ", "UTC", 1);
+    tzset();
+    rows_make(c, &here, &s);
+    assert_true(time_parse("2026-11-21T12:00:00Z", &now_ns));
+    schedule_tick(&s, now_ns, 1);
+    DR_FREE char *want = dr_strf("drctl -c %s/dr.yaml -q --json --yes drill-turn --since "
+                                 "2026-11-01T03:30:00Z fire",
+                                 dir);
+    assert_words(c, &s, SCHEDULE_DRILL, "fire", want);
+    unsetenv("TZ");
+    tzset();
+}
+
+static void a_backup_that_some_bucket_lacks_wants_a_repair(void **state)
+{
+    (void)state;
+    DR_JSON json_t *all = json_pack("{s:[],s:[]}", "missing", "required_missing");
+    DR_JSON json_t *some = json_pack("{s:[s],s:[]}", "missing", "eu: gone", "required_missing");
+    DR_JSON json_t *must = json_pack("{s:[],s:[s]}", "missing", "required_missing", "eu");
+    assert_false(rows_left(0, all));
+    assert_false(rows_left(8, all)); /* a file was skipped: no bucket's business */
+    assert_true(rows_left(8, some));
+    assert_true(rows_left(9, must));
+    assert_true(rows_left(9, NULL));
+    assert_false(rows_left(1, NULL));
 }
 
 static void a_snapshot_counts_when_it_is_in_most_buckets(void **state)
@@ -596,8 +692,12 @@ int main(void)
         IN_DIR(a_job_that_is_stopped_may_tidy_up),
         IN_DIR(hurry_needs_no_grace),
         IN_DIR(no_job_outlives_its_backupd),
+        IN_DIR(a_job_whose_guard_is_killed_is_told_to_end),
         IN_DIR(rows_are_those_of_the_policy_and_of_this_host),
+        IN_DIR(no_sentinel_is_written_where_the_application_does),
         IN_DIR(each_row_has_its_command),
+        IN_DIR(a_drill_is_called_with_the_time_at_which_it_was_due),
+        IN_DIR(a_backup_that_some_bucket_lacks_wants_a_repair),
         IN_DIR(a_snapshot_counts_when_it_is_in_most_buckets),
         IN_DIR(a_reload_keeps_the_history_of_what_stays),
         IN_DIR(each_finding_is_told_by_one_living_site),

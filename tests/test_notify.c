@@ -181,7 +181,9 @@ static void what_becomes_graver_is_told_to_those_of_the_graver_kind(void **state
 static void an_event_is_told_once_for_its_key(void **state)
 {
     (void)state;
-    const struct setup_text what = { "warning", "run/R-1", "run R-1 failed", "at step 3", NULL };
+    const struct setup_text what = {
+        "warning", "run/R-1", "run R-1 failed", "at step 3", NULL, NULL
+    };
     now(0);
     alerts_event(&a, &rules, &what);
     assert_string_equal(a.letters[0].title, "run R-1 failed");

@@ -156,7 +156,7 @@ static void reload(struct daemon *d)
     }
     if (rc == DR_OK) {
         teller_close(d->teller);
-        d->teller = teller_open(next, !d->wish->watch, DRCTL_VERSION);
+        d->teller = teller_open(next, DRCTL_VERSION);
         config_free(d->loaded);
         d->config = d->loaded = next;
         log_notice("'%s' is in force", d->config->path);
@@ -180,7 +180,8 @@ static void say_status(struct daemon *d)
     size_t running = runner_running(&d->runner);
     for (size_t i = 0; i < s->count; i++) {
         int64_t due_ns = schedule_due_ns(s, &s->rows[i]);
-        if (schedule_is_inner(s->rows[i].what) || due_ns >= next_ns)
+        bool routine = schedule_is_inner(s->rows[i].what) || s->rows[i].what == SCHEDULE_SENTINEL;
+        if (routine || due_ns >= next_ns)
             continue;
         next = &s->rows[i];
         next_ns = due_ns;
@@ -262,7 +263,7 @@ enum dr_rc backupd_run(const struct config *c, const struct backupd_wish *wish, 
                    d.runner.schedule.count == 1 ? "" : "s", c->probe_count,
                    c->probe_count == 1 ? "" : "s", c->path);
         tell_others(c, d.wish);
-        d.teller = teller_open(c, !d.wish->watch, DRCTL_VERSION);
+        d.teller = teller_open(c, DRCTL_VERSION);
         d.runner.tell = on_news;
         d.runner.arg = &d;
         sdnotify_say(&d.sd, "READY=1");
@@ -303,7 +304,7 @@ enum dr_rc backupd_once(const struct config *c, const struct backupd_wish *wish,
     }
     if (rc == DR_OK && !*ret_stopped && d.runner.schedule.count > 0) {
         DR_JSON json_t *jobs = schedule_json(&d.runner.schedule);
-        d.teller = teller_open(c, true, DRCTL_VERSION);
+        d.teller = teller_open(c, DRCTL_VERSION);
         teller_write_now(d.teller, jobs);
     }
     pthread_sigmask(SIG_SETMASK, &d.before, NULL);

@@ -9,10 +9,12 @@
 #include <time.h>
 
 #include "dr/base/mem.h"
+#include "dr/cli/cli.h"
 #include "dr/data/time.h"
 
 static const struct schedule_every hourly = { .ms = 3600000 };
 static const struct schedule_every every_5m = { .ms = 300000 };
+static const struct schedule_every every_1m = { .ms = 60000 };
 
 static struct schedule_every every_of(int64_t ms, const char *word)
 {
@@ -62,9 +64,16 @@ static void add_drills(const struct config *c, struct schedule *ret)
 
 void rows_make(const struct config *c, const struct rows_here *here, struct schedule *ret)
 {
-    for (size_t i = 0; i < c->source_count && c->bucket_count > 0; i++)
-        if (config_is_mine(c, here->site, &c->sources[i]))
-            add_source(c, &c->sources[i], ret);
+    bool sentinel = false;
+    for (size_t i = 0; i < c->source_count && c->bucket_count > 0; i++) {
+        const struct config_source *source = &c->sources[i];
+        if (!config_is_mine(c, here->site, source))
+            continue;
+        add_source(c, source, ret);
+        sentinel = sentinel || (source->sentinel != NULL && !source->sentinel_is_theirs);
+    }
+    if (sentinel && ret->count > 0)
+        (void)schedule_add(ret, SCHEDULE_SENTINEL, NULL, &every_1m);
     if (ret->count > 0) {
         const struct schedule_every prune =
             every_of(c->prune.frequency_ms, c->prune.frequency_word);
@@ -74,6 +83,8 @@ void rows_make(const struct config *c, const struct rows_here *here, struct sche
                      c->snapshot.retention_ms > 0;
         add_policy(&c->snapshot, SCHEDULE_CONFIG, &c->self, ret);
         (void)schedule_add(ret, SCHEDULE_LOOK, NULL, &hourly);
+        if (c->bucket_count > 1)
+            (void)schedule_add(ret, SCHEDULE_REPAIR, NULL, &hourly);
         if (keeps)
             (void)schedule_add(ret, SCHEDULE_PRUNE, NULL, &prune);
         (void)schedule_add(ret, SCHEDULE_VERIFY, NULL, &verify);
@@ -123,9 +134,11 @@ void rows_carry(struct schedule *to, const struct schedule *from)
 
 /* ---- command lines -------------------------------------------------------------------------------- */
 
-void rows_argv(const struct config *c, const struct rows_here *here, const struct schedule_row *row,
+void rows_argv(const struct config *c, const struct schedule *s, const struct schedule_row *row,
                const char *copy, struct rows_argv *ret)
 {
+    int64_t slot_ns, next_ns;
+    schedule_slot_ns(s, row, &slot_ns, &next_ns);
     size_t n = 0;
     const char **to = ret->words;
     /* Plans are looked for beside the configuration, so whoever looks is told the file itself. */
@@ -141,14 +154,16 @@ void rows_argv(const struct config *c, const struct rows_here *here, const struc
         [SCHEDULE_CONFIG] = { "backup", "--kind", "config", "--source" },
         [SCHEDULE_PRUNE] = { "prune" },
         [SCHEDULE_VERIFY] = { "verify", "--data", "--budget" },
-        [SCHEDULE_PREFLIGHT] = { "plan", "lint" },
-        [SCHEDULE_DRILL] = { "drill" },
+        [SCHEDULE_SENTINEL] = { "sentinel" },
+        [SCHEDULE_REPAIR] = { "repair" },
+        [SCHEDULE_PREFLIGHT] = { "plan", "preflight" },
+        [SCHEDULE_DRILL] = { "drill-turn", "--since" },
         [SCHEDULE_STATUS] = { "status" },
     };
     for (size_t i = 0; i < DR_ARRAY_LEN(tails[0]) && tails[row->what][i] != NULL; i++)
         to[n++] = tails[row->what][i];
-    if (row->what == SCHEDULE_PREFLIGHT && here->can_preflight)
-        to[n - 1] = "preflight";
+    if (row->what == SCHEDULE_DRILL)
+        to[n++] = time_print_s(slot_ns, ret->number);
     if (row->what == SCHEDULE_VERIFY) {
         (void)snprintf(ret->number, sizeof(ret->number), "%" PRIu64 "B",
                        c->verification.budget_bytes);
@@ -158,6 +173,14 @@ void rows_argv(const struct config *c, const struct rows_here *here, const struc
         to[n++] = row->subject;
     to[n] = NULL;
     DR_ASSERT(n < ROWS_ARGV_MAX);
+}
+
+/* ---- what a backup left behind ---------------------------------------------------------------------- */
+
+bool rows_left(int exit, const json_t *said)
+{
+    return exit == EXIT_DEGRADED || json_array_size(json_object_get(said, "missing")) > 0 ||
+           json_array_size(json_object_get(said, "required_missing")) > 0;
 }
 
 /* ---- what the buckets show ------------------------------------------------------------------------ */

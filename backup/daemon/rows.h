@@ -5,8 +5,11 @@
  *   full, incremental   each source of this host (config_is_mine()), as backup_policy says; of class config: full
  *                       and config (incremental where there is no config_snapshot: no source is left out)
  *   prune, verify       as backup_policy says, or daily and weekly; verify reads so many bytes: all packs in turn
+ *   sentinel            each minute, where a source of this host has one that backupd writes
+ *   repair              where there are two buckets: hourly while one lacks what the others have
  *   preflight           as monitoring says, each plan that rto or rpo names
- *   drill               as drill_schedule says, and not in a blackout, if this drctl has the verb
+ *   drill               as drill_schedule says, and not in a blackout, if this drctl has the verb. Each site has
+ *                       the row; whose turn it is the sites settle by a lease (drctl drill-turn)
  *   status              each 5 minutes, where there are channels: whatever a site sees is told to people
  *   look                hourly: what others have put into the buckets counts as well
  */
@@ -16,12 +19,11 @@
 #include "backup/daemon/schedule.h"
 #include "dr/config/config.h"
 
-enum { ROWS_ARGV_MAX = 20, ROWS_WORD_MAX = 32 };
+enum { ROWS_ARGV_MAX = 20, ROWS_WORD_MAX = 40 };
 
 struct rows_here {
     const struct config_site *site; /* config_here(), or NULL */
     bool can_drill;                 /* the verb is there */
-    bool can_preflight;             /* drctl plan preflight */
 };
 
 /* A new schedule's rows, without history. */
@@ -39,13 +41,16 @@ void rows_hold(const struct config *c, int64_t wall_ns, struct schedule *s);
 
 struct rows_argv {
     const char
-        *words[ROWS_ARGV_MAX]; /* NULL behind the last; borrowed from row, configuration and here */
+        *words[ROWS_ARGV_MAX]; /* NULL behind the last; borrowed from row and configuration */
     char number[ROWS_WORD_MAX];
 };
 
 /* How it is called: drctl -c FILE -q --json --yes VERB ... copy: the file that holds the configuration in force. */
-void rows_argv(const struct config *c, const struct rows_here *here, const struct schedule_row *row,
+void rows_argv(const struct config *c, const struct schedule *s, const struct schedule_row *row,
                const char *copy, struct rows_argv *ret);
+
+/* Did a backup that ended so, and said so, leave a bucket behind? said may be NULL. */
+bool rows_left(int exit, const json_t *said);
 
 /* What `drctl snapshots --json` said: each durable snapshot is seen by the schedule. */
 void rows_seen(const struct config *c, const json_t *snapshots, struct schedule *s);

@@ -190,7 +190,8 @@ static void add_next(struct buf *line, int64_t next_ns, int64_t now_ns)
 }
 
 /* "full of 'app': done in 3.2s; next 2026-11-22T00:41:07Z" */
-static void log_news(const struct runner *r, const struct runner_news *news, bool stopped)
+static void log_news(const struct runner *r, const struct runner_news *news, bool stopped,
+                     bool again)
 {
     char name[NAME_MAX_BYTES], took[DURATION_TEXT_MAX];
     DR_CLEANUP(buf_fini) struct buf line = { 0 };
@@ -213,9 +214,10 @@ static void log_news(const struct runner *r, const struct runner_news *news, boo
         buf_addf(&line, ": %s", news->why);
     add_next(&line, news->next_ns, r->schedule.wall_ns);
     /* What is asked again and again is worth a line when it changes. */
-    bool routine = schedule_is_inner(news->what) || news->what == SCHEDULE_PREFLIGHT;
+    bool routine = schedule_is_inner(news->what) || news->what == SCHEDULE_PREFLIGHT ||
+                   news->what == SCHEDULE_SENTINEL;
     bool sees = news->what == SCHEDULE_STATUS && news->exit > EXIT_USAGE; /* and says so itself */
-    if (!well && !stopped && !sees)
+    if (!well && !stopped && !sees && !again)
         log_warning("%s", line.data);
     else
         log_line(routine ? LOG_INFO : LOG_NOTICE, "%s", line.data);
@@ -237,19 +239,35 @@ static const char *why_of(const struct job_result *result, const struct runner_j
     }
 }
 
+/* A backup that failed says nothing about the buckets. */
+static void note_left(struct runner *r, const struct job_result *result)
+{
+    bool left = rows_left(result->exit, result->said);
+    const struct schedule_row *row = schedule_find(&r->schedule, SCHEDULE_REPAIR, NULL);
+    bool wanted = row != NULL && row->wanted_ns != 0;
+    if (left || result->exit == EXIT_DONE || result->exit == EXIT_WARNINGS)
+        schedule_left(&r->schedule, left);
+    if (left && row != NULL && !wanted)
+        log_notice("a bucket lacks what the others have: a repair follows");
+}
+
 static void finish(struct runner *r, struct runner_job *job, const struct job_result *result)
 {
     char why[DR_ERR_MSG_MAX];
     struct schedule *s = &r->schedule;
     struct schedule_row *row = schedule_find(s, job->what, job->subject);
     bool stopped = result->how == JOB_STOPPED && result->exit != 0;
+    bool again = job->what == SCHEDULE_SENTINEL && row != NULL && row->exit == result->exit;
     if (row != NULL && stopped)
         schedule_interrupted(s, row);
     else if (row != NULL)
         schedule_ended(s, row, result->exit);
     if (job->what == SCHEDULE_LOOK && result->exit == 0 && result->said != NULL)
         rows_seen(r->config, result->said, s);
-    save(r);
+    if (schedule_is_backup(job->what) && result->how == JOB_EXITED)
+        note_left(r, result);
+    if (job->what != SCHEDULE_SENTINEL)
+        save(r);
     const struct runner_news news = {
         .row = row,
         .what = job->what,
@@ -261,7 +279,7 @@ static void finish(struct runner *r, struct runner_job *job, const struct job_re
         .said = result->said,
         .why = why_of(result, job, why, sizeof(why)),
     };
-    log_news(r, &news, stopped);
+    log_news(r, &news, stopped, again);
     if (r->tell != NULL)
         r->tell(r->arg, &news);
 }
@@ -295,7 +313,7 @@ static void start(struct runner *r, struct runner_job *job, struct schedule_row 
     struct dr_err err = { 0 };
     struct rows_argv argv;
     DR_FREE char *copy = dr_strf("%s/%s", r->config->state_dir, copy_name);
-    rows_argv(r->config, &r->here, row, copy, &argv);
+    rows_argv(r->config, &r->schedule, row, copy, &argv);
     *job = (struct runner_job){
         .what = row->what,
         .start_ns = r->schedule.wall_ns,
@@ -310,7 +328,8 @@ static void start(struct runner *r, struct runner_job *job, struct schedule_row 
         .hold = r->jobs_fd,
     };
     schedule_started(&r->schedule, row);
-    save(r);
+    if (row->what != SCHEDULE_SENTINEL)
+        save(r);
     if (job_start(&order, &job->job, &err) != DR_OK) {
         char name[NAME_MAX_BYTES];
         schedule_ended(&r->schedule, row, EXIT_FAILED);

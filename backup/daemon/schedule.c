@@ -21,6 +21,8 @@ static const char *const words[SCHEDULE_WHATS] = {
     [SCHEDULE_FULL] = "full",
     [SCHEDULE_INCREMENTAL] = "incremental",
     [SCHEDULE_CONFIG] = "config",
+    [SCHEDULE_SENTINEL] = "sentinel",
+    [SCHEDULE_REPAIR] = "repair",
     [SCHEDULE_PRUNE] = "prune",
     [SCHEDULE_VERIFY] = "verify",
     [SCHEDULE_PREFLIGHT] = "preflight",
@@ -52,6 +54,12 @@ bool schedule_is_backup(enum schedule_what what)
 bool schedule_is_inner(enum schedule_what what)
 {
     return what == SCHEDULE_LOOK || what == SCHEDULE_STATUS;
+}
+
+/* Small and quick: it needs no room beside others. */
+static bool is_quick(enum schedule_what what)
+{
+    return schedule_is_inner(what) || what == SCHEDULE_SENTINEL;
 }
 
 /* ---- rows -------------------------------------------------------------------------------------- */
@@ -107,6 +115,7 @@ static void forget_future(struct schedule_row *row, int64_t now_ns)
     for (size_t i = 0; i < DR_ARRAY_LEN(all); i++)
         if (*all[i] > now_ns)
             *all[i] = 0;
+    row->wanted_ns = least(row->wanted_ns, now_ns);
 }
 
 void schedule_tick(struct schedule *s, int64_t wall_ns, int64_t boot_ns)
@@ -116,7 +125,8 @@ void schedule_tick(struct schedule *s, int64_t wall_ns, int64_t boot_ns)
     int64_t jump_ns = first ? 0 : wall_ns - s->wall_ns - passed_ns;
     for (size_t i = 0; i < s->count; i++) {
         struct schedule_row *row = &s->rows[i];
-        int64_t *all[] = { &row->since_ns, &row->start_ns, &row->end_ns, &row->good_ns };
+        int64_t *all[] = { &row->since_ns, &row->start_ns, &row->end_ns, &row->good_ns,
+                           &row->wanted_ns };
         for (size_t k = 0; jump_ns != 0 && k < DR_ARRAY_LEN(all); k++)
             move(all[k], jump_ns);
         if (first)
@@ -250,7 +260,19 @@ static int64_t backoff_ms(const struct schedule *s, const struct schedule_row *r
 
 static bool tries_again(const struct schedule_row *row)
 {
-    return row->what != SCHEDULE_DRILL;
+    return row->what != SCHEDULE_DRILL || row->exit == EXIT_BUSY;
+}
+
+/* Not at once: a bucket that was away for a moment is back in a minute. */
+static int64_t repair_due_ns(const struct schedule *s, const struct schedule_row *row)
+{
+    if (row->wanted_ns == 0)
+        return INT64_MAX;
+    if (row->hurry)
+        return s->awake_ns;
+    if (row->failures > 0 && !s->at_once)
+        return row->end_ns + backoff_ms(s, row) * NS;
+    return row->wanted_ns + MINUTE * NS;
 }
 
 /* A prune waits for a full that runs, and follows one that has ended, unless it has just been. Before the first
@@ -287,6 +309,8 @@ static int64_t begun_of(const struct schedule_row *row)
 /* As if we had been there all the time. */
 static int64_t natural_due_ns(const struct schedule *s, const struct schedule_row *row)
 {
+    if (row->what == SCHEDULE_REPAIR)
+        return repair_due_ns(s, row);
     if (row->failures > 0 && tries_again(row))
         return s->at_once ? s->wall_ns : row->end_ns + backoff_ms(s, row) * NS;
     if (row->interrupted)
@@ -338,7 +362,7 @@ static bool has_room(const struct schedule *s, const struct schedule_row *row)
         if (!r->running)
             continue;
         backups += schedule_is_backup(r->what);
-        others += !schedule_is_backup(r->what) && !schedule_is_inner(r->what);
+        others += !schedule_is_backup(r->what) && !is_quick(r->what);
         if (backup && schedule_is_backup(r->what) && same(r->subject, row->subject))
             return false;
     }
@@ -347,7 +371,7 @@ static bool has_room(const struct schedule *s, const struct schedule_row *row)
         return false;
     if (backup)
         return backups < SCHEDULE_BACKUPS;
-    return schedule_is_inner(row->what) || others < 1;
+    return is_quick(row->what) || others < 1;
 }
 
 struct schedule_row *schedule_next(const struct schedule *s)
@@ -413,6 +437,8 @@ static enum outcome judge(const struct schedule_row *row, int exit)
         return exit == EXIT_FAILED || exit == EXIT_USAGE ? BAD : GOOD; /* it tells what it sees */
     case SCHEDULE_DRILL:
         return exit == EXIT_MISSED ? GOOD : BAD;
+    case SCHEDULE_SENTINEL:
+        return POOR; /* the next one comes in a minute */
     default:
         return BAD;
     }
@@ -439,8 +465,10 @@ void schedule_ended(struct schedule *s, struct schedule_row *row, int exit)
     row->end_ns = s->wall_ns;
     row->exit = exit;
     row->failures = outcome == BAD ? row->failures + 1 : 0;
+    row->hurry = false;
     if (outcome != GOOD)
         return;
+    row->wanted_ns = 0;
     row->good_ns = most(row->good_ns, row->start_ns);
     row->took_ms = (row->end_ns - row->start_ns) / NS;
     if (row->what == SCHEDULE_FULL)
@@ -453,6 +481,17 @@ void schedule_interrupted(struct schedule *s, struct schedule_row *row)
     row->running = false;
     row->interrupted = true;
     row->end_ns = s->wall_ns;
+}
+
+void schedule_left(struct schedule *s, bool left)
+{
+    struct schedule_row *row = schedule_find(s, SCHEDULE_REPAIR, NULL);
+    if (row == NULL)
+        return;
+    if (left && row->wanted_ns == 0)
+        row->wanted_ns = s->wall_ns;
+    else if (!left && row->wanted_ns != 0 && s->wall_ns - row->end_ns > MINUTE * NS)
+        row->hurry = true;
 }
 
 void schedule_seen(struct schedule *s, const char *source, enum schedule_what kind,
@@ -473,10 +512,15 @@ void schedule_seen(struct schedule *s, const char *source, enum schedule_what ki
 /* A healthy row is as old as its interval and the run that renews it. */
 bool schedule_overdue(const struct schedule *s, const struct schedule_row *row)
 {
-    if (schedule_is_inner(row->what))
+    bool repair = row->what == SCHEDULE_REPAIR;
+    if (schedule_is_inner(row->what) || (repair && row->wanted_ns == 0))
         return false;
     int64_t from_ns = row->good_ns != 0 ? row->good_ns : row->since_ns;
     int64_t slack_ms = most(row->every.ms / 2, 2 * row->took_ms) + 5 * S;
+    if (repair)
+        from_ns = row->wanted_ns;
+    if (row->what == SCHEDULE_DRILL) /* a month and a week, not a month and a half */
+        slack_ms = least(slack_ms, 7 * DAY);
     return s->wall_ns - from_ns > (row->every.ms + slack_ms) * NS;
 }
 
@@ -493,6 +537,8 @@ int64_t schedule_deadline_ms(const struct schedule_row *row)
     case SCHEDULE_LOOK:
     case SCHEDULE_STATUS:
         return 5 * MINUTE;
+    case SCHEDULE_SENTINEL:
+        return MINUTE;
     case SCHEDULE_PREFLIGHT:
         return HOUR;
     default:

@@ -24,7 +24,10 @@
  *   - a full that is durable stands for the incremental and the config snapshot of its source;
  *   - a prune follows a full, and does not begin beside a backup, unless it is overdue;
  *   - a failure is tried again, ever later: from a minute (less where the interval is short) to an hour,
- *     never later than the next slot would be; a drill is not tried again before its time;
+ *     never later than the next slot would be; a drill is not tried again before its time, unless it found
+ *     another run at work; a sentinel is written at its next time;
+ *   - a repair is due a minute after a backup that a bucket lacks, once, until it is done; that the next backup reached
+ *     every bucket again makes it due at once;
  *   - overdue is judged by the age of the newest durable snapshot, not by what was started: a job that hangs
  *     is overdue, too.
  *
@@ -53,6 +56,8 @@ enum schedule_what {
     SCHEDULE_FULL,
     SCHEDULE_INCREMENTAL,
     SCHEDULE_CONFIG,
+    SCHEDULE_SENTINEL, /* the time of day into the sources that want it */
+    SCHEDULE_REPAIR,   /* what a backup left behind in some bucket: due only when it is wanted */
     SCHEDULE_PRUNE,
     SCHEDULE_VERIFY,
     SCHEDULE_PREFLIGHT,
@@ -75,13 +80,15 @@ struct schedule_row {
     struct schedule_every every;
     int64_t deadline_ms; /* of one job; 0: schedule_deadline_ms() knows one */
     bool held; /* not now: a blackout, for instance. Whoever sets it looks again within a minute */
-    int64_t since_ns; /* when the row came to be */
-    int64_t start_ns; /* of the newest run */
-    int64_t end_ns;   /* of the newest run that ended */
-    int64_t good_ns;  /* the newest success (of a backup: what is durable) speaks of this time */
-    int64_t took_ms;  /* the newest success; 0: none */
-    int exit;         /* of the newest run that ended; -1: none */
-    int failures;     /* in a row */
+    int64_t since_ns;  /* when the row came to be */
+    int64_t start_ns;  /* of the newest run */
+    int64_t end_ns;    /* of the newest run that ended */
+    int64_t good_ns;   /* the newest success (of a backup: what is durable) speaks of this time */
+    int64_t took_ms;   /* the newest success; 0: none */
+    int exit;          /* of the newest run that ended; -1: none */
+    int failures;      /* in a row */
+    int64_t wanted_ns; /* of a repair: since then; 0: nothing to repair */
+    bool hurry;        /* of a repair: now is better than later */
     bool running;
     bool interrupted; /* by our own end: due at once, and nobody's failure */
     bool ran;         /* since the schedule was made: --once runs nothing twice */
@@ -101,7 +108,7 @@ struct schedule {
 
 void schedule_fini(struct schedule *s);
 
-/* "full" "incremental" "config" "prune" "verify" "preflight" "drill"; "look" and "status". */
+/* "full" "incremental" "config" "sentinel" "repair" "prune" "verify" "preflight" "drill"; "look" and "status". */
 const char *schedule_word(enum schedule_what what);
 
 /* Is it asked for our own sake? Then nobody wants to see it in a status. */
@@ -134,6 +141,9 @@ void schedule_ended(struct schedule *s, struct schedule_row *row, int exit);
 
 /* We end, and the job with us. */
 void schedule_interrupted(struct schedule *s, struct schedule_row *row);
+
+/* A backup ended. left: some bucket lacks it, so that a repair is wanted. Else all of them answer again. */
+void schedule_left(struct schedule *s, bool left);
 
 /* The buckets have a durable snapshot of this source and kind, begun then. Older news than ours are
  * no news; what lies in the future is not believed. */

@@ -39,6 +39,7 @@ static json_t *row_json(const struct schedule_row *row)
     json_put_int(o, "took_ms", row->took_ms);
     json_put_int(o, "exit", row->exit);
     json_put_int(o, "failures", row->failures);
+    json_put_int(o, "wanted_ns", row->wanted_ns);
     json_put(o, "running", json_boolean(row->running));
     json_put(o, "interrupted", json_boolean(row->interrupted));
     return o;
@@ -90,12 +91,12 @@ static enum dr_rc read_row(const json_t *o, struct schedule_row *ret, struct dr_
     const struct {
         const char *key;
         int64_t *to;
-    } numbers[] = { { "since_ns", &ret->since_ns },
-                    { "start_ns", &ret->start_ns },
-                    { "end_ns", &ret->end_ns },
-                    { "good_ns", &ret->good_ns },
-                    { "took_ms", &ret->took_ms } };
-    for (size_t i = 0; i < DR_ARRAY_LEN(numbers); i++) {
+    } numbers[] = { { "since_ns", &ret->since_ns }, { "start_ns", &ret->start_ns },
+                    { "end_ns", &ret->end_ns },     { "good_ns", &ret->good_ns },
+                    { "took_ms", &ret->took_ms },   { "wanted_ns", &ret->wanted_ns } };
+    size_t count = DR_ARRAY_LEN(numbers);
+    count -= json_object_get(o, "wanted_ns") == NULL;
+    for (size_t i = 0; i < count; i++) {
         DR_TRY(json_get_int(o, numbers[i].key, numbers[i].to, err));
         if (*numbers[i].to < 0)
             return dr_fail(err, DR_E_CORRUPT, "'%s' is out of bounds", numbers[i].key);
@@ -137,6 +138,7 @@ static void remember(struct schedule_row *row, const struct schedule_row *past, 
     row->took_ms = past->took_ms;
     row->exit = past->exit;
     row->failures = past->failures;
+    row->wanted_ns = past->wanted_ns;
     row->running = past->running;
     row->interrupted = past->interrupted;
     if (row->running)

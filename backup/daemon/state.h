@@ -3,12 +3,14 @@
  *
  *     {"schema":"drctl-schedule-1","boot_id":"...","boot_ns":N,"wall_ns":N,
  *      "rows":[{"what":"full","subject":"app"|null,"since_ns":N,"start_ns":N,"end_ns":N,"good_ns":N,
- *               "took_ms":N,"exit":N,"failures":N,"running":bool,"interrupted":bool}]}
+ *               "took_ms":N,"exit":N,"failures":N,"wanted_ns":N,"running":bool,"interrupted":bool}]}
  *
  * The file is replaced whole (fs.h) before each job starts and after it ends. So whoever comes next knows what
  * was begun: a row that is still "running" in the file died with its backupd, which counts as a failure of it,
  * so that a job which kills the machine is not started again in a loop. Within one boot the ages
  * stay true over a restart: the two clocks are remembered together.
+ *
+ * "wanted_ns" may be missing, for an older backupd did not know it.
  *
  * A file that is lost or spoilt costs nothing but knowledge: the schedule asks the buckets, and begins anew.
  */

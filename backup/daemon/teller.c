@@ -109,14 +109,14 @@ json_t *teller_findings(const json_t *view, const char *own)
 
 /* ---- the teller -------------------------------------------------------------------------------- */
 
-struct teller *teller_open(const struct config *c, bool row, const char *version)
+struct teller *teller_open(const struct config *c, const char *version)
 {
     struct teller *t = dr_alloc(1, sizeof(*t));
     const struct status_writer_options options = { .version = version };
     struct dr_err err = { 0 };
     t->own = status_own_site(c);
     t->state_dir = c->state_dir;
-    if (row && c->bucket_count > 0 && status_writer_open(c, &options, &t->writer, &err) != DR_OK) {
+    if (c->bucket_count > 0 && status_writer_open(c, &options, &t->writer, &err) != DR_OK) {
         log_warning("other hosts will not know how this one is: %s", err.msg);
         t->writer = NULL;
     }

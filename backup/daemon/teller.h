@@ -19,8 +19,8 @@
 
 struct teller;
 
-/* The configuration must outlive it. row: write our row (a backupd that only watches has none). */
-struct teller *teller_open(const struct config *c, bool row, const char *version) DR_MUST_USE;
+/* The configuration must outlive it. */
+struct teller *teller_open(const struct config *c, const char *version) DR_MUST_USE;
 void teller_close(struct teller *t);
 DR_DEFINE_CLEANUP(struct teller, teller_close)
 

@@ -119,7 +119,6 @@ static void find_here(const struct config *c, struct rows_here *ret)
         name[0] = '\0';
     ret->site = config_here(c, name);
     ret->can_drill = cli_find_verb("drill") != NULL;
-    ret->can_preflight = strstr(verb_plan.usage, "drctl plan preflight") != NULL;
 }
 
 static int run_daemon(struct cli *cli)
@@ -157,7 +156,8 @@ const struct cli_verb verb_daemon = {
         "\n"
         "  --once   do what is due now, ask each probe once, and end: the exit code is the\n"
         "           gravest of all. For a timer of the system\n"
-        "  --watch  only the probes: for a host outside of the regions, beside other backupd\n"
+        "  --watch  only the probes, and the row of the status that tells what they saw: for a\n"
+        "           host outside of the regions, beside other backupd\n"
         "\n"
         "Exit 6: another backupd works in this state directory.\n",
     .run = run_daemon,

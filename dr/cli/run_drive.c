@@ -11,6 +11,7 @@
 #include "dr/base/log.h"
 #include "dr/base/mem.h"
 #include "dr/cli/run_screen.h"
+#include "dr/cli/tell.h"
 #include "dr/proof/report.h"
 
 enum { LINE_MAX_BYTES = 1000, TICK_EVERY_MS = 250 };
@@ -28,8 +29,10 @@ struct drive {
     int tty; /* the terminal, opened again: reading without waiting must not make writing so */
     struct termios before;
     char *operator;
-    char *step;   /* the approval that is asked for */
-    char *reason; /* of a skip whose region is asked for */
+    struct tell *tell;    /* or NULL */
+    enum run_phase phase; /* that was told */
+    char *step;           /* the approval that is asked for */
+    char *reason;         /* of a skip whose region is asked for */
     enum asked asked;
     int interrupts;
     struct buf line;
@@ -209,7 +212,24 @@ static void on_waits(void *arg, const char *step)
 
 static void on_tick(uv_timer_t *timer)
 {
-    run_screen_tick(((struct drive *)timer->data)->screen);
+    struct drive *d = timer->data;
+    run_screen_tick(d->screen);
+    tell_step(d->tell);
+}
+
+/* A drill is over when it has been cleaned up: whoever does that tells. */
+static void tell_people(struct drive *d)
+{
+    const struct run_state *st = engine_state(d->run->engine);
+    enum run_phase before = d->phase;
+    bool drill = json_is_true(json_object_get(st->start, "drill"));
+    d->phase = st->phase;
+    if (st->phase == before)
+        return;
+    if (st->phase == RUN_HELD)
+        tell_run(d->tell, st, TELL_HELD);
+    else if (run_is_final(st->phase) && !drill)
+        tell_run(d->tell, st, TELL_ENDED);
 }
 
 /* A question that somebody answered from elsewhere, or that is no question any more. */
@@ -231,6 +251,7 @@ static void on_record(void *arg, const struct journal_record *r)
     struct drive *d = arg;
     forget_question(d);
     run_screen_record(d->screen, r);
+    tell_people(d);
 }
 
 static void on_event(void *arg, const char *step, const json_t *event)
@@ -374,12 +395,21 @@ int run_drive(struct cli *cli, struct run *r, struct run_screen *s)
     struct dr_err err = { 0 };
     struct drive d = { .cli = cli, .run = r, .screen = s, .operator= run_operator() };
     open_drive(&d);
+    d.tell = tell_open(r->config);
+    d.phase = engine_state(r->engine)->phase;
+    tell_run(d.tell, engine_state(r->engine), TELL_BEGUN);
     enum dr_rc rc = engine_go(r->engine, &err);
     close_drive(&d);
     run_screen_rest(s);
-    if (rc == DR_OK)
-        return finish(cli, r, s);
-    (void)dr_context(&err, "run %s stops here", r->id);
-    (void)dr_hint(&err, "Go on with: drctl runs resume %s", r->id);
-    return cli_fail(cli, &err);
+    int exit = EXIT_DONE;
+    if (rc == DR_OK) {
+        exit = finish(cli, r, s);
+    } else {
+        (void)dr_context(&err, "run %s stops here", r->id);
+        (void)dr_hint(&err, "Go on with: drctl runs resume %s", r->id);
+        exit = cli_fail(cli, &err);
+    }
+    (void)fflush(stdout); /* letters may take a moment */
+    tell_close(d.tell);
+    return exit;
 }

@@ -356,8 +356,8 @@ void alerts_findings(struct alerts *a, const struct setup *s, const json_t *find
     json_array_foreach(findings, i, f)
     {
         const struct setup_text what = { text_of(f, "severity"), text_of(f, "key"),
-                                         text_of(f, "title"), text_of(f, "text"),
-                                         text_of(f, "hint") };
+                                         text_of(f, "title"),    text_of(f, "text"),
+                                         text_of(f, "hint"),     NULL };
         if (what.key != NULL && what.severity != NULL)
             hold(a, s, &what, false);
     }
@@ -381,7 +381,9 @@ void alerts_event(struct alerts *a, const struct setup *s, const struct setup_te
     it->escalate_ns = -1;
     it->until_ns = a->now_ns + EVENT_KEPT;
     it->incident = random_name(8);
-    tell(a, s, it, "event");
+    const struct post p = { .alert = it, .kind = "event" };
+    if (what->channels == NULL || !post_to_list(a, s, &p, what->channels))
+        post(a, s, &p);
     if (al == NULL) {
         lone.key = NULL;
         alert_fini(&lone);
@@ -460,9 +462,13 @@ static void tick_channel(struct alerts *a, const struct setup *s, size_t index)
                 c->dead > 0 ? "\nLetters were given up; they are kept in the state directory, "
                               "below alerts/dead."
                             : "");
-    const struct setup_text what = { "critical", key, title, text,
+    const struct setup_text what = { "critical",
+                                     key,
+                                     title,
+                                     text,
                                      "Try 'drctl alerts test CHANNEL' after mending it; what waits "
-                                     "is sent then." };
+                                     "is sent then.",
+                                     NULL };
     hold(a, s, &what, true);
 }
 
@@ -481,9 +487,12 @@ static void tick_limits(struct alerts *a, const struct setup *s)
     if (al != NULL && al->state <= ALERT_CALMING)
         return;
     const struct setup_text what = {
-        "critical", "notify/full", "more alerts than can be told",
+        "critical",
+        "notify/full",
+        "more alerts than can be told",
         "There are more alerts, or more letters waiting, than are kept.",
-        "See 'drctl status' for all findings."
+        "See 'drctl status' for all findings.",
+        NULL
     };
     hold(a, s, &what, true);
 }

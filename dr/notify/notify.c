@@ -60,10 +60,13 @@ enum dr_rc notify_begin(struct notify *n, struct dr_err *trouble)
     if (rc == DR_E_BUSY || !n->keep.was_corrupt)
         return rc;
     const struct setup_text what = {
-        "critical", "notify/state", "what was told before is forgotten",
+        "critical",
+        "notify/state",
+        "what was told before is forgotten",
         "The state of the alerts could not be read. It was put aside as alerts/state.corrupt; "
         "everything that holds is told again, and what waited may be lost.",
-        "Look at the disk of the state directory."
+        "Look at the disk of the state directory.",
+        NULL
     };
     alerts_event(&n->keep.alerts, &n->setup, &what);
     n->keep.was_corrupt = false;
@@ -95,17 +98,25 @@ enum dr_rc notify_findings(struct notify *n, const json_t *findings, struct dr_e
     return notify_end(n, &trouble, err);
 }
 
-enum dr_rc notify_event(struct notify *n, const char *severity, const char *key, const char *title,
-                        const char *text, struct dr_err *err)
+enum dr_rc notify_event_to(struct notify *n, const struct notify_event_of *event,
+                           struct dr_err *err)
 {
     struct dr_err trouble = { 0 };
-    const struct setup_text what = { severity, key, title, text, NULL };
+    const struct setup_text what = { event->severity, event->key, event->title,
+                                     event->text,     NULL,       event->channels };
     if (notify_begin(n, &trouble) == DR_E_BUSY) {
         *err = trouble;
         return DR_E_BUSY;
     }
     alerts_event(&n->keep.alerts, &n->setup, &what);
     return notify_end(n, &trouble, err);
+}
+
+enum dr_rc notify_event(struct notify *n, const char *severity, const char *key, const char *title,
+                        const char *text, struct dr_err *err)
+{
+    const struct notify_event_of event = { severity, key, title, text, NULL };
+    return notify_event_to(n, &event, err);
 }
 
 enum dr_rc notify_acknowledge(struct notify *n, const char *key, const char *who,

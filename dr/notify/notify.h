@@ -68,6 +68,14 @@ enum dr_rc notify_findings(struct notify *n, const json_t *findings, struct dr_e
 enum dr_rc notify_event(struct notify *n, const char *severity, const char *key, const char *title,
                         const char *text, struct dr_err *err) DR_MUST_USE;
 
+/* The same, to these channels; NULL: to those of its severity. */
+struct notify_event_of {
+    const char *severity, *key, *title, *text;
+    const struct text_list *channels;
+};
+enum dr_rc notify_event_to(struct notify *n, const struct notify_event_of *event,
+                           struct dr_err *err) DR_MUST_USE;
+
 /*
  * Take in what was answered, escalate what is due, start to send what is due: one attempt a letter, one
  * letter a channel at a time. ret_next_ns: when to call again, on clock_boot_ns(); INT64_MAX: nothing waits. The

@@ -13,6 +13,7 @@
 
 struct setup_text { /* what is told: of a finding or an event */
     const char *severity, *key, *title, *text, *hint;
+    const struct text_list *channels; /* of an event: who hears it; NULL: by its severity */
 };
 
 struct setup_contact { /* somebody of contact_information; each name once */
