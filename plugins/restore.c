@@ -10,12 +10,14 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "backup/work/writer_epoch.h"
 #include "dr/base/mem.h"
 #include "dr/base/pool.h"
 #include "dr/data/time.h"
 #include "plugins/isolated.h"
+#include "plugins/planted.h"
 #include "plugins/providers.h"
 #include "plugins/vault.h"
 
@@ -77,6 +79,26 @@ static enum step_verdict restore_check(struct step_call *call)
     return stage_says(&v.p, STEP_PASS, "%s is restored at '%s'", id, to);
 }
 
+/* A restore that failed over a planted fault: is the file that it was about there, whole by its size? */
+static void put_left(struct vault *v, const char *to)
+{
+    struct stat st;
+    if (v->plant.only == NULL)
+        return;
+    DR_FREE char *path = dr_strf("%s/%s", to, v->plant.only);
+    bool left = lstat(path, &st) == 0 && S_ISREG(st.st_mode);
+    json_put(v->p.evidence, "left", left ? json_integer((json_int_t)st.st_size) : json_null());
+}
+
+/* What was begun carries our mark: the check tells how far it came, the undo removes it. */
+static enum step_verdict restore_failed(struct vault *v, const char *to, struct dr_err *err)
+{
+    put_left(v, to);
+    dr_context(err, "'%s'", to);
+    return err->rc == DR_E_CANCELLED ? stage_says(&v->p, STEP_UNKNOWN, "%s", err->msg)
+                                     : stage_fails(&v->p, err);
+}
+
 static enum step_verdict restore_apply(struct step_call *call)
 {
     DR_CLEANUP(vault_fini) struct vault v = { 0 };
@@ -86,7 +108,8 @@ static enum step_verdict restore_apply(struct step_call *call)
     struct dr_err err = { 0 };
     if (open_target(&v, call, &options.to, &err) != DR_OK ||
         vault_find(&v, step_text(call, "snapshot", ""), &info, &err) != DR_OK)
-        return stage_says(&v.p, STEP_FAIL, "%s", err.msg);
+        return stage_fails(&v.p, &err);
+    options.path = v.plant.only;
     if (json_object_size(step_former(call)) == 0) {
         json_t *former = json_object();
         json_put_text(former, "to", options.to);
@@ -94,13 +117,11 @@ static enum step_verdict restore_apply(struct step_call *call)
         step_keep(call, former);
     }
     struct work_hooks hooks = vault_hooks(&v);
-    if (restore_run(v.repo, &info, &options, &hooks, &result, &err) != DR_OK) {
-        dr_context(&err, "'%s'", options.to);
-        /* What was begun carries our mark: the check tells how far it came, the undo removes it. */
-        return stage_says(&v.p, err.rc == DR_E_CANCELLED ? STEP_UNKNOWN : STEP_FAIL, "%s", err.msg);
-    }
-    if (become_writer(&v, &info, &err) != DR_OK)
-        return stage_says(&v.p, STEP_FAIL, "%s", err.msg);
+    if (restore_run(v.repo, &info, &options, &hooks, &result, &err) != DR_OK)
+        return restore_failed(&v, options.to, &err);
+    if (become_writer(&v, &info, &err) != DR_OK ||
+        (v.plant.kind == PLANT_TAMPER && planted_tamper(&v.plant, options.to, &err) != DR_OK))
+        return stage_fails(&v.p, &err);
     put_outputs(&v, &info, options.to);
     json_put_int(v.p.evidence, "warnings", (int64_t)result.warnings);
     return stage_says(
@@ -172,7 +193,8 @@ static enum step_verdict data_check(struct step_call *call)
         return stage_says(&v.p, STEP_FAIL, "'%s': %s", path, strerrordesc_np(errno));
     DR_CLEANUP(first_fini) struct first first = { .to = vault_hooks(&v) };
     struct work_hooks hooks = { first_progress, first_warning, &first };
-    if (compare_run(v.repo, &info, tree, &hooks, &result, &err) != DR_OK)
+    const struct compare_wish wish = { .dir = tree, .path = v.plant.only };
+    if (compare_run(v.repo, &info, &wish, &hooks, &result, &err) != DR_OK)
         return stage_cannot_tell(&v.p, &err);
     vault_put_evidence(&v, &info);
     vault_put_sentinel(&v, info.source, tree);

@@ -82,6 +82,8 @@ static void put_evidence(struct stage *p)
     unsigned refused = gate_refused(p->gate);
     if (refused > 0)
         json_put_int(p->evidence, "refused_connects", refused);
+    if (p->plant != NULL && p->plant->kind != PLANT_NONE)
+        json_put_int(p->evidence, "planted", atomic_load(&p->plant->met));
     if (json_object_size(p->evidence) > 0)
         step_evidence(p->call, json_incref(p->evidence));
 }
@@ -106,14 +108,27 @@ enum step_verdict stage_says(struct stage *p, enum step_verdict verdict, const c
     return step_says(p->call, verdict, "%s", why);
 }
 
+static void put_error(struct stage *p, const struct dr_err *err)
+{
+    json_put_text(p->evidence, "error", dr_rc_name(err->rc));
+}
+
+enum step_verdict stage_fails(struct stage *p, const struct dr_err *err)
+{
+    put_error(p, err);
+    return stage_says(p, STEP_FAIL, "%s", err->msg);
+}
+
 enum step_verdict stage_cannot(struct stage *p, const struct dr_err *err)
 {
+    put_error(p, err);
     put_evidence(p);
     return step_says_err(p->call, err);
 }
 
 enum step_verdict stage_cannot_tell(struct stage *p, const struct dr_err *err)
 {
+    put_error(p, err);
     return stage_says(p, err->rc == DR_E_REFUSED ? STEP_FAIL : STEP_UNKNOWN, "%s", err->msg);
 }
 

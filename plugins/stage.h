@@ -13,11 +13,13 @@
  * refused although the plan's author wrote it. stage_says() and stage_cannot() put the number of
  * refused connects into the evidence ("refused_connects"). Effects say there how they honour the
  * run's epoch: "honours" is "enforced" (the target refuses an older one), "guarded" (read, compare,
- * write, read back) or "none".
+ * write, read back) or "none". A failure is in the evidence by its kind ("error": "corrupt"), so that
+ * nobody has to read words, and a planted fault by how often it was met ("planted": 2).
  */
 #ifndef PLUGINS_STAGE_H
 #define PLUGINS_STAGE_H
 
+#include "backup/store/plant.h"
 #include "dr/config/config.h"
 #include "dr/net/gate.h"
 #include "dr/step/step.h"
@@ -26,8 +28,9 @@ struct stage {
     struct step_call *call;
     struct config *config; /* NULL when the request names none */
     struct gate *gate;
-    json_t *evidence;      /* an object; providers put facts into it */
-    struct text_list dark; /* names of the dark regions that the configuration knows */
+    json_t *evidence;          /* an object; providers put facts into it */
+    struct text_list dark;     /* names of the dark regions that the configuration knows */
+    const struct plant *plant; /* the fault that is planted here, by whoever obeys it; or NULL */
 };
 
 /* A configuration that cannot be read is DR_E_CONFIG, with its first finding. */
@@ -43,6 +46,9 @@ void stage_fini(struct stage *p);
 /* Give the verdict and why, with the evidence. */
 enum step_verdict stage_says(struct stage *p, enum step_verdict verdict, const char *fmt, ...)
     DR_PRINTF(3, 4);
+
+/* The failure of what changed nothing, or nothing that its undo does not find: STEP_FAIL. */
+enum step_verdict stage_fails(struct stage *p, const struct dr_err *err);
 
 /* The failure as a verdict, by step_says_err(): fail for what certainly did nothing. */
 enum step_verdict stage_cannot(struct stage *p, const struct dr_err *err);

@@ -13,16 +13,23 @@
 #include "dr/base/fs.h"
 #include "dr/base/mem.h"
 #include "dr/data/time.h"
+#include "plugins/planted.h"
 
 enum { WARNINGS_MAX = 50, SENTINEL_MAX = 1 << 20 };
 
 enum dr_rc vault_open_repo(struct vault *v, struct dr_err *err)
 {
     struct repo_options options = { .dark = (const char *const *)v->p.dark.items,
-                                    .dark_count = v->p.dark.count };
+                                    .dark_count = v->p.dark.count,
+                                    .plant = &v->plant };
+    DR_TRY(plant_read(step_run(v->p.call), &v->plant, err));
+    v->p.plant = &v->plant;
+    if (v->plant.kind == PLANT_FULL_DISK)
+        planted_full_disk(&v->plant);
     DR_TRY(repo_open(v->p.config, &options, &v->repo, err));
     costs_keep(v->repo, "step");
-    hedge_keep(v->repo);
+    if (v->plant.kind == PLANT_NONE) /* how a bucket lies is no way to know how fast it is */
+        hedge_keep(v->repo);
     for (size_t i = 0; i < repo_bucket_count(v->repo); i++) {
         const struct repo_bucket *bucket = repo_bucket(v->repo, i);
         if (bucket->error.rc != DR_OK)
@@ -41,6 +48,7 @@ enum dr_rc vault_find(struct vault *v, const char *snapshot, struct snapshot_inf
 void vault_fini(struct vault *v)
 {
     repo_close(v->repo);
+    plant_fini(&v->plant);
     stage_fini(&v->p);
 }
 

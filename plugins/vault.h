@@ -16,11 +16,12 @@
 
 struct vault {
     struct stage p;
-    struct repo *repo; /* NULL until vault_open_repo() */
-    size_t warnings;   /* told by the job */
+    struct repo *repo;  /* NULL until vault_open_repo() */
+    struct plant plant; /* of the run, while a drill looks whether it is caught */
+    size_t warnings;    /* told by the job */
 };
 
-/* Open all buckets but those of dark regions. */
+/* Open all buckets but those of dark regions; with a fault, if the run has one planted: once in a process. */
 enum dr_rc vault_open_repo(struct vault *v, struct dr_err *err) DR_MUST_USE;
 
 /* The buckets, then the snapshot that a plan names. The caller finis ret. */

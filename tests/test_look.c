@@ -46,7 +46,8 @@ static struct compare_result compare(void)
     struct compare_result result = { 0 };
     text_list_fini(&site.warnings);
     DR_CLEANUP(repo_close_ptr) struct repo *r = site_open(&site);
-    if (compare_run(r, &snapshot, site.target, &site.hooks, &result, &err) != DR_OK)
+    if (compare_run(r, &snapshot, &(struct compare_wish){ .dir = site.target }, &site.hooks,
+                    &result, &err) != DR_OK)
         fail_msg("%s", err.msg);
     return result;
 }

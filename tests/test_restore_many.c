@@ -435,7 +435,8 @@ static void newest_copy_of_an_entry_counts(void **state)
     }
     struct compare_result same;
     if (restore_run(r, &snapshot, &how, &site.hooks, &result, &err) != DR_OK ||
-        compare_run(r, &snapshot, site.target, &site.hooks, &same, &err) != DR_OK)
+        compare_run(r, &snapshot, &(struct compare_wish){ .dir = site.target }, &site.hooks, &same,
+                    &err) != DR_OK)
         fail_msg("%s", err.msg);
     assert_int_equal(same.differ, 0);
     struct verify_result whole;

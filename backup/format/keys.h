@@ -19,7 +19,7 @@ struct keys;
 enum dr_rc keys_open(const char *state_dir, bool make, struct keys **ret, struct dr_err *err)
     DR_MUST_USE;
 
-/* A key that lies nowhere: for tests. */
+/* A key that lies nowhere: for tests, and for what a drill forges. */
 struct keys *keys_new(void) DR_MUST_USE;
 void keys_free(struct keys *k);
 DR_DEFINE_CLEANUP(struct keys, keys_free)

@@ -68,5 +68,8 @@ enum dr_rc bucket_open(const struct config *c, const struct config_bucket *b,
         .gate = a->gate,
         .memory = memory,
     };
-    return store_open(&o, ret, err);
+    DR_TRY(store_open(&o, ret, err));
+    if (a->plant != NULL && a->plant->kind != PLANT_NONE)
+        *ret = plant_store(a->plant, *ret);
+    return DR_OK;
 }

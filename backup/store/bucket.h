@@ -9,13 +9,14 @@
 #ifndef BACKUP_STORE_BUCKET_H
 #define BACKUP_STORE_BUCKET_H
 
-#include "backup/store/store.h"
+#include "backup/store/plant.h"
 #include "dr/config/config.h"
 
 /* By whose right, and through which door. A zeroed struct is the usual: as source, no door. */
 struct bucket_access {
-    struct gate *gate; /* must outlive the store; or NULL */
-    bool guard;        /* as the one who may delete and extend locks, where the bucket has one */
+    struct gate *gate;   /* must outlive the store; or NULL */
+    bool guard;          /* as the one who may delete and extend locks, where the bucket has one */
+    struct plant *plant; /* of a drill: the store lies; must outlive it; or NULL */
 };
 
 /* access may be NULL. The caller closes. */

@@ -93,7 +93,8 @@ void store_close(struct store *s)
 
 void store_cancel(struct store *s)
 {
-    atomic_store(&s->cancelled, true);
+    for (; s != NULL; s = s->inner)
+        atomic_store(&s->cancelled, true);
 }
 
 /* -- counting ------------------------------------------------------------------------------ */

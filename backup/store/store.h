@@ -127,6 +127,7 @@ struct store {
     char *region;                  /* owned */
     char *url;                     /* owned */
     const struct store_pace *pace; /* borrowed; NULL: as fast as it goes */
+    struct store *inner;           /* of a wrapper: cancelled with it; or NULL */
     unsigned parallel;             /* 0 is 1 */
     bool counts_itself; /* one call may be several requests: the driver says store_count() */
     atomic_bool cancelled;

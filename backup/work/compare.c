@@ -280,11 +280,11 @@ static enum dr_rc find_surplus(struct compare *c, struct dr_err *err)
     return why == 0 ? DR_OK : dr_fail_sys(err, why, "cannot walk '%s'", c->dir);
 }
 
-enum dr_rc compare_run(struct repo *r, const struct snapshot_info *snapshot, const char *dir,
-                       const struct work_hooks *hooks, struct compare_result *ret,
-                       struct dr_err *err)
+enum dr_rc compare_run(struct repo *r, const struct snapshot_info *snapshot,
+                       const struct compare_wish *wish, const struct work_hooks *hooks,
+                       struct compare_result *ret, struct dr_err *err)
 {
-    DR_FREE char *plain = dr_strdup(dir);
+    DR_FREE char *plain = dr_strdup(wish->dir);
     for (size_t len = strlen(plain); len > 1 && plain[len - 1] == '/'; len--)
         plain[len - 1] = '\0';
     DR_CLEANUP(compare_fini) struct compare c = { .hooks = hooks, .dir = plain };
@@ -296,8 +296,11 @@ enum dr_rc compare_run(struct repo *r, const struct snapshot_info *snapshot, con
     if (c.root < 0)
         return dr_fail_sys(err, errno, "cannot open '%s'", plain);
     DR_TRY(reader_open(r, snapshot, hooks, &c.reader, err));
-    DR_TRY(reader_each(c.reader, NULL, compare_entry, &c, err));
-    DR_TRY(find_surplus(&c, err));
+    DR_TRY(reader_each(c.reader, wish->path, compare_entry, &c, err));
+    if (wish->path != NULL && c.known_count == 0)
+        return dr_fail(err, DR_E_NOTFOUND, "snapshot '%s' has no '%s'", snapshot->id, wish->path);
+    if (wish->path == NULL)
+        DR_TRY(find_surplus(&c, err));
     if (c.hooks != NULL && c.hooks->warning != NULL && c.result.differ > TOLD_MAX) {
         DR_FREE char *line =
             dr_strf("and %llu more differences", (unsigned long long)c.result.differ - TOLD_MAX);

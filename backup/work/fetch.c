@@ -92,7 +92,7 @@ void fetch_free(struct fetch *f)
     else
         race_free(f->race);
     codec_free(f->codec);
-    if (f->suspects.count > 0)
+    if (f->suspects.count > 0 && !repo_is_planted(f->repo))
         suspects_add(repo_config(f->repo)->state_dir, &f->suspects);
     text_list_fini(&f->suspects);
     text_list_fini(&f->told);

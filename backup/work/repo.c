@@ -14,10 +14,13 @@
 #include "dr/base/mem.h"
 #include "dr/base/pool.h"
 
-static bool is_dark(const struct repo_options *o, const char *region)
+static bool is_dark(const struct repo_options *o, const struct config_bucket *b)
 {
-    for (size_t i = 0; region != NULL && i < o->dark_count; i++) {
-        if (strcmp(o->dark[i], region) == 0)
+    bool pointed = o->plant != NULL && o->plant->kind == PLANT_BUCKET;
+    if (pointed && strcmp(o->plant->bucket, b->name) != 0)
+        return true;
+    for (size_t i = 0; b->region != NULL && i < o->dark_count; i++) {
+        if (strcmp(o->dark[i], b->region) == 0)
             return true;
     }
     return false;
@@ -47,6 +50,11 @@ const struct repository *repo_repository(const struct repo *r)
 struct hedge *repo_hedge(struct repo *r)
 {
     return r->hedge;
+}
+
+bool repo_is_planted(const struct repo *r)
+{
+    return r->planted;
 }
 
 void repo_at_close(struct repo *r, void (*fn)(void *arg), void *arg)
@@ -119,7 +127,7 @@ struct opening { /* one bucket, while it is opened; a worker's, then the caller'
 static enum dr_rc open_one(struct opening *o, struct dr_err *err)
 {
     const struct config *c = o->repo->config;
-    const struct bucket_access access = { .guard = o->repo->guard };
+    const struct bucket_access access = { .guard = o->repo->guard, .plant = o->options->plant };
     DR_CLEANUP(store_close_ptr) struct store *s = NULL;
     DR_TRY(bucket_open(c, o->bucket->config, &access, &s, err));
     o->from_memory =
@@ -219,6 +227,7 @@ enum dr_rc repo_open(const struct config *c, const struct repo_options *options,
     DR_CLEANUP(repo_close_ptr) struct repo *r = dr_alloc(1, sizeof(*r));
     r->config = c;
     r->guard = options->guard;
+    r->planted = options->plant != NULL && options->plant->kind != PLANT_NONE;
     r->buckets = dr_alloc(c->bucket_count + 1, sizeof(r->buckets[0]));
     DR_ASSERT(pthread_mutex_init(&r->lock, NULL) == 0);
     r->hedge = hedge_new(c->bucket_count);
@@ -227,7 +236,7 @@ enum dr_rc repo_open(const struct config *c, const struct repo_options *options,
     for (size_t i = 0; i < c->bucket_count; i++) {
         struct repo_bucket *b = &r->buckets[i];
         b->config = &c->buckets[i];
-        b->dark = is_dark(options, b->config->region);
+        b->dark = is_dark(options, b->config);
         if (options->near != NULL && b->config->region != NULL &&
             strcmp(options->near, b->config->region) == 0)
             hedge_set_near(r->hedge, i);

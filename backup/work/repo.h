@@ -17,6 +17,7 @@
 #include "dr/config/config.h"
 
 struct hedge;
+struct plant;
 struct repo;
 
 struct repo_options {
@@ -27,6 +28,8 @@ struct repo_options {
     bool
         remembered; /* a bucket of which this host knows what it holds (known.h) is not asked: it is
                          unproved until repo_prove(), and nothing may be put into it before */
+    struct plant *plant; /* of a drill (plant.h): its buckets lie, and of its kind "bucket" all
+                            others are as dark ones; must outlive the repo; or NULL */
 };
 
 /* What one bucket of the configuration looks like from here. Borrowed from the repo. */
@@ -60,6 +63,9 @@ const struct config *repo_config(const struct repo *r);
 
 /* What is known of its buckets, by index: how fast they answer, and which are dead. Borrowed. */
 struct hedge *repo_hedge(struct repo *r);
+
+/* Is a fault planted? Then nothing that is seen here is worth remembering on this host. */
+bool repo_is_planted(const struct repo *r);
 
 /* Call fn(arg) when the repo is closed, before its stores are: for what still uses one of them. */
 void repo_at_close(struct repo *r, void (*fn)(void *arg), void *arg);

@@ -21,7 +21,7 @@ struct leaving { /* what must end before the stores are closed */
 
 struct repo {
     const struct config *config;
-    bool guard;
+    bool guard, planted;
     struct repo_bucket *buckets; /* owned; one for each of the configuration */
     size_t open;                 /* of them, at first */
     struct repository repository;

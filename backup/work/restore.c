@@ -300,7 +300,7 @@ static void note_throughput(const struct job *j, int64_t took_ms)
 {
     const struct snapshot_info *info = j->r.snapshot;
     const struct measure m = { info->source, info->id, j->r.result->written, took_ms };
-    if (!j->r.options->dry_run && !j->delta && m.bytes > 0)
+    if (!j->r.options->dry_run && !j->delta && m.bytes > 0 && !repo_is_planted(j->r.repo))
         measure_add(repo_config(j->r.repo)->state_dir, &m);
 }
 

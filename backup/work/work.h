@@ -140,10 +140,16 @@ struct compare_result {
     uint64_t differ;       /* changed, missing or surplus; the first 20 are told as warnings */
 };
 
+struct compare_wish {
+    const char *dir; /* the tree */
+    const char
+        *path; /* only what is at or below this path of both, and nothing is surplus; or NULL */
+};
+
 /* Is the tree at dir what the snapshot holds (names, types, sizes, contents by SHA-256)? */
-enum dr_rc compare_run(struct repo *r, const struct snapshot_info *snapshot, const char *dir,
-                       const struct work_hooks *hooks, struct compare_result *ret,
-                       struct dr_err *err) DR_MUST_USE;
+enum dr_rc compare_run(struct repo *r, const struct snapshot_info *snapshot,
+                       const struct compare_wish *wish, const struct work_hooks *hooks,
+                       struct compare_result *ret, struct dr_err *err) DR_MUST_USE;
 
 /* -- look ---------------------------------------------------------------------------------- */
 

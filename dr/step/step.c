@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backup/store/plant.h"
 #include "dr/base/clock.h"
 #include "dr/base/mem.h"
 #include "dr/step/watch.h"
@@ -263,6 +264,15 @@ static enum dr_rc read_bytes(bool line, struct buf *b, struct dr_err *err)
     }
 }
 
+/* Outside of a drill nobody spoils anything, whatever the type does with it. */
+static enum dr_rc check_plant(const json_t *run, struct dr_err *err)
+{
+    DR_CLEANUP(plant_fini) struct plant plant = { .kind = PLANT_NONE };
+    if (plant_read(run, &plant, err) != DR_OK)
+        return dr_context(err, "the request breaks the protocol");
+    return DR_OK;
+}
+
 static enum dr_rc read_request(struct step_call *call, const struct step_options *options,
                                struct dr_err *err)
 {
@@ -282,6 +292,7 @@ static enum dr_rc read_request(struct step_call *call, const struct step_options
     call->with = json_is_object(with) ? with : call->nothing;
     call->former = json_is_object(former) ? former : call->nothing;
     call->run = json_is_object(run) ? run : call->nothing;
+    DR_TRY(check_plant(call->run, err));
     call->deadline_ms =
         clock_boot_ms() + json_integer_value(json_object_get(call->request, "timeout_ms"));
     return DR_OK;

@@ -21,6 +21,8 @@ static json_t *request_of(const struct provider *provider, const char *verb, jso
     json_put_text(run, "mode", "failover");
     json_put_int(run, "epoch", 18);
     json_put(run, "drill", json_boolean(ask->drill));
+    if (ask->plant != NULL)
+        json_put(run, "plant", json_deep_copy(ask->plant));
     json_put_text(run, "target", ask->target ? ask->target : "eu-west-1");
     if (ask->scratch) {
         json_put(run, "isolated", json_true());

@@ -23,6 +23,7 @@ struct step_ask {
     bool drill;           /* the run is one */
     const char *scratch;  /* of an isolated step of a drill, or NULL */
     const char *restored; /* the tree that an isolated restore above made, or NULL */
+    const json_t *plant;  /* of the run, or NULL */
     bool may_die;         /* the process may end without a result: unknown, and died */
 };
 
