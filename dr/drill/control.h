@@ -43,8 +43,7 @@ struct control_place {
     const char *at;       /* the site of restores; NULL: here */
     const char *source;   /* a name of the configuration */
     const char *snapshot; /* of it: the id that the drill picked and restored */
-    const char *
-        scratch; /* a directory of the controls' own, at `at`; made when it is needed, and left, empty */
+    const char *scratch;  /* a directory of the controls' own, at `at`; gone again when empty */
     int64_t epoch;
     uint64_t seed;
     int64_t timeout_ms; /* of one step; 0: ten minutes */

@@ -7,6 +7,7 @@
 #include "backup/format/keys.h"
 #include "backup/format/names.h"
 #include "dr/base/clock.h"
+#include "dr/base/hash.h"
 #include "dr/base/mem.h"
 #include "dr/drill/control_work.h"
 
