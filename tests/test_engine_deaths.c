@@ -227,6 +227,133 @@ static void a_run_is_resumed_after_every_fault_and_death(void **state)
     }
 }
 
+/* -- a drill ---------------------------------------------------------------------------------------- */
+
+static const char drill_plan[] =
+    "{\"steps\":[{\"id\":\"fence\",\"use\":\"fence\"},{\"id\":\"restore\",\"use\":\"backup.restore\"},"
+    "{\"id\":\"data_ok\",\"use\":\"check\"},"
+    "{\"id\":\"dns\",\"use\":\"traffic\",\"drill\":{\"with\":{\"name\":\"drill\"}}},"
+    "{\"id\":\"live\",\"use\":\"promote\",\"ponr\":true},{\"id\":\"ok\",\"use\":\"check\"},"
+    "{\"id\":\"protect\",\"use\":\"backup.now\"}]}";
+
+static void start_drill(const struct script *script)
+{
+    struct dr_err err = { 0 };
+    struct run_begin b = { .id = "D-1",
+                           .mode = "failover",
+                           .by = "ana",
+                           .host = "op-1",
+                           .failed = "us",
+                           .active = "us",
+                           .scratch = "/scratch/D-1",
+                           .remote = true,
+                           .drill = true };
+    DR_CLEANUP(journal_close_ptr) struct journal *j = NULL;
+    assert_int_equal(fs_remove_tree(dir, &err), DR_OK);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    assert_int_equal(journal_create(dir, "D-1", &j, &err), DR_OK);
+    assert_int_equal(journal_append(j, "start", run_begin_body(script, &b), &err), DR_OK);
+}
+
+/* Who takes a drill up only cleans up after it, and holds a note at each turn as its owner does. */
+static enum dr_rc one_owner(const struct script *script, struct fake_world *w, bool first,
+                            enum run_phase *ret_phase)
+{
+    struct dr_err err = { 0 };
+    DR_CLEANUP(journal_close_ptr) struct journal *j = NULL;
+    struct engine_options o = { .operator= "ana" };
+    DR_TRY(journal_open(dir, "D-1", &j, &err));
+    DR_CLEANUP(engine_free_ptr) struct engine *e = engine_new(script, j, &w->world, &o);
+    *ret_phase = engine_state(e)->phase;
+    if (run_is_final(*ret_phase))
+        return DR_OK;
+    if (first)
+        DR_TRY(engine_note(e, "planted", json_object(), &err));
+    else if (*ret_phase != RUN_CLEANING)
+        DR_TRY(engine_drop_drill(e, "bo", "its runner is gone", &err));
+    DR_TRY(engine_go(e, &err));
+    DR_TRY(engine_note(e, "sentinel", json_object(), &err));
+    DR_TRY(engine_clean(e, &err));
+    DR_TRY(engine_note(e, "cleaned", json_object(), &err));
+    DR_TRY(engine_end_drill(e, first, first ? "passed" : "its runner died", &err));
+    *ret_phase = engine_state(e)->phase;
+    return DR_OK;
+}
+
+static size_t applied(const struct fake_world *w)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < w->log.count; i++)
+        n += strncmp(w->log.items[i], "apply", 5) == 0;
+    return n;
+}
+
+/* A drill that dies after so many records; false: it did not come to that. */
+static bool drill_dies(const struct script *script, long writes)
+{
+    struct fake_world w;
+    enum run_phase phase = RUN_NONE;
+    fake_world_init(&w);
+    w.late_deaths = writes % 2 == 0;
+    torn = writes % 3 == 0;
+    start_drill(script);
+    writes_left = writes;
+    bool died = one_owner(script, &w, true, &phase) != DR_OK;
+    writes_left = -1;
+    size_t before = applied(&w);
+    for (int owners = 0; died && !run_is_final(phase) && owners < 3; owners++)
+        assert_int_equal(one_owner(script, &w, false, &phase), DR_OK);
+    assert_true(run_is_final(phase));
+    assert_int_equal(json_object_size(w.in_place), 0); /* nothing is left, whenever it died */
+    assert_int_equal(applied(&w), before);             /* and no step went on */
+    assert_int_equal(w.twice, 0);
+    if (!died)
+        assert_string_equal(run_phase_name(phase), "recovered");
+    fake_world_fini(&w);
+    return died;
+}
+
+static void a_drill_that_dies_at_any_record_is_cleaned_up_and_goes_no_further(void **state)
+{
+    (void)state;
+    real_sys = sys;
+    sys.write = stopping_write;
+    DR_CLEANUP(script_free_ptr) struct script *script = fake_script(drill_plan);
+    long writes = 0;
+    while (drill_dies(script, writes))
+        writes++;
+    assert_true(writes > 25);
+    sys = real_sys;
+}
+
+/* The cleaner may die as well: what it has not taken back, the one after it does. */
+static void a_clean_up_that_dies_at_any_record_is_finished_by_the_next(void **state)
+{
+    (void)state;
+    real_sys = sys;
+    sys.write = stopping_write;
+    DR_CLEANUP(script_free_ptr) struct script *script = fake_script(drill_plan);
+    bool died = true;
+    for (long writes = 0; died; writes++) {
+        struct fake_world w;
+        enum run_phase phase = RUN_NONE;
+        fake_world_init(&w);
+        start_drill(script);
+        writes_left = 19; /* behind the restore */
+        assert_int_not_equal(one_owner(script, &w, true, &phase), DR_OK);
+        assert_true(json_object_size(w.in_place) > 0);
+        writes_left = writes;
+        died = one_owner(script, &w, false, &phase) != DR_OK;
+        writes_left = -1;
+        for (int owners = 0; !run_is_final(phase) && owners < 3; owners++)
+            assert_int_equal(one_owner(script, &w, false, &phase), DR_OK);
+        assert_string_equal(run_phase_name(phase), "failed");
+        assert_int_equal(json_object_size(w.in_place), 0);
+        fake_world_fini(&w);
+    }
+    sys = real_sys;
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -248,6 +375,10 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_run_is_resumed_after_every_fault_and_death, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(
+            a_drill_that_dies_at_any_record_is_cleaned_up_and_goes_no_further, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_clean_up_that_dies_at_any_record_is_finished_by_the_next,
+                                        setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -185,7 +185,7 @@ static void runs_are_listed_by_number(void **state)
 {
     (void)state;
     struct dr_err err = { 0 };
-    static const char *const ids[] = { "R-10", "R-2", "R-1" };
+    static const char *const ids[] = { "R-10", "D-3", "T-12", "R-2", "T-4", "R-1" };
     for (size_t i = 0; i < DR_ARRAY_LEN(ids); i++) {
         DR_CLEANUP(journal_close_ptr) struct journal *j = NULL;
         assert_int_equal(journal_create(dir, ids[i], &j, &err), DR_OK);
@@ -193,7 +193,7 @@ static void runs_are_listed_by_number(void **state)
     DR_CLEANUP(text_list_fini) struct text_list runs = { 0 };
     assert_int_equal(journal_runs(dir, &runs, &err), DR_OK);
     DR_FREE char *joined = text_list_join(&runs, " ");
-    assert_string_equal(joined, "R-1 R-2 R-10");
+    assert_string_equal(joined, "T-4 T-12 R-1 R-2 D-3 R-10");
 }
 
 /* The three records as another host has them; here only the first `keep`. */

@@ -411,6 +411,119 @@ static void data_check_compares_the_tree_also_through_a_link(void **state)
     tried_fini(&t);
 }
 
+/* -- a drill's own place ------------------------------------------------------------------------- */
+
+static struct tried isolated(const struct provider *provider, const char *verb, json_t *with,
+                             const char *restored, const json_t *former)
+{
+    DR_FREE char *scratch = path_of("scratch");
+    struct step_ask ask = {
+        .config = config, .drill = true, .scratch = scratch, .restored = restored, .former = former
+    };
+    return step_try(provider, verb, with, &ask);
+}
+
+/* All that lies in the buckets and in the state directory, by name and content. The caller frees. */
+static char *production(void)
+{
+    DR_FREE char *cmd =
+        dr_strf("cd '%s' && find us eu state -type f ! -path '*/net/*' ! -name '*cost*' "
+                "! -name '*hedge*' -exec sha256sum {} + | sort -k2 >seen",
+                dir);
+    DR_CLEANUP(buf_fini) struct buf b = { 0 };
+    DR_FREE char *seen = path_of("seen");
+    struct dr_err err = { 0 };
+    assert_int_equal(system(cmd), 0); /* NOLINT(cert-env33-c,concurrency-mt-unsafe) */
+    assert_int_equal(fs_read_file(seen, 1 << 20, &b, &err), DR_OK);
+    return buf_take(&b);
+}
+
+static json_t *restore_to(const char *id, const char *path)
+{
+    return json_pack("{s:s,s:s,s:s}", "snapshot", id, "at", "eu-west-1", "to", path);
+}
+
+static void an_isolated_restore_goes_below_the_scratch_directory_and_nowhere_else(void **state)
+{
+    (void)state;
+    DR_FREE char *id = take(), *good = path_of("scratch/restore"), *scratch = path_of("scratch");
+    const char *const bad[] = { "gen-1", "scratch", "scratch/../gen-1", "scratchy/restore" };
+    for (size_t i = 0; i < DR_ARRAY_LEN(bad); i++) {
+        DR_FREE char *path = path_of(bad[i]);
+        struct tried t =
+            isolated(&provider_backup_restore, "apply", restore_to(id, path), NULL, NULL);
+        assert_int_equal(t.verdict, STEP_FAIL);
+        assert_non_null(strstr(t.why, "refused"));
+        assert_int_not_equal(access(path, F_OK), 0);
+        tried_fini(&t);
+    }
+    struct tried done =
+        isolated(&provider_backup_restore, "apply", restore_to(id, good), NULL, NULL);
+    assert_int_equal(done.verdict, STEP_PASS);
+    assert_string_equal(tried_text(done.outputs, "path"), good);
+    struct tried t =
+        isolated(&provider_backup_restore, "undo", restore_to(id, good), NULL, done.former);
+    assert_int_equal(t.verdict, STEP_PASS);
+    assert_int_not_equal(access(scratch, F_OK), 0); /* nothing at all is left at the site */
+    tried_fini(&t);
+    tried_fini(&done);
+}
+
+static void an_isolated_backup_changes_no_bucket_and_nothing_that_this_host_remembers(void **state)
+{
+    (void)state;
+    DR_FREE char *id = take(), *tree = path_of("scratch/restore"), *scratch = path_of("scratch");
+    struct tried r = isolated(&provider_backup_restore, "apply", restore_to(id, tree), NULL, NULL);
+    assert_int_equal(r.verdict, STEP_PASS);
+    put("app/files/one", "production went on\n");
+    DR_FREE char *before = production();
+    json_t *with = json_pack("{s:s,s:s}", "source", "app", "at", "eu-west-1");
+    struct tried first = isolated(&provider_backup_now, "check", json_incref(with), tree, NULL);
+    assert_int_equal(first.verdict, STEP_FAIL);
+    struct tried done =
+        isolated(&provider_backup_now, "apply", json_incref(with), tree, first.former);
+    assert_int_equal(done.verdict, STEP_PASS);
+    assert_int_equal(tried_int(done.evidence, "copies"), 1);
+    struct tried t = isolated(&provider_backup_now, "check", json_incref(with), tree, first.former);
+    assert_int_equal(t.verdict, STEP_PASS);
+    assert_string_equal(tried_text(t.outputs, "id"), tried_text(done.outputs, "id"));
+    tried_fini(&t);
+    DR_FREE char *after = production();
+    assert_string_equal(after, before);
+    assert_int_equal(tried_int(done.evidence, "bytes"),
+                     tried_int(r.outputs, "bytes")); /* the tree's */
+
+    t = isolated(&provider_backup_now, "undo", with, tree, done.former);
+    assert_int_equal(t.verdict, STEP_PASS);
+    tried_fini(&t);
+    t = isolated(&provider_backup_restore, "undo", restore_to(id, tree), NULL, r.former);
+    assert_int_equal(t.verdict, STEP_PASS);
+    assert_int_not_equal(access(scratch, F_OK), 0);
+    tried_fini(&t);
+    tried_fini(&first);
+    tried_fini(&done);
+    tried_fini(&r);
+}
+
+/* Nothing was restored before it: it is the source that is read, and still only the scratch place is written. */
+static void an_isolated_backup_without_a_restore_reads_the_source(void **state)
+{
+    (void)state;
+    free(take());
+    DR_FREE char *before = production();
+    struct tried t =
+        isolated(&provider_backup_now, "apply", json_pack("{s:s}", "source", "app"), NULL, NULL);
+    assert_int_equal(t.verdict, STEP_PASS);
+    tried_fini(&t);
+    DR_FREE char *after = production();
+    assert_string_equal(after, before);
+    DR_FREE char *elsewhere = path_of("app");
+    t = isolated(&provider_backup_now, "apply", json_pack("{s:s}", "source", "app"), elsewhere,
+                 NULL);
+    assert_int_equal(t.verdict, STEP_FAIL); /* what it is told to read was no isolated restore */
+    tried_fini(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -435,6 +548,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(restore_of_nothing_or_into_the_dark_fails, start, stop),
         cmocka_unit_test_setup_teardown(data_check_compares_the_tree_also_through_a_link, start,
                                         stop),
+        cmocka_unit_test_setup_teardown(
+            an_isolated_restore_goes_below_the_scratch_directory_and_nowhere_else, start, stop),
+        cmocka_unit_test_setup_teardown(
+            an_isolated_backup_changes_no_bucket_and_nothing_that_this_host_remembers, start, stop),
+        cmocka_unit_test_setup_teardown(an_isolated_backup_without_a_restore_reads_the_source,
+                                        start, stop),
     };
     return cmocka_run_group_tests_name("plugins_backup", tests, NULL, NULL);
 }
