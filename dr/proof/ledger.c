@@ -329,12 +329,12 @@ static int64_t unobserved_ttl_ms(struct work *w)
 
 /* --- recovery time --- */
 
-static int64_t floor_ms(int64_t ns)
+int64_t ledger_floor_ms(int64_t ns)
 {
     return ns > 0 ? ns / MS : 0;
 }
 
-static int64_t ceil_ms(int64_t ns)
+int64_t ledger_ceil_ms(int64_t ns)
 {
     return ns > 0 ? (ns + MS - 1) / MS : 0;
 }
@@ -360,12 +360,12 @@ static void measure_recovery(struct work *w)
     }
     if (w->broke.has_to && w->back.has_from) {
         figure->has_lo = true;
-        figure->lo_ms = floor_ms(w->back.from_at - w->broke.to_at);
+        figure->lo_ms = ledger_floor_ms(w->back.from_at - w->broke.to_at);
     }
     if (w->broke.has_from && w->back.has_to) {
         figure->has_hi = true;
         w->ttl_ms = unobserved_ttl_ms(w);
-        figure->hi_ms = ceil_ms(w->back.to_at - w->broke.from_at) + w->ttl_ms;
+        figure->hi_ms = ledger_ceil_ms(w->back.to_at - w->broke.from_at) + w->ttl_ms;
     }
     if (figure->has_lo || figure->has_hi)
         figure->method = dr_strf("from %s; to %s", w->ledger->broke_method, w->back_method);
@@ -385,7 +385,7 @@ static void measure_phases(struct work *w)
     timeline_phases(t, begin, end, spent_ns);
     for (int p = 0; p < PHASE_COUNT; p++) {
         sum_ns += spent_ns[p];
-        int64_t upto_ms = sum_ns == end - begin ? ceil_ms(sum_ns) : floor_ms(sum_ns);
+        int64_t upto_ms = sum_ns == end - begin ? ledger_ceil_ms(sum_ns) : ledger_floor_ms(sum_ns);
         ledger->phase_ms[p] = upto_ms - sum_ms;
         sum_ms = upto_ms;
     }
@@ -418,6 +418,16 @@ static struct ledger_point point_of(const struct moment *m)
     };
 }
 
+static void measure(struct work *w)
+{
+    find_broke(w);
+    if (w->has_facts && w->facts.newest.known)
+        back_by_probe(w);
+    else
+        back_by_check(w);
+    measure_recovery(w);
+}
+
 void ledger_init(struct ledger *ledger, const struct timeline *timeline)
 {
     const json_t *start = timeline->records->items[0].body;
@@ -435,12 +445,10 @@ void ledger_init(struct ledger *ledger, const struct timeline *timeline)
     w.planned = mode == NULL || strcmp(mode, "failover") != 0;
     w.has_end = facts_of(timeline, "recovered", &w.facts);
     w.has_facts = w.has_end || facts_of(timeline, "impact", &w.facts);
-    find_broke(&w);
-    if (w.has_facts && w.facts.newest.known)
-        back_by_probe(&w);
+    if (body_is(start, "drill"))
+        ledger_drill(&w);
     else
-        back_by_check(&w);
-    measure_recovery(&w);
+        measure(&w);
     measure_phases(&w);
     ledger_loss(&w);
     note_clocks(&w);

@@ -12,7 +12,9 @@
  *
  * A probe takes time itself; each mark counts with that end of it which makes the interval wider.
  * `--since` is a person's word in place of (last_good, first_bad]. When traffic was moved by
- * DNS and no step saw that resolvers follow, the TTL is added to hi.
+ * DNS and no step saw that resolvers follow, the TTL is added to hi. In a drill nothing broke: its
+ * clock runs from its word to its last step, and hi is absent when a step was not done in earnest,
+ * unless a record `assumed` says how long such steps took in an earlier run.
  *
  * Data loss runs from the last write that the restored data hold (the sentinel's time) to the
  * moment it broke. Without a sentinel all that is known is that the last write lies between

@@ -1,5 +1,5 @@
 /*
- * ledger_work.h - what the two halves of the ledger share: ledger.c and loss.c, nobody else.
+ * ledger_work.h - what the parts of the ledger share: ledger.c, ledger_drill.c and loss.c, nobody else.
  *
  * A moment is when something happened, known to lie in (from, to]; each side may be missing. It
  * is kept twice: on the axis of the run (durations) and on the wall (against times that
@@ -42,6 +42,13 @@ const struct journal_record *ledger_record(const struct timeline *t, const char 
 
 /* The state of a step after the last record; "pending" when none speaks of it. */
 const char *ledger_state(const struct timeline *t, const char *step);
+
+/* Nanoseconds that are not negative, rounded down and up. */
+int64_t ledger_floor_ms(int64_t ns);
+int64_t ledger_ceil_ms(int64_t ns);
+
+/* ledger_drill.c: when a drill broke it, when it was back, and the first figure. */
+void ledger_drill(struct work *w);
 
 /* loss.c: the second figure. */
 void ledger_loss(struct work *w);

@@ -5,10 +5,13 @@
 
 #include <string.h>
 
+#include "dr/base/hash.h"
 #include "dr/base/mem.h"
 #include "dr/data/time.h"
 #include "dr/proof/ledger_work.h"
 #include "dr/proof/report_work.h"
+
+static const int64_t MS = 1000000;
 
 void report_copy(json_t *to, const char *key, const json_t *from, const char *from_key)
 {
@@ -83,15 +86,45 @@ static json_t *resumes_of(const struct timeline *t)
     return list;
 }
 
+/* What was rehearsed, or done: the plan, and what was given up for what. */
+static json_t *scenario_of(const json_t *start)
+{
+    static const char *const words[] = { "mode", "failed", "active", "to" };
+    const json_t *plan = json_object_get(start, "plan");
+    json_t *one = json_object();
+    report_copy(one, "plan", plan, "name");
+    report_copy(one, "title", plan, "title");
+    report_copy(one, "sha256", plan, "sha256");
+    for (size_t i = 0; i < DR_ARRAY_LEN(words); i++)
+        report_copy(one, words[i], start, words[i]);
+    return one;
+}
+
+/* How far the times can be trusted: the worst error that a runner's clock told, and what was seen of it. */
+static json_t *clock_of(const struct timeline *t)
+{
+    json_t *one = json_object();
+    int64_t error_ms = -1;
+    for (size_t i = 0; i < t->records->count; i++) {
+        int64_t told = body_int(t->records->items[i].body, "clock_error_ms", -1);
+        error_ms = told > error_ms ? told : error_ms;
+    }
+    json_put(one, "max_error_ms", error_ms >= 0 ? json_integer(error_ms) : json_null());
+    json_put_int(one, "joins", t->joins);
+    json_put_int(one, "jump_ms", t->jump_ns / MS);
+    return one;
+}
+
 static void put_identity(json_t *to, const struct timeline *t)
 {
-    static const char *const words[] = { "mode",    "drill",  "dry",    "by",      "host",
-                                         "version", "config", "failed", "regions", "params" };
+    static const char *const words[] = { "mode",   "dry",    "by",      "host",  "version",
+                                         "config", "failed", "regions", "params" };
     const struct journal_record *first = &t->records->items[0];
     const struct journal_record *last = &t->records->items[t->records->count - 1];
     const struct journal_record *end = ledger_record(t, "end");
     const struct journal_record *lease = ledger_record(t, "lease");
     json_put_int(to, "schema", REPORT_SCHEMA);
+    json_put_text(to, "kind", "run");
     report_copy(to, "run", first->body, "id");
     for (size_t i = 0; i < DR_ARRAY_LEN(words); i++)
         report_copy(to, words[i], first->body, words[i]);
@@ -102,6 +135,7 @@ static void put_identity(json_t *to, const struct timeline *t)
     report_copy(about, "sha256", plan, "sha256");
     report_copy(about, "file", plan, "file");
     json_put(to, "plan", about);
+    json_put(to, "scenario", scenario_of(first->body));
     report_put_text(to, "target", target_before(t, t->records->count));
     report_copy(to, "epoch", lease != NULL ? lease->body : NULL, "epoch");
     report_put_text(to, "state", report_last(t, t->records->count, "run"));
@@ -159,6 +193,26 @@ static json_t *phases_json(const struct ledger *l)
     return value;
 }
 
+/* Objectives and plan under one digest, that was fixed with the first record. */
+static void put_digest(json_t *to, const json_t *start)
+{
+    const char *plan = body_text(json_object_get(start, "plan"), "sha256");
+    const json_t *objectives = json_object_get(start, "objectives");
+    if (plan == NULL || !json_is_object(objectives)) {
+        json_put(to, "sha256", json_null());
+        return;
+    }
+    DR_JSON json_t *fixed = json_object();
+    DR_CLEANUP(buf_fini) struct buf bytes = { 0 };
+    uint8_t digest[HASH_SIZE];
+    char hex[HASH_HEX_SIZE];
+    report_copy(fixed, "objectives", start, "objectives");
+    json_put_text(fixed, "plan", plan);
+    json_add_canonical(&bytes, fixed);
+    hash_bytes(bytes.data, bytes.len, digest);
+    json_put_text(to, "sha256", hex_encode(digest, sizeof(digest), hex));
+}
+
 static void put_figures(json_t *to, const struct timeline *t, const struct ledger *l)
 {
     const struct journal_record *first = &t->records->items[0];
@@ -166,6 +220,7 @@ static void put_figures(json_t *to, const struct timeline *t, const struct ledge
     report_put_time(objectives, "fixed_at", true, first->wall_ns);
     put_ms(objectives, "rto_ms", l->recovery.objective_ms >= 0, l->recovery.objective_ms);
     put_ms(objectives, "rpo_ms", l->loss.objective_ms >= 0, l->loss.objective_ms);
+    put_digest(objectives, first->body);
     json_put(to, "objectives", objectives);
     json_t *impact = point_json(&l->broke);
     report_put_text(impact, "method", l->broke_method);
@@ -290,6 +345,7 @@ static json_t *left_of(const struct timeline *t)
     json_t *list = json_array();
     const char *state = report_last(t, t->records->count, "run");
     bool good = state != NULL && (strcmp(state, "recovered") == 0 || strcmp(state, "failed") == 0);
+    bool drill = body_is(t->records->items[0].body, "drill");
     for (size_t i = 0; i < t->records->count; i++) {
         const struct journal_record *r = &t->records->items[i];
         if (report_is(r, "undo") && body_is(r->body, "left_behind"))
@@ -300,6 +356,8 @@ static json_t *left_of(const struct timeline *t)
         const char *now = ledger_state(t, step->id);
         bool effect = strcmp(step->class, "check") != 0 && strcmp(step->class, "none") != 0 &&
                       strcmp(step->class, "person") != 0;
+        if (drill && strcmp(now, "unknown") != 0)
+            continue; /* what it made, and whether that is gone, is told by its own records */
         if (effect && strcmp(now, "unknown") == 0)
             add_left(list, step->id, "nobody knows whether it took effect");
         else if (effect && !good && strcmp(now, "done") == 0)
@@ -346,7 +404,8 @@ static void todo_of_fences(json_t *list, const struct timeline *t, const json_t 
         if (region != NULL && by != NULL)
             todo(list, dr_strf("nothing proves that %s cannot write: the fence was skipped by %s",
                                region, by));
-        else if (region != NULL && strcmp(ledger_state(t, body_text(one, "step")), "done") == 0)
+        else if (region != NULL && !body_is(one, "simulated") &&
+                 strcmp(ledger_state(t, body_text(one, "step")), "done") == 0)
             todo(list, dr_strf("%s stays fenced", region));
     }
 }
@@ -424,6 +483,23 @@ static json_t *evidence_of(const struct timeline *t, size_t torn_bytes)
     return value;
 }
 
+/* What a reader types to see for himself. The directory is the host's own business. */
+static json_t *verify_of(const struct timeline *t)
+{
+    const json_t *start = t->records->items[0].body;
+    const char *run = body_text(start, "id");
+    const char *file = body_text(json_object_get(start, "plan"), "file");
+    json_t *list = json_array();
+    DR_FREE char *report = dr_strf("drctl report --run %s --format json", run);
+    json_array_append_new(list, json_printable(report));
+    json_array_append_new(list, json_string("drctl audit verify STATE_DIR"));
+    if (file != NULL) {
+        DR_FREE char *sum = dr_strf("sha256sum %s", file);
+        json_array_append_new(list, json_printable(sum));
+    }
+    return list;
+}
+
 enum dr_rc report_make(const struct journal_records *records, size_t torn_bytes, json_t **ret,
                        struct dr_err *err)
 {
@@ -437,11 +513,16 @@ enum dr_rc report_make(const struct journal_records *records, size_t torn_bytes,
     json_t *report = json_object();
     put_identity(report, &t);
     put_figures(report, &t, &l);
+    json_put(report, "clock", clock_of(&t));
+    json_put(report, "samples", report_samples(&t, &l));
     json_put(report, "standbys", standbys_of(&t));
     json_put(report, "steps", report_steps(&t));
     json_put(report, "approvals", report_approvals(&t));
     json_put(report, "fencing", report_fencing(&t));
     json_put(report, "integrity", report_integrity(&t));
+    json_t *restored = report_restored(&t);
+    json_put(report, "drill", report_drill(&t, restored));
+    json_put(report, "restored", restored);
     json_put(report, "preflight", preflight_of(&t));
     json_put(report, "invariants", report_invariants(&t));
     json_put(report, "undone", undone_of(&t));
@@ -449,6 +530,8 @@ enum dr_rc report_make(const struct journal_records *records, size_t torn_bytes,
     json_put(report, "to_do", todo_of(&t, &l, report));
     json_put(report, "notes", notes_of(&t, &l));
     json_put(report, "evidence", evidence_of(&t, torn_bytes));
+    json_put(report, "verify", verify_of(&t));
+    json_put(report, "findings", report_findings(report));
     ledger_fini(&l);
     timeline_fini(&t);
     *ret = report;

@@ -6,26 +6,33 @@
  * any machine, at any time. What no record says is null in JSON and "not on record" or "not
  * measured" in text; no field is filled by default.
  *
- * Members of the JSON form, beside plain identity ("schema", "run", "mode", "state", ...):
+ * conf/report.schema.json is the norm for the members. Beside plain identity ("schema", "kind", "run", ...):
  *
- *     objectives      {fixed_at, rto_ms, rpo_ms}         null: none
+ *     scenario        {plan, title, mode, failed, active, to, sha256}
+ *     objectives      {fixed_at, rto_ms, rpo_ms, sha256}   null: none; sha256: over both and the plan
+ *     clock           {max_error_ms, joins, jump_ms}
  *     impact          {from, to, method}                 when it broke: in (from, to]
  *     recovered       {from, to}
  *     recovery_time   {lo_ms, hi_ms, method, objective_ms, verdict, why}
  *     data_loss       the same, and sentinel (time)
  *     phases          {whole_ms, ends_recovered, list: [{phase, ms}]}
+ *     samples         [{at_ms, ok, ms}]: the prober's window round the impact; null: not on record
  *     standbys        [{region, ready, why, result: taken | given up | not ready | not tried}]
  *     steps           [{id, use, class, title, phase, state, attempts, began, ms, verdict, why,
- *                       deviations: [text]}]
- *     approvals fencing integrity preflight invariants undone left to_do notes
+ *                       deviations: [text], drill, skipped_by, not_measured, refused}]
+ *     drill           null, or {seed, scratch, differs, power, controls, sentinels, production, cleaned,
+ *                       leftovers, refused, segregated}
+ *     findings        [{id, kind, subject, severity, text, owner, due}]
+ *     approvals fencing integrity restored preflight invariants undone left to_do notes
  *     evidence        {records, head, object, torn_bytes, remote}
+ *     verify          [what to type]
  */
 #ifndef DR_PROOF_REPORT_H
 #define DR_PROOF_REPORT_H
 
 #include "dr/proof/ledger.h"
 
-enum { REPORT_SCHEMA = 1 };
+enum { REPORT_SCHEMA = 2 };
 
 /*
  * records: verified, as journal_parse() gives them; DR_E_CORRUPT when the first is no `start`.

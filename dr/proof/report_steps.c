@@ -46,7 +46,8 @@ static void take_record(struct digest *d, const struct journal_record *r)
     d->doubt = d->doubt || body_is(r->body, "doubt");
     d->simulated = d->simulated || body_is(r->body, "simulated");
     d->undone = d->undone || report_is(r, "undo");
-    d->refused += body_int(json_object_get(r->body, "evidence"), "refused_connects", 0);
+    d->refused += body_int(r->body, "refused",
+                           body_int(json_object_get(r->body, "evidence"), "refused_connects", 0));
 }
 
 static struct digest digest_of(const struct timeline *t, const char *id)
@@ -142,6 +143,12 @@ json_t *report_steps(const struct timeline *t)
         report_copy(one, "verdict", d.outcome, "verdict");
         report_copy(one, "why", d.outcome, "why");
         json_put(one, "deviations", deviations_of(&d, state));
+        report_copy(one, "drill", json_array_get(plan, i), "drill");
+        bool person = d.skip != NULL && body_text(d.skip->body, "by") != NULL;
+        report_put_text(one, "skipped_by", person ? body_text(d.skip->body, "by") : NULL);
+        json_put(one, "not_measured",
+                 json_boolean(d.skip != NULL && body_is(d.skip->body, "not_measured")));
+        json_put_int(one, "refused", d.refused);
         json_array_append_new(list, one);
     }
     return list;
@@ -226,6 +233,35 @@ json_t *report_fencing(const struct timeline *t)
         report_copy(one, "why", r->body, report_is(r, "skip") ? "reason" : "why");
         report_put_text(one, "skipped_by", report_is(r, "skip") ? body_text(r->body, "by") : NULL);
         report_copy(one, "evidence", r->body, "evidence");
+        json_put(one, "simulated", json_boolean(body_is(r->body, "simulated")));
+        json_array_append_new(list, one);
+    }
+    return list;
+}
+
+json_t *report_restored(const struct timeline *t)
+{
+    static const char *const keys[] = { "source", "host", "source_host", "bytes", "taken_at" };
+    json_t *list = json_array();
+    for (size_t i = 0; i < t->records->count; i++) {
+        const struct journal_record *r = &t->records->items[i];
+        const struct timeline_step *step = timeline_step(t, body_text(r->body, "step"));
+        const char *verdict = body_text(r->body, "verdict");
+        bool settles =
+            report_is(r, "outcome") || (report_is(r, "check") && body_is(r->body, "already"));
+        if (step == NULL || !settles || strcmp(step->use, "backup.restore") != 0 ||
+            verdict == NULL || body_is(r->body, "simulated"))
+            continue;
+        const json_t *evidence = json_object_get(r->body, "evidence");
+        json_t *one = json_object();
+        json_put_text(one, "step", step->id);
+        report_put_time(one, "time", true, r->wall_ns);
+        report_copy(one, "verdict", r->body, "verdict");
+        report_copy(one, "snapshot", with_before(t, step->id, i), "snapshot");
+        report_copy(one, "at", with_before(t, step->id, i), "at");
+        for (size_t k = 0; k < DR_ARRAY_LEN(keys); k++)
+            report_copy(one, keys[k], evidence, keys[k]);
+        report_copy(one, "ms", r->body, "dur_ms");
         json_array_append_new(list, one);
     }
     return list;

@@ -37,13 +37,13 @@ void report_add(struct buf *out, const char *text)
     text_add_printable(out, text, strlen(text));
 }
 
-static void title(struct buf *out, const char *word)
+void report_add_title(struct buf *out, const char *word)
 {
     buf_addf(out, "%-*s", TITLE_COLUMNS, word);
 }
 
 /* "2026-11-21T03:16:00.020Z": milliseconds are what probes can tell. */
-static void add_time(struct buf *out, const char *text)
+void report_add_time(struct buf *out, const char *text)
 {
     int64_t ns;
     char digits[TIME_TEXT_MAX];
@@ -69,7 +69,7 @@ void report_end_line(struct buf *out)
 }
 
 /* One empty line, never two. */
-static void blank(struct buf *out)
+void report_add_blank(struct buf *out)
 {
     if (out->len < 2 || out->data[out->len - 2] != '\n')
         buf_addc(out, '\n');
@@ -145,7 +145,7 @@ static void add_params(struct buf *out, const json_t *r)
     DR_CLEANUP(buf_fini) struct buf sorted = { 0 };
     json_add_canonical(&sorted, json_object_get(r, "params"));
     if (sorted.len > 2) { /* {} */
-        title(out, "");
+        report_add_title(out, "");
         buf_adds(out, "params ");
         report_add(out, sorted.data);
         buf_addc(out, '\n');
@@ -155,10 +155,10 @@ static void add_params(struct buf *out, const json_t *r)
 static void text_identity(struct buf *out, const json_t *r)
 {
     const json_t *plan = json_object_get(r, "plan");
-    title(out, "RUN");
+    report_add_title(out, "RUN");
     buf_addf(out, "%s  ", report_word(r, "run"));
     report_add_state(out, r);
-    if (json_is_true(json_object_get(r, "drill")))
+    if (json_is_object(json_object_get(r, "drill")))
         buf_adds(out, "  DRILL");
     buf_addf(out, "  %s  ", report_word(r, "mode"));
     report_add_way(out, r);
@@ -166,11 +166,11 @@ static void text_identity(struct buf *out, const json_t *r)
         buf_addf(out, "  epoch %" PRId64, body_int(r, "epoch", 0));
     report_end_line(out);
     if (report_has(r, "why")) {
-        title(out, "");
+        report_add_title(out, "");
         report_add(out, report_word(r, "why"));
         buf_addc(out, '\n');
     }
-    title(out, "PLAN");
+    report_add_title(out, "PLAN");
     report_add(out, report_word(plan, "name"));
     if (report_word(plan, "title")[0] != '\0') {
         buf_adds(out, " (");
@@ -180,31 +180,31 @@ static void text_identity(struct buf *out, const json_t *r)
     buf_addf(out, "  sha256 %s\n",
              report_has(plan, "sha256") ? report_word(plan, "sha256") : "not on record");
     add_params(out, r);
-    title(out, "BY");
+    report_add_title(out, "BY");
     report_add(out, report_has(r, "by") ? report_word(r, "by") : "not on record");
     buf_adds(out, " on ");
     report_add(out, report_has(r, "host") ? report_word(r, "host") : "a host not on record");
     buf_adds(out, ", ");
-    add_time(out, report_word(r, "started"));
+    report_add_time(out, report_word(r, "started"));
     buf_adds(out, " to ");
-    add_time(out, report_word(r, "ended"));
+    report_add_time(out, report_word(r, "ended"));
     buf_addc(out, '\n');
     size_t i;
     const json_t *one;
     json_array_foreach(report_list(r, "resumes"), i, one)
     {
-        title(out, "");
+        report_add_title(out, "");
         buf_adds(out, "resumed by ");
         report_add(out, report_has(one, "by") ? report_word(one, "by") : "somebody not on record");
         buf_adds(out, " at ");
-        add_time(out, report_word(one, "time"));
+        report_add_time(out, report_word(one, "time"));
         buf_addc(out, '\n');
     }
 }
 
 static void text_figure(struct buf *out, const char *name, const json_t *figure)
 {
-    title(out, name);
+    report_add_title(out, name);
     report_add_interval(out, figure);
     buf_adds(out, "   objective ");
     report_add_objective(out, figure, "objective_ms");
@@ -215,7 +215,7 @@ static void text_figure(struct buf *out, const char *name, const json_t *figure)
     for (size_t i = 0; i < DR_ARRAY_LEN(lines); i++) {
         if (!report_has(figure, lines[i]))
             continue;
-        title(out, "");
+        report_add_title(out, "");
         report_add(out, report_word(figure, lines[i]));
         buf_addc(out, '\n');
     }
@@ -225,37 +225,54 @@ static void text_point(struct buf *out, const char *word, const json_t *point)
 {
     if (!report_has(point, "from") && !report_has(point, "to"))
         return;
-    title(out, "");
+    report_add_title(out, "");
     buf_addf(out, "%-6s", word);
     if (strcmp(report_word(point, "from"), report_word(point, "to")) != 0) {
         buf_adds(out, "after ");
-        add_time(out, report_word(point, "from"));
+        report_add_time(out, report_word(point, "from"));
         buf_adds(out, ", not later than ");
     }
-    add_time(out, report_word(point, "to"));
+    report_add_time(out, report_word(point, "to"));
     buf_addc(out, '\n');
+}
+
+static void text_clock(struct buf *out, const json_t *clock)
+{
+    report_add_title(out, "CLOCK");
+    if (report_has(clock, "max_error_ms"))
+        buf_addf(out, "at most %" PRId64 " ms off", body_int(clock, "max_error_ms", 0));
+    else
+        buf_adds(out, "error not measured");
+    buf_addf(out, ", set by %" PRId64 " ms during the run, %" PRId64 " changes of runner or boot\n",
+             body_int(clock, "jump_ms", 0), body_int(clock, "joins", 0));
 }
 
 static void text_figures(struct buf *out, const json_t *r)
 {
     const json_t *objectives = json_object_get(r, "objectives");
-    title(out, "OBJECTIVES");
+    report_add_title(out, "OBJECTIVES");
     buf_adds(out, "recovery time ");
     report_add_objective(out, objectives, "rto_ms");
     buf_adds(out, ", data loss ");
     report_add_objective(out, objectives, "rpo_ms");
     buf_adds(out, ": fixed ");
-    add_time(out, report_word(objectives, "fixed_at"));
-    buf_adds(out, ", before the first step\n\n");
+    report_add_time(out, report_word(objectives, "fixed_at"));
+    buf_adds(out, ", before the first step\n");
+    if (report_has(objectives, "sha256")) {
+        report_add_title(out, "");
+        buf_addf(out, "with the plan under sha256 %s\n", report_word(objectives, "sha256"));
+    }
+    text_clock(out, json_object_get(r, "clock"));
+    buf_addc(out, '\n');
     text_figure(out, "RECOVERY", json_object_get(r, "recovery_time"));
     text_point(out, "broke", json_object_get(r, "impact"));
     text_point(out, "back", json_object_get(r, "recovered"));
     const json_t *loss = json_object_get(r, "data_loss");
     text_figure(out, "DATA LOSS", loss);
     if (report_has(loss, "sentinel")) {
-        title(out, "");
+        report_add_title(out, "");
         buf_adds(out, "last write kept: sentinel ");
-        add_time(out, report_word(loss, "sentinel"));
+        report_add_time(out, report_word(loss, "sentinel"));
         buf_addc(out, '\n');
     }
 }
@@ -267,14 +284,14 @@ static void text_phases(struct buf *out, const json_t *r)
         return;
     size_t i;
     const json_t *one;
-    blank(out);
+    report_add_blank(out);
     json_array_foreach(report_list(phases, "list"), i, one)
     {
-        title(out, i == 0 ? "PHASES" : "");
+        report_add_title(out, i == 0 ? "PHASES" : "");
         buf_addf(out, "%-10s %9.3f s\n", report_word(one, "phase"),
                  (double)body_int(one, "ms", 0) / 1000);
     }
-    title(out, "");
+    report_add_title(out, "");
     buf_addf(out, "%-10s %9.3f s   %s\n", "together",
              (double)body_int(phases, "whole_ms", 0) / 1000,
              json_is_true(json_object_get(phases, "ends_recovered"))
@@ -288,7 +305,7 @@ static void text_standbys(struct buf *out, const json_t *r)
     const json_t *one;
     json_array_foreach(report_list(r, "standbys"), i, one)
     {
-        title(out, i == 0 ? "STANDBYS" : "");
+        report_add_title(out, i == 0 ? "STANDBYS" : "");
         buf_addf(out, "%-18s %-10s ", report_word(one, "region"), report_word(one, "result"));
         report_add(out, report_word(one, "why"));
         report_end_line(out);
@@ -297,7 +314,7 @@ static void text_standbys(struct buf *out, const json_t *r)
 
 static void text_step(struct buf *out, const char *head, const json_t *one)
 {
-    title(out, head);
+    report_add_title(out, head);
     buf_addf(out, "%-14s %-16s %-9s ", report_word(one, "id"), report_word(one, "use"),
              report_word(one, "state"));
     if (report_has(one, "ms"))
@@ -310,7 +327,7 @@ static void text_step(struct buf *out, const char *head, const json_t *one)
     const json_t *text;
     json_array_foreach(report_list(one, "deviations"), i, text)
     {
-        title(out, "");
+        report_add_title(out, "");
         buf_adds(out, "               ! ");
         report_add(out, json_string_value(text));
         buf_addc(out, '\n');
@@ -321,7 +338,7 @@ static void text_steps(struct buf *out, const json_t *r)
 {
     size_t i;
     const json_t *one;
-    blank(out);
+    report_add_blank(out);
     json_array_foreach(report_list(r, "steps"), i, one) text_step(out, i == 0 ? "STEPS" : "", one);
 }
 
@@ -331,22 +348,22 @@ static void text_approvals(struct buf *out, const json_t *r)
     const json_t *one, *answer;
     json_array_foreach(report_list(r, "approvals"), i, one)
     {
-        title(out, i == 0 ? "APPROVALS" : "");
+        report_add_title(out, i == 0 ? "APPROVALS" : "");
         buf_addf(out, "%s \"", report_word(one, "step"));
         report_add(out, report_word(one, "question"));
         buf_adds(out, "\" asked ");
-        add_time(out, report_word(one, "asked"));
+        report_add_time(out, report_word(one, "asked"));
         buf_addf(out, ", what was shown: sha256 %s\n",
                  report_has(one, "shown") ? report_word(one, "shown") : "not on record");
         json_array_foreach(report_list(one, "answers"), k, answer)
         {
-            title(out, "");
+            report_add_title(out, "");
             buf_addf(out, "  %s by ", report_word(answer, "answer"));
             report_add(out, report_word(answer, "by"));
             if (report_has(answer, "role"))
                 buf_addf(out, " (%s)", report_word(answer, "role"));
             buf_addc(out, ' ');
-            add_time(out, report_word(answer, "time"));
+            report_add_time(out, report_word(answer, "time"));
             if (report_has(answer, "via")) {
                 buf_adds(out, " from ");
                 report_add(out, report_word(answer, "via"));
@@ -363,7 +380,7 @@ static void text_approvals(struct buf *out, const json_t *r)
 /* One line a guard: its name, verdict, what it is about, its words, and the evidence behind them. */
 static void text_guard(struct buf *out, const char *head, const json_t *one, const char *about)
 {
-    title(out, head);
+    report_add_title(out, head);
     buf_addf(out, "%-14s %-8s ", report_word(one, report_has(one, "step") ? "step" : "check"),
              report_has(one, "verdict") ? report_word(one, "verdict") : "");
     report_add(out, report_word(one, about));
@@ -374,7 +391,7 @@ static void text_guard(struct buf *out, const char *head, const json_t *one, con
         return;
     DR_CLEANUP(buf_fini) struct buf evidence = { 0 };
     json_add_canonical(&evidence, json_object_get(one, "evidence"));
-    title(out, "");
+    report_add_title(out, "");
     buf_adds(out, "               ");
     report_add(out, evidence.data);
     buf_addc(out, '\n');
@@ -387,9 +404,13 @@ static void text_guards(struct buf *out, const json_t *r)
     json_array_foreach(report_list(r, "fencing"), i, one)
     {
         text_guard(out, i == 0 ? "FENCE" : "", one, "proof");
+        if (json_is_true(json_object_get(one, "simulated"))) {
+            report_add_title(out, "");
+            buf_adds(out, "               ! simulated: nothing was fenced\n");
+        }
         if (!report_has(one, "skipped_by"))
             continue;
-        title(out, "");
+        report_add_title(out, "");
         buf_adds(out, "               ! skipped by ");
         report_add(out, report_word(one, "skipped_by"));
         buf_adds(out, ": nothing proves that the region cannot write\n");
@@ -400,14 +421,14 @@ static void text_guards(struct buf *out, const json_t *r)
         text_guard(out, i == 0 ? "PREFLIGHT" : "", one, "region");
     json_array_foreach(report_list(r, "invariants"), i, one)
     {
-        title(out, i == 0 ? "INVARIANTS" : "");
+        report_add_title(out, i == 0 ? "INVARIANTS" : "");
         buf_addf(out, "%-14s passed %" PRId64 " of %" PRId64 "\n", report_word(one, "check"),
                  body_int(one, "passed", 0), body_int(one, "asked", 0));
         size_t k;
         const json_t *other;
         json_array_foreach(report_list(one, "others"), k, other)
         {
-            title(out, "");
+            report_add_title(out, "");
             buf_addf(out, "               ! %s at step %s: ", report_word(other, "verdict"),
                      report_word(other, "step_near"));
             report_add(out, report_word(other, "why"));
@@ -422,7 +443,7 @@ static void text_undone(struct buf *out, const json_t *r)
     const json_t *one;
     json_array_foreach(report_list(r, "undone"), i, one)
     {
-        title(out, i == 0 ? "UNDONE" : "");
+        report_add_title(out, i == 0 ? "UNDONE" : "");
         buf_addf(out, "%-14s %s", report_word(one, "step"), report_word(one, "state"));
         if (report_has(one, "standby"))
             buf_addf(out, " in %s", report_word(one, "standby"));
@@ -438,7 +459,7 @@ static void text_list(struct buf *out, const char *head, const json_t *list)
     const json_t *one;
     json_array_foreach(list, i, one)
     {
-        title(out, i == 0 ? head : "");
+        report_add_title(out, i == 0 ? head : "");
         report_add(out, json_string_value(one));
         buf_addc(out, '\n');
     }
@@ -450,34 +471,37 @@ void report_text(const json_t *report, struct buf *out)
     text_identity(out, report);
     text_figures(out, report);
     text_phases(out, report);
-    blank(out);
+    report_add_blank(out);
     text_standbys(out, report);
     text_approvals(out, report);
     text_guards(out, report);
     text_steps(out, report);
-    blank(out);
+    report_add_blank(out);
+    report_text_drill(out, report);
     text_undone(out, report);
     text_list(out, "NOTES", report_list(report, "notes"));
     text_list(out, "TO DO", report_list(report, "to_do"));
     if (json_array_size(report_list(report, "to_do")) == 0) {
-        title(out, "TO DO");
+        report_add_title(out, "TO DO");
         buf_adds(out, "nothing left to do\n");
     }
-    title(out, "EVIDENCE");
+    report_text_findings(out, report_list(report, "findings"));
+    report_add_title(out, "EVIDENCE");
     buf_addf(out, "%" PRId64 " records, head %s\n", body_int(evidence, "records", 0),
              report_word(evidence, "head"));
     if (body_int(evidence, "torn_bytes", 0) > 0) {
-        title(out, "");
+        report_add_title(out, "");
         buf_addf(out,
                  "an incomplete record of %" PRId64
                  " bytes stands behind it: it was never acknowledged\n",
                  body_int(evidence, "torn_bytes", 0));
     }
-    title(out, "");
+    report_add_title(out, "");
     buf_addf(out,
              "each record names the hash of the one before: this report read the whole chain\n");
     if (json_is_true(json_object_get(evidence, "remote"))) {
-        title(out, "");
+        report_add_title(out, "");
         buf_addf(out, "in a bucket, compare the name: %s\n", report_word(evidence, "object"));
     }
+    text_list(out, "VERIFY", report_list(report, "verify"));
 }

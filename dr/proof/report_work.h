@@ -1,6 +1,7 @@
 /*
- * report_work.h - what the files of the report share: report.c, report_steps.c,
- * report_text.c, report_screen.c.
+ * report_work.h - what the files of the report share: report.c, report_steps.c, report_drill.c,
+ * report_findings.c, report_samples.c, report_text.c, report_text_drill.c, report_screen.c, and the
+ * report over a time (period*.c), which shares the words.
  *
  * Making JSON: members are copied out of bodies as they are, null when they are absent, so that
  * nothing is invented on the way. Rendering text: the readers below never fail, since what
@@ -33,11 +34,41 @@ json_t *report_fencing(const struct timeline *t) DR_MUST_USE;
 json_t *report_integrity(const struct timeline *t) DR_MUST_USE;
 json_t *report_invariants(const struct timeline *t) DR_MUST_USE;
 
+/* What was brought back, from where to where; the evidence of an apart place hangs on it. */
+json_t *report_restored(const struct timeline *t) DR_MUST_USE;
+
+/* report_drill.c: null unless the run is a drill. */
+json_t *report_drill(const struct timeline *t, const json_t *restored) DR_MUST_USE;
+
+/* report_samples.c: what the prober saw round the impact; null when it is not on record. */
+json_t *report_samples(const struct timeline *t, const struct ledger *ledger) DR_MUST_USE;
+
+/* report_findings.c: from the report as it stands, which needs nothing but its own members. */
+json_t *report_findings(const json_t *report) DR_MUST_USE;
+
+/* One finding, without owner and date. id: "F-" and 8 digits of the digest of run, kind and subject. */
+enum { REPORT_FINDING_ID_SIZE = 16 };
+void report_finding_id(const char *run, const char *kind, const char *subject,
+                       char out[REPORT_FINDING_ID_SIZE]);
+json_t *report_finding(const char *run, const char *kind, const char *subject, const char *severity,
+                       const char *text) DR_MUST_USE;
+
 /* Readers for text: "" and empty lists when absent or null. */
 const char *report_word(const json_t *object, const char *key);
 const json_t *report_list(const json_t *object, const char *key);
 
 bool report_has(const json_t *object, const char *key); /* there, and not null */
+
+/* The head of a line, and one empty line, never two. */
+void report_add_title(struct buf *out, const char *word);
+void report_add_blank(struct buf *out);
+
+/* "2026-11-21T03:16:00.020Z", or "not on record". */
+void report_add_time(struct buf *out, const char *text);
+
+/* report_text_drill.c: what only a drill has; findings, and how to verify, of any run. */
+void report_text_drill(struct buf *out, const json_t *report);
+void report_text_findings(struct buf *out, const json_t *findings);
 
 /* Text of the journal came from people and programs: it is made printable. */
 void report_add(struct buf *out, const char *text);

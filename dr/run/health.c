@@ -326,6 +326,100 @@ enum dr_rc health_facts(const char *state_dir, const struct config_probe *probe,
     return DR_OK;
 }
 
+/* --- samples --- */
+
+struct sample {
+    int64_t after_ms; /* since the mark */
+    int64_t took_ms;
+    enum health_result result;
+};
+
+struct samples {
+    struct sample *items; /* owned */
+    size_t count, cap;
+    const struct health_mark *since;
+};
+
+static void sample_line(struct samples *s, const char *bytes, size_t len)
+{
+    DR_JSON json_t *value = NULL;
+    struct health_mark at;
+    struct sample one;
+    const char *why;
+    if (!line_read(bytes, len, &at, &one.result, &why, &value))
+        return;
+    one.after_ms = apart_ns(&at, s->since) / MS;
+    one.took_ms = at.took_ms;
+    if (one.after_ms < -HEALTH_SAMPLES_BEFORE_MS)
+        return;
+    if (s->count == s->cap) {
+        s->cap = s->cap == 0 ? 256 : 2 * s->cap;
+        s->items = dr_realloc(s->items, s->cap, sizeof(*s->items));
+    }
+    s->items[s->count++] = one;
+}
+
+static void sample_file(struct samples *s, const struct buf *b)
+{
+    const char *at = b->data;
+    const char *end = b->data + b->len;
+    while (at < end) {
+        const char *stop = memchr(at, '\n', (size_t)(end - at));
+        if (stop == NULL)
+            return;
+        sample_line(s, at, (size_t)(stop - at));
+        at = stop + 1;
+    }
+}
+
+/* What a reader of a window must not miss: a fail before what nobody knows before a pass, then the slowest. */
+static bool is_worse(const struct sample *a, const struct sample *b)
+{
+    static const int rank[] = { [HEALTH_PASS] = 0, [HEALTH_UNKNOWN] = 1, [HEALTH_FAIL] = 2 };
+    return rank[a->result] != rank[b->result] ? rank[a->result] > rank[b->result]
+                                              : a->took_ms > b->took_ms;
+}
+
+/* Of each group of neighbours the worst. */
+static json_t *points_of(const struct samples *s)
+{
+    static const int shown[] = { [HEALTH_PASS] = 1, [HEALTH_UNKNOWN] = -1, [HEALTH_FAIL] = 0 };
+    json_t *list = json_array();
+    size_t group = (s->count + HEALTH_SAMPLES - 1) / HEALTH_SAMPLES;
+    for (size_t i = 0; i < s->count; i += group) {
+        const struct sample *worst = &s->items[i];
+        for (size_t k = i + 1; k < i + group && k < s->count; k++)
+            worst = is_worse(&s->items[k], worst) ? &s->items[k] : worst;
+        json_t *point = json_array();
+        json_array_append_new(point, json_integer(worst->after_ms));
+        json_array_append_new(point, json_integer(shown[worst->result]));
+        json_array_append_new(point, json_integer(worst->took_ms));
+        json_array_append_new(list, point);
+    }
+    return list;
+}
+
+enum dr_rc health_samples(const char *state_dir, const struct config_probe *probe,
+                          const struct health_mark *since, json_t **ret, struct dr_err *err)
+{
+    DR_ASSERT(since->known);
+    DR_CLEANUP(buf_fini) struct buf older = { 0 };
+    DR_CLEANUP(buf_fini) struct buf current = { 0 };
+    DR_TRY(read_both(state_dir, probe->name, &older, &current, err));
+    struct samples s = { .since = since };
+    sample_file(&s, &older);
+    sample_file(&s, &current);
+    char time[TIME_TEXT_MAX];
+    *ret = NULL;
+    if (s.count > 0) {
+        *ret = json_object();
+        json_put_text(*ret, "base", time_print(since->wall_ns, time));
+        json_put(*ret, "points", points_of(&s));
+    }
+    free(s.items);
+    return DR_OK;
+}
+
 /* --- the journalled form --- */
 
 static void put_mark(json_t *object, const char *key, const struct health_mark *m)

@@ -25,7 +25,8 @@
  *     start:  health_facts(dir, probe, NULL, &facts, &err)      last_good, perhaps first_bad
  *     end:    health_facts(dir, probe, &facts.last_good, ...)   until first_good is known
  *
- * and journals health_facts_json() each time; dr/proof reads it with health_facts_read().
+ * and journals health_facts_json() each time; dr/proof reads it with health_facts_read(). That of the end also has
+ * `samples`, what health_samples() gives.
  */
 #ifndef DR_RUN_HEALTH_H
 #define DR_RUN_HEALTH_H
@@ -39,6 +40,8 @@ enum {
     HEALTH_STALE = 3, /* intervals without a line: the prober is gone */
     HEALTH_WHY_MAX = 256,
     HEALTH_BOOT_ID_SIZE = 40,
+    HEALTH_SAMPLES = 600,
+    HEALTH_SAMPLES_BEFORE_MS = 60 * 1000,
 };
 
 enum health_result { HEALTH_PASS, HEALTH_FAIL, HEALTH_UNKNOWN };
@@ -86,6 +89,18 @@ static inline bool health_is_down(const struct health_facts *facts)
 enum dr_rc health_facts(const char *state_dir, const struct config_probe *probe,
                         const struct health_mark *since, struct health_facts *ret,
                         struct dr_err *err) DR_MUST_USE;
+
+/*
+ * The lines round an outage, for a picture: from HEALTH_SAMPLES_BEFORE_MS before since to the newest, at most
+ * HEALTH_SAMPLES points; of more, the worst line of each group stands for it, so that no fail is lost.
+ *
+ *     {"base": time of since, "points": [[ms after it, 1 pass | 0 fail | -1 unknown, ms it took], ...]}
+ *
+ * NULL: there is no line. The caller drops ret.
+ */
+enum dr_rc health_samples(const char *state_dir, const struct config_probe *probe,
+                          const struct health_mark *since, json_t **ret, struct dr_err *err)
+    DR_MUST_USE;
 
 /* The facts as they are journalled, and back; false when it is not such an object. The caller drops
  * the value. */

@@ -219,7 +219,12 @@ static json_t *real_health(struct world *world, const json_t *impact, bool *ret_
         health_facts(c->state_dir, &c->probes[0], &since, &facts, &err) != DR_OK)
         return NULL;
     *ret_back = facts.first_good.known;
-    return health_facts_json(&facts);
+    json_t *value = health_facts_json(&facts);
+    json_t *samples = NULL;
+    if (health_samples(c->state_dir, &c->probes[0], &since, &samples, &err) == DR_OK &&
+        samples != NULL)
+        json_put(value, "samples", samples);
+    return value;
 }
 
 static int64_t real_health_wait(struct world *world)

@@ -67,7 +67,11 @@ static void write_out_health(const struct writer *w, json_t *body)
             mark_of(w, at, i, took_ms, &f.newest);
     if (f.first_bad.known)
         snprintf(f.bad_why, sizeof(f.bad_why), "HTTP/1.1 503 Service Unavailable");
-    json_put(body, "health", health_facts_json(&f));
+    json_t *facts = health_facts_json(&f);
+    json_t *samples = json_object_get(health, "samples");
+    if (samples != NULL)
+        json_put(facts, "samples", json_incref(samples));
+    json_put(body, "health", facts);
 }
 
 static void write_record(struct writer *w, const char *line, size_t len)

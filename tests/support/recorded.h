@@ -12,7 +12,8 @@
  * The first column is seconds after 2026-11-21T03:16:00Z, which is 1000 s after boot "boot-1". Lines
  * that begin with a blank go on with the body above. A "health" with "at" is written out as the
  * prober's facts: last_good, first_bad, last_bad, first_good in seconds of the script (null:
- * unknown); "ms" each answer took, "times" (3), "stale" (false), "gap_ms" (0), "passes" (3).
+ * unknown); "ms" each answer took, "times" (3), "stale" (false), "gap_ms" (0), "passes" (3); "samples"
+ * stay as they are.
  */
 #ifndef TESTS_SUPPORT_RECORDED_H
 #define TESTS_SUPPORT_RECORDED_H

@@ -1,0 +1,214 @@
+/*
+ * report_text_drill.c - the lines of the text that only a drill has, and the findings of any run.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "dr/base/mem.h"
+#include "dr/proof/report_work.h"
+
+static void text_differs(struct buf *out, const json_t *drill)
+{
+    size_t i;
+    const json_t *one;
+    json_array_foreach(report_list(drill, "differs"), i, one)
+    {
+        report_add_title(out, i == 0 ? "DIFFERS" : "");
+        buf_addf(out, "%-14s %-13s ", report_word(one, "step"), report_word(one, "how"));
+        report_add(out, report_word(one, "why"));
+        report_end_line(out);
+    }
+    if (i == 0) {
+        report_add_title(out, "DIFFERS");
+        buf_adds(out, "no step: each was done as in earnest, or no record says otherwise\n");
+    }
+}
+
+static void text_power(struct buf *out, const json_t *drill)
+{
+    const json_t *power = json_object_get(drill, "power");
+    report_add_title(out, "POWER");
+    if (json_is_object(power))
+        buf_addf(out,
+                 "%" PRId64 " of %" PRId64 " planted faults were caught: %" PRId64 " %%, seed %s\n",
+                 body_int(power, "caught", 0), body_int(power, "planted", 0),
+                 body_int(power, "percent", 0),
+                 report_has(drill, "seed") ? report_word(drill, "seed") : "not on record");
+    else
+        buf_adds(out, "not measured: no fault was planted\n");
+    size_t i;
+    const json_t *one;
+    json_array_foreach(report_list(drill, "controls"), i, one)
+    {
+        bool planted = json_is_true(json_object_get(one, "planted"));
+        bool caught = json_is_true(json_object_get(one, "caught"));
+        report_add_title(out, "");
+        buf_addf(out, "%-11s %-24s ",
+                 !planted ? "not planted"
+                 : caught ? "caught"
+                          : "MISSED",
+                 report_word(one, report_has(one, "title") ? "title" : "name"));
+        report_add(out, report_word(one, "why"));
+        report_end_line(out);
+    }
+}
+
+static void text_sentinels(struct buf *out, const json_t *drill)
+{
+    size_t i;
+    const json_t *one;
+    json_array_foreach(report_list(drill, "sentinels"), i, one)
+    {
+        const json_t *ok = json_object_get(one, "ok");
+        report_add_title(out, i == 0 ? "SENTINEL" : "");
+        buf_addf(out, "%-18s %-10s ", report_word(one, "source"),
+                 json_is_true(ok)    ? "found"
+                 : json_is_false(ok) ? "NOT FOUND"
+                                     : "not looked for");
+        report_add(out, report_word(one, report_has(one, "wanted") ? "wanted" : "nonce"));
+        if (json_is_false(ok)) {
+            buf_adds(out, ", but ");
+            report_add(out, report_has(one, "found") ? report_word(one, "found") : "none");
+        }
+        report_end_line(out);
+    }
+}
+
+static void text_production(struct buf *out, const json_t *drill)
+{
+    const json_t *production = json_object_get(drill, "production");
+    const json_t *equal = json_object_get(production, "equal");
+    report_add_title(out, "PRODUCTION");
+    buf_adds(out, json_is_true(equal)    ? "before and after: equal, digest "
+                  : json_is_false(equal) ? "before and after: NOT EQUAL"
+                                         : "before and after: not measured");
+    if (json_is_true(equal))
+        report_add(out, report_has(production, "digest_after")
+                            ? report_word(production, "digest_after")
+                            : "not on record");
+    buf_addc(out, '\n');
+    size_t i;
+    const json_t *one;
+    json_array_foreach(report_list(production, "unread"), i, one)
+    {
+        report_add_title(out, "");
+        buf_adds(out, "? ");
+        report_add(out, report_word(one, "name"));
+        buf_adds(out, " could not be read: ");
+        report_add(out, report_has(one, "note") ? report_word(one, "note") : "no words on record");
+        buf_addc(out, '\n');
+    }
+    json_array_foreach(report_list(production, "differs"), i, one)
+    {
+        report_add_title(out, "");
+        buf_adds(out, "! ");
+        report_add(out, report_word(one, "name"));
+        buf_adds(out, ": was '");
+        report_add(out, report_word(one, "before"));
+        buf_adds(out, "', is '");
+        report_add(out, report_word(one, "after"));
+        buf_adds(out, "'\n");
+    }
+}
+
+static void text_things(struct buf *out, const char *head, const json_t *list)
+{
+    size_t i;
+    const json_t *one;
+    json_array_foreach(list, i, one)
+    {
+        report_add_title(out, i == 0 ? head : "");
+        buf_addf(out, "%-14s ", report_word(one, "what"));
+        report_add(out, report_word(one, "name"));
+        if (report_word(one, "at")[0] != '\0') {
+            buf_adds(out, " at ");
+            report_add(out, report_word(one, "at"));
+        }
+        if (report_word(one, "why")[0] != '\0') {
+            buf_adds(out, ": ");
+            report_add(out, report_word(one, "why"));
+        }
+        buf_addc(out, '\n');
+    }
+}
+
+static void text_refused(struct buf *out, const json_t *drill)
+{
+    size_t i, k;
+    const json_t *one, *by;
+    json_array_foreach(report_list(drill, "refused"), i, one)
+    {
+        report_add_title(out, i == 0 ? "REFUSED" : "");
+        buf_addf(out, "%" PRId64 " connections to ", body_int(one, "count", 0));
+        report_add(out, report_word(one, "region"));
+        json_array_foreach(report_list(one, "by"), k, by)
+        {
+            buf_adds(out, k == 0 ? ", by " : ", ");
+            report_add(out, report_word(by, "who"));
+            buf_addf(out, " (%" PRId64 ")", body_int(by, "count", 0));
+        }
+        buf_addc(out, '\n');
+    }
+}
+
+static void text_verdict(struct buf *out, const json_t *drill)
+{
+    const json_t *passed = json_object_get(drill, "passed");
+    report_add_title(out, "DRILL");
+    buf_adds(out, json_is_true(passed)    ? "PASSED"
+                  : json_is_false(passed) ? "FAILED"
+                                          : "no verdict on record");
+    buf_addc(out, '\n');
+    size_t i;
+    const json_t *why;
+    json_array_foreach(report_list(drill, "why"), i, why) if (json_is_string(why))
+    {
+        report_add_title(out, "");
+        report_add(out, json_string_value(why));
+        buf_addc(out, '\n');
+    }
+}
+
+void report_text_drill(struct buf *out, const json_t *report)
+{
+    const json_t *drill = json_object_get(report, "drill");
+    if (!json_is_object(drill))
+        return;
+    text_verdict(out, drill);
+    text_differs(out, drill);
+    text_power(out, drill);
+    text_sentinels(out, drill);
+    text_production(out, drill);
+    text_things(out, "CLEANED", report_list(drill, "cleaned"));
+    text_things(out, "LEFT", report_list(drill, "leftovers"));
+    if (json_array_size(report_list(drill, "leftovers")) == 0) {
+        report_add_title(out, "LEFT");
+        buf_adds(out, "nothing of what is on record\n");
+    }
+    text_refused(out, drill);
+    report_add_title(out, "APART");
+    report_add(out, report_word(json_object_get(drill, "segregated"), "text"));
+    report_end_line(out);
+    report_add_blank(out);
+}
+
+void report_text_findings(struct buf *out, const json_t *findings)
+{
+    size_t i;
+    const json_t *one;
+    json_array_foreach(findings, i, one)
+    {
+        report_add_title(out, i == 0 ? "FINDINGS" : "");
+        buf_addf(out, "%s %-8s ", report_word(one, "id"), report_word(one, "severity"));
+        report_add(out, report_word(one, "text"));
+        if (report_has(one, "owner")) {
+            buf_adds(out, ", owner ");
+            report_add(out, report_word(one, "owner"));
+        }
+        if (report_has(one, "due")) {
+            buf_adds(out, ", due ");
+            report_add(out, report_word(one, "due"));
+        }
+        buf_addc(out, '\n');
+    }
+}
