@@ -176,6 +176,7 @@ fact "and ends well" test $rc -eq 0
 FULL=30d
 config 1d
 "$DRCTL" -q -c dr.yaml backup >/dev/null # what was interrupted last holds the prune
+"$DRCTL" -q -c dr.yaml backup drctl-self >/dev/null
 rm -f state/schedule.json
 run "$backupd" -c dr.yaml --once --json
 fact "--once does what is due and ends" test $rc -eq 0
