@@ -245,6 +245,26 @@ static void probes_take_their_times_from_monitoring_unless_they_say(void **state
     unload(&f);
 }
 
+static void a_probe_is_asked_by_those_whom_it_names(void **state)
+{
+    (void)state;
+    struct loaded_file f = load_text("sites: [{name: us, region: r}, {name: eu-a, region: e}, "
+                                     "{name: eu-b, region: e}]\n"
+                                     "health: [{name: a, url: \"http://x/\", from: [e]}, "
+                                     "{name: b, url: \"http://x/\", from: [eu-b]}, "
+                                     "{name: c, url: \"http://x/\"}]\n");
+    assert_non_null(f.c);
+    static const bool wanted[3][3] = { { false, true, true },
+                                       { false, false, true },
+                                       { true, true, true } };
+    for (size_t p = 0; p < 3; p++) {
+        for (size_t s = 0; s < 3; s++)
+            assert_int_equal(config_is_asked_here(&f.c->sites[s], &f.c->probes[p]), wanted[p][s]);
+        assert_true(config_is_asked_here(NULL, &f.c->probes[p]));
+    }
+    unload(&f);
+}
+
 /* ---- sites, channels, drills -------------------------------------------------------------------- */
 
 static void a_host_finds_its_own_site_by_its_name(void **state)
@@ -387,6 +407,7 @@ static void words_and_durations_say_how_often(void **state)
     assert_false(c->verification.given);
     assert_string_equal(c->prune.frequency_word, "daily");
     assert_int_equal(c->preflight_ms, 1800000);
+    assert_int_equal(c->status_ms, 60000);
     assert_int_equal(c->failure_threshold, 3);
     assert_int_equal(c->drill.time_min, -1);
     assert_string_equal(c->serve.listen, "127.0.0.1:9188");
@@ -490,6 +511,7 @@ int main(void)
         cmocka_unit_test(a_dash_and_an_underscore_are_equal_in_the_name_of_a_plan),
         cmocka_unit_test(the_complete_example_is_accepted),
         cmocka_unit_test(probes_take_their_times_from_monitoring_unless_they_say),
+        cmocka_unit_test(a_probe_is_asked_by_those_whom_it_names),
         cmocka_unit_test(a_host_finds_its_own_site_by_its_name),
         cmocka_unit_test(a_site_by_ssh_has_what_ssh_needs),
         cmocka_unit_test(a_channel_has_its_kind_and_its_url_wherever_they_are_written),

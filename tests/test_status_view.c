@@ -360,6 +360,24 @@ static void the_screen_lets_nothing_move_the_cursor(void **state)
     assert_non_null(strstr(screen.data, "x\\x1b[2J\\x0ay"));
 }
 
+/* The first row of this case is 12 s old. */
+static const char *state_at(int interval_s)
+{
+    DR_JSON json_t *in = read_case("well");
+    json_put_int(json_array_get(json_object_get(in, "rows"), 0), "interval_s", interval_s);
+    DR_JSON json_t *view = view_of(in);
+    const json_t *site = json_array_get(json_object_get(view, "sites"), 0);
+    const char *state = json_string_value(json_object_get(site, "state"));
+    return strcmp(state, "alive") == 0 ? "alive" : strcmp(state, "silent") == 0 ? "silent" : "";
+}
+
+static void a_site_is_silent_after_five_of_its_own_intervals(void **state)
+{
+    (void)state;
+    assert_string_equal(state_at(2), "silent");
+    assert_string_equal(state_at(3), "alive");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -376,6 +394,7 @@ int main(void)
         cmocka_unit_test(the_gravest_finding_is_the_exit_code),
         cmocka_unit_test(a_finding_stands_once_and_the_critical_ones_first),
         cmocka_unit_test(the_screen_lets_nothing_move_the_cursor),
+        cmocka_unit_test(a_site_is_silent_after_five_of_its_own_intervals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

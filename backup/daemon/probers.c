@@ -180,15 +180,21 @@ static struct prober *find(struct probers *all, const char *name)
     return NULL;
 }
 
-/* Those that are new. What they get from before is taken when nothing can fail any more. */
+/* Those of this host that are new. What they get from before is taken when nothing can fail any more. */
 static enum dr_rc open_new(struct probers *all, const struct config *c, struct probers *before,
                            struct dr_err *err)
 {
+    char name[256] = "";
+    const struct config_site *here =
+        config_here(c, gethostname(name, sizeof(name) - 1) == 0 ? name : "");
     all->items = dr_alloc(c->probe_count + 1, sizeof(*all->items));
-    for (size_t i = 0; i < c->probe_count; i++, all->count++) {
-        all->items[i].probe = &c->probes[i];
-        if (find(before, c->probes[i].name) == NULL)
-            DR_TRY(health_log_open(c->state_dir, c->probes[i].name, &all->items[i].log, err));
+    for (size_t i = 0; i < c->probe_count; i++) {
+        if (!config_is_asked_here(here, &c->probes[i]))
+            continue;
+        struct prober *p = &all->items[all->count++];
+        p->probe = &c->probes[i];
+        if (find(before, p->probe->name) == NULL)
+            DR_TRY(health_log_open(c->state_dir, p->probe->name, &p->log, err));
     }
     return DR_OK;
 }

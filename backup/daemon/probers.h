@@ -1,5 +1,5 @@
 /*
- * probers.h - one process for each probe of `health:`, kept alive.
+ * probers.h - one process for each probe of `health:` that this host asks, kept alive.
  *
  * A prober that hangs (a name server that swallows packets, a command that never ends) must not stop the others,
  * nor the schedule. The parent opens (and locks) every log before it forks, so that "another daemon is running"
@@ -14,7 +14,7 @@
 struct probers;
 
 /*
- * Open the logs of all probes. before: whose logs go over where the probe has the same name (it stays usable when
+ * Open the logs of all probes that are asked here (config_is_asked_here()). before: whose logs go over where the probe has the same name (it stays usable when
  * this fails, and is to be freed when it does not); or NULL. The configuration must outlive ret.
  */
 enum dr_rc probers_new(const struct config *c, struct probers *before, struct probers **ret,

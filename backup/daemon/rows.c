@@ -11,9 +11,9 @@
 #include "dr/base/mem.h"
 #include "dr/cli/cli.h"
 #include "dr/data/time.h"
+#include "dr/status/status.h"
 
 static const struct schedule_every hourly = { .ms = 3600000 };
-static const struct schedule_every every_5m = { .ms = 300000 };
 static const struct schedule_every every_1m = { .ms = 60000 };
 
 static struct schedule_every every_of(int64_t ms, const char *word)
@@ -99,9 +99,10 @@ void rows_make(const struct config *c, const struct rows_here *here, struct sche
 
 void rows_watch(const struct config *c, struct schedule *ret)
 {
+    const struct schedule_every every = { .ms = STATUS_SILENT * status_interval_s(c) * 1000 };
     bool wanted = c->channel_count > 0 || c->serve.at.line != 0;
     if (wanted && c->bucket_count > 0)
-        (void)schedule_add(ret, SCHEDULE_STATUS, NULL, &every_5m);
+        (void)schedule_add(ret, SCHEDULE_STATUS, NULL, &every);
 }
 
 void rows_hold(const struct config *c, int64_t wall_ns, struct schedule *s)

@@ -10,7 +10,7 @@
  *   preflight           as monitoring says, each plan that rto or rpo names
  *   drill               as drill_schedule says, and not in a blackout, if this drctl has the verb. Each site has
  *                       the row; whose turn it is the sites settle by a lease (drctl drill-turn)
- *   status              each 5 minutes, where there are channels: whatever a site sees is told to people
+ *   status              where there are channels, as soon as a site may have fallen silent: what is seen is told
  *   look                hourly: what others have put into the buckets counts as well
  */
 #ifndef BACKUP_DAEMON_ROWS_H

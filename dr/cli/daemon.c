@@ -21,7 +21,7 @@ static int exit_of(enum health_result result)
     return result == HEALTH_PASS ? EXIT_DONE : result == HEALTH_FAIL ? EXIT_FAILED : EXIT_UNKNOWN;
 }
 
-static int ask_once(struct cli *cli, const struct config *c)
+static int ask_once(struct cli *cli, const struct config *c, const struct config_site *here)
 {
     int exit = EXIT_DONE;
     for (size_t i = 0; i < c->probe_count; i++) {
@@ -30,6 +30,8 @@ static int ask_once(struct cli *cli, const struct config *c)
         char why[HEALTH_WHY_MAX];
         bool kept;
         struct dr_err err = { 0 };
+        if (!config_is_asked_here(here, probe))
+            continue;
         if (backupd_ask(c, probe, &result, why, &kept, &err) != DR_OK)
             return cli_fail(cli, &err);
         exit = cli_gravest(exit, exit_of(result));
@@ -87,7 +89,7 @@ static void tell(void *arg, const struct runner_news *news)
 
 static int run_once(struct cli *cli, const struct config *c, const struct backupd_wish *wish)
 {
-    struct once once = { .cli = cli, .exit = ask_once(cli, c) };
+    struct once once = { .cli = cli, .exit = ask_once(cli, c, wish->here.site) };
     struct dr_err err = { 0 };
     bool stopped = false;
     if (wish->watch)

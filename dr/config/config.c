@@ -89,6 +89,7 @@ static void complete_chore(struct config_chore *chore, int64_t days, const char 
 static void complete_watch(struct config *c)
 {
     c->preflight_ms = first_set(c->preflight_ms, 0, SECOND_MS * 60 * 30);
+    c->status_ms = first_set(c->status_ms, 0, SECOND_MS * 60);
     if (c->failure_threshold == 0)
         c->failure_threshold = 3;
     if (c->serve.listen == NULL)
@@ -260,6 +261,12 @@ const struct config_site *config_here(const struct config *c, const char *hostna
         return found;
     bool alone = c->site_count == 1 && strcmp(c->sites[0].reach, "local") == 0;
     return alone ? &c->sites[0] : NULL;
+}
+
+bool config_is_asked_here(const struct config_site *here, const struct config_probe *probe)
+{
+    return here == NULL || probe->from.count == 0 || text_list_has(&probe->from, here->name) ||
+           text_list_has(&probe->from, here->region);
 }
 
 bool config_is_mine(const struct config *c, const struct config_site *here,

@@ -265,6 +265,7 @@ struct config {
     struct config_policy full, incremental, snapshot;
     struct config_chore verification, prune;
     int64_t preflight_ms; /* monitoring.preflight.interval, default 30 min */
+    int64_t status_ms;    /* monitoring.status.interval, default 1 min */
     struct text_list
         require; /* regions: without a copy in each of them a snapshot is not durable */
     struct config_objective *rto, *rpo;
@@ -337,6 +338,9 @@ bool config_is_region(const struct config *c, const char *name);
  * file serves all hosts, and a site with reach ssh is local on its own host.
  */
 const struct config_site *config_here(const struct config *c, const char *hostname);
+
+/* Does this host ask the probe? Yes when nobody is named, or this host has no site. */
+bool config_is_asked_here(const struct config_site *here, const struct config_probe *probe);
 
 /* Does this host take the backups of the source? Yes when the source or this host has no site. */
 bool config_is_mine(const struct config *c, const struct config_site *here,

@@ -1,5 +1,5 @@
 /*
- * monitoring.c - health_checks, alerting, preflight: what is watched, and whom it is told.
+ * monitoring.c - health_checks, alerting, preflight, status: what is watched, and whom it is told.
  */
 #include "dr/config/load.h"
 
@@ -58,10 +58,17 @@ static const struct config_key preflight_keys[] = {
 };
 static const struct config_block preflight = { "'preflight'", preflight_keys, .at = KEY_NOWHERE };
 
+static const struct config_key status_keys[] = {
+    { "interval", KEY_DURATION, AT(config, status_ms) },
+    { .name = NULL },
+};
+static const struct config_block status = { "'status'", status_keys, .at = KEY_NOWHERE };
+
 static const struct config_key monitoring_keys[] = {
     { "health_checks", KEY_BLOCK, .to = KEY_NOWHERE, .block = &health_checks },
     { "alerting", KEY_BLOCK, .to = KEY_NOWHERE, .block = &alerting },
     { "preflight", KEY_BLOCK, .to = KEY_NOWHERE, .block = &preflight },
+    { "status", KEY_BLOCK, .to = KEY_NOWHERE, .block = &status },
     { .name = NULL },
 };
 const struct config_block config_monitoring_block = { "'monitoring'", monitoring_keys,

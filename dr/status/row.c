@@ -56,6 +56,12 @@ char *status_own_site(const struct config *c)
     return here != NULL ? dr_strdup(here->name) : as_name(host);
 }
 
+int64_t status_interval_s(const struct config *c)
+{
+    int64_t s = c->status_ms / 1000;
+    return c->status_ms == 0 ? STATUS_INTERVAL_S : s > 0 ? s : 1;
+}
+
 char *row_name(const char *site)
 {
     return dr_strf(ROW_PREFIX "%s.json", site);
@@ -151,7 +157,7 @@ json_t *row_gather(const struct row_wish *wish)
     json_put(o, "drctl", text_or_null(wish->version));
     json_put_int(o, "seq", wish->seq);
     json_put_text(o, "written_at", time_print_s(clock_wall_ns(), now));
-    json_put_int(o, "interval_s", STATUS_INTERVAL_S);
+    json_put_int(o, "interval_s", status_interval_s(c));
     json_put(o, "jobs", wish->jobs != NULL ? json_deep_copy(wish->jobs) : json_array());
     json_put(o, "probes", probes(c));
     json_put(o, "measures", measure_read(c->state_dir));

@@ -81,16 +81,20 @@
 #include "dr/data/json.h"
 
 enum {
-    STATUS_INTERVAL_S = 60,          /* between two rows */
-    STATUS_SILENT_S = 5 * 60,        /* silent: older than this, and than three intervals */
+    STATUS_INTERVAL_S = 60,          /* between two rows, unless monitoring.status says another */
+    STATUS_SILENT = 5,               /* silent: older than so many intervals of its own */
     STATUS_ASK_MS = 10 * 1000,       /* a bucket that has not answered by then is unreachable */
     STATUS_PUT_MS = 45 * 1000,       /* a bucket that has not taken the row by then is left alone */
+    STATUS_PUT_LEAST_MS = 2 * 1000,  /* or within three quarters of a shorter interval, and this */
     STATUS_BEHIND_S = 10 * 60,       /* a copy may be under way so long */
     STATUS_OVERDUE_LEAST_S = 5 * 60, /* late by half an interval, and by this: overdue */
     STATUS_UNPROVED_LEAST_S =
         86400,            /* not proved for two intervals of verification, and for this */
     STATUS_MEASURES = 10, /* fewer: the forecast is min, median and max of what there is */
 };
+
+/* Between two rows of this host, in seconds, at least 1. */
+int64_t status_interval_s(const struct config *c);
 
 /* Which site this host is: config_here(), else the host's own name, as far as the name of an object allows. The
  * caller frees. */
@@ -115,7 +119,7 @@ void status_writer_close(struct status_writer *w);
 DR_DEFINE_CLEANUP(struct status_writer, status_writer_close)
 
 /*
- * Start a row on its way if one is due: at first, STATUS_INTERVAL_S after the last, and when jobs are not
+ * Start a row on its way if one is due: at first, status_interval_s() after the last, and when jobs are not
  * what they were (then into buckets that are directories only, unless the interval is over). Returns at
  * once; the work is done by child processes. jobs: the list of the view, or NULL. ret_next_ns: when to
  * call again at the latest, on clock_boot_ns().

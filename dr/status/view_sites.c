@@ -43,8 +43,7 @@ static int64_t interval_of(const struct row *row)
 static bool is_alive(const struct view *v, const struct row *row)
 {
     int64_t age_s = (v->in->now_ns - row->written_ns) / SECOND_NS;
-    int64_t limit_s = 3 * interval_of(row);
-    return age_s <= (limit_s > STATUS_SILENT_S ? limit_s : STATUS_SILENT_S);
+    return age_s <= STATUS_SILENT * interval_of(row);
 }
 
 /* -- findings of a site --------------------------------------------------------------------- */
@@ -146,12 +145,10 @@ static void judge_unasked(const struct view *v, const struct config_site *site,
     const struct config *c = v->in->config;
     for (size_t i = 0; i < c->probe_count; i++) {
         const struct config_probe *probe = &c->probes[i];
-        bool here = probe->from.count == 0 || text_list_has(&probe->from, site->name) ||
-                    text_list_has(&probe->from, site->region);
         const struct finding f = { .severity = FINDING_WARNING,
                                    .key = { "probe", site->name, probe->name, NULL },
                                    .hint = "Does its backupd run with this configuration?" };
-        if (here && !is_asked(probes, probe->name))
+        if (config_is_asked_here(site, probe) && !is_asked(probes, probe->name))
             finding_add(v->findings, &f, "%s is not asked from %s, where it should be", probe->name,
                         site->name);
     }

@@ -145,6 +145,14 @@ static void put_one(void *arg, size_t index, int fd)
 
 /* -- the leader ----------------------------------------------------------------------------- */
 
+/* What is slow is no reason for the next row to be late. */
+static int64_t put_ms(const struct config *c)
+{
+    int64_t ms = status_interval_s(c) * 750;
+    ms = ms > STATUS_PUT_LEAST_MS ? ms : STATUS_PUT_LEAST_MS;
+    return ms < STATUS_PUT_MS ? ms : STATUS_PUT_MS;
+}
+
 /* All of a row, here and now. True: each bucket has it. */
 static bool put_all(struct status_writer *w, const json_t *jobs, bool near_only)
 {
@@ -161,7 +169,7 @@ static bool put_all(struct status_writer *w, const json_t *jobs, bool near_only)
         return false; /* the next one must not have the same number */
     DR_CLEANUP(crew_free_ptr) struct crew *crew = crew_new(c->bucket_count);
     DR_FREE struct buf *answers = dr_alloc(c->bucket_count + 1, sizeof(answers[0]));
-    crew_run(crew, put_one, &p, clock_boot_ms() + STATUS_PUT_MS, answers);
+    crew_run(crew, put_one, &p, clock_boot_ms() + put_ms(c), answers);
     bool all = true;
     for (size_t i = 0; i < c->bucket_count; i++) {
         all = all && answers[i].len > 0;
@@ -212,7 +220,8 @@ static bool is_free(struct status_writer *w)
 void status_write(struct status_writer *w, const json_t *jobs, int64_t *ret_next_ns)
 {
     int64_t now_ns = clock_boot_ns();
-    int64_t due_ns = w->last_ns == 0 ? now_ns : w->last_ns + STATUS_INTERVAL_S * SECOND_NS;
+    int64_t due_ns =
+        w->last_ns == 0 ? now_ns : w->last_ns + status_interval_s(w->config) * SECOND_NS;
     bool due = now_ns >= due_ns, news = has_news(w, jobs);
     if ((due || news) && !is_free(w)) {
         *ret_next_ns = now_ns + POLL_S * SECOND_NS;
@@ -222,7 +231,7 @@ void status_write(struct status_writer *w, const json_t *jobs, int64_t *ret_next
         start(w, jobs, !due);
         remember(w, jobs, due);
         if (due)
-            due_ns = now_ns + STATUS_INTERVAL_S * SECOND_NS;
+            due_ns = now_ns + status_interval_s(w->config) * SECOND_NS;
     }
     *ret_next_ns = due_ns;
 }
