@@ -59,17 +59,48 @@ nothing_left() {
 }
 
 journal_says() { # JQ-EXPRESSION
-    jq -se "$1" "$kept/ops/state/runs/R-1/journal.jsonl" >/dev/null
+    jq -se "$1" "$kept/regions/eu-west-1/state/runs/R-1/journal.jsonl" >/dev/null
 }
 
 # The paths in the kept configuration lead to the kept state.
 kept_run_is_reported() {
     local report
-    report=$("$DRCTL" -c "$kept/dr.yaml" report --run R-1) && [[ $report == *RECOVERED* ]]
+    report=$("$DRCTL" -c "$kept/dr.eu-west-1.yaml" report --run R-1) && [[ $report == *RECOVERED* ]]
 }
 
 pruned_before_the_loss() {
     jq -e '.expired > 0 and ([.freed[].packs] | add) > 0' "$kept/outside/prune.json" >/dev/null
+}
+
+jobs_of() { # REGION JOB COUNT: its backupd did it so often
+    [ "$(grep -cE "$2: done( with warnings)? in " "$kept/regions/$1/backupd.log")" -ge "$3" ]
+}
+
+snapshots_by_schedule() {
+    jobs_of us-east-1 "incremental of 'app'" 10 && jobs_of us-east-1 "full of 'app'" 2 &&
+        jobs_of us-east-1 "config snapshot of 'nginx'" 1 && jobs_of us-east-1 "config snapshot of 'drctl-self'" 1
+}
+
+# Who asked, and that the report comes from it.
+probed_by_the_survivors() {
+    [ -s "$kept/regions/eu-west-1/state/health/app.jsonl" ] && [ -s "$kept/regions/ap-southeast-1/state/health/app.jsonl" ] &&
+        [ ! -e "$kept/regions/us-east-1/state/health" ] && [ ! -e "$kept/ops/state/health" ] &&
+        jq -e '(.impact.method | startswith("probe .app.:")) and any(.phases.list[]; .phase == "detect" and .ms > 0)' \
+            "$kept/outside/report.json" >/dev/null
+}
+
+rows_in_the_buckets() {
+    local bucket site
+    for bucket in eu-west-1 ap-southeast-1; do
+        for site in us-east-1 eu-west-1 ap-southeast-1; do
+            [ -s "$kept/regions/$bucket/bucket/status/$site.json" ] || return 1
+        done
+    done
+}
+
+next_by_the_new_backupd() { # REGION
+    { jobs_of "$1" "incremental of 'app'" 1 || jobs_of "$1" "full of 'app'" 1; } &&
+        [ -n "$(ls "$kept/regions/eu-west-1/bucket/epochs/app")" ]
 }
 
 begin plain
@@ -80,6 +111,13 @@ fact the_journal_says_in_the_probes_words_why_the_first_standby_was_not_taken \
         and (.body.why | contains("2 of 6 disks are being replaced")))'
 fact snapshots_were_forgotten_and_their_packs_freed_before_the_loss show_if_not pruned_before_the_loss
 fact the_second_standby_was_taken journal_says 'any(.body.outputs.region? == "ap-southeast-1")'
+fact the_snapshots_were_taken_by_the_primarys_backupd snapshots_by_schedule
+fact the_outage_was_seen_by_the_survivors_probes probed_by_the_survivors
+fact each_surviving_bucket_knows_of_each_site rows_in_the_buckets
+fact the_silence_of_the_primarys_backupd_was_told grep -q 'letter: site us-east-1 has said nothing' "$out"
+fact the_operators_host_shows_it_with_keys_and_buckets_alone grep -q 'SILENT for' "$out"
+fact no_run_and_no_backup_was_on_that_host test ! -e "$kept/ops/state/runs" -a ! -e "$kept/ops/state/backup"
+fact the_new_regions_backupd_goes_on_under_a_newer_epoch next_by_the_new_backupd ap-southeast-1
 fact keep_leaves_the_users_log test -s "$kept/outside/load.jsonl"
 fact keep_leaves_the_surviving_buckets test -d "$kept/regions/eu-west-1/bucket/packs"
 fact the_lost_bucket_stays_lost test ! -e "$kept/regions/us-east-1/bucket"
@@ -100,6 +138,7 @@ begin fence BREAK=fence
 end eu
 fact a_ready_first_standby_is_taken show_if_not ended_well
 fact the_first_standby_is_the_target journal_says 'any(.body.outputs.region? == "eu-west-1")'
+fact its_own_backupd_goes_on_there next_by_the_new_backupd eu-west-1
 broken fence us-east-1
 
 begin s3 STORE=s3 DEMO_LEASE=bucket

@@ -10,7 +10,12 @@
     check.py times WORLD REPORT  drctl's recovery time and data loss against the users' own log
     check.py goes-on WORLD       the new region answers with newer rounds than were restored
     check.py pruned RESULT       what "drctl prune --json" deleted; 1 when that is nothing
-    check.py kind RESULT         of the newest that "drctl snapshots --json" lists
+    check.py restored JOURNAL L  the snapshot that a run chose is an incremental in L, "drctl snapshots --json"
+    check.py ran WORLD REGION KIND NS   a job of the region's backupd for 'app' began after NS and ended well
+    check.py well WORLD STATUS   "drctl status --json" shows three backupd at work, and a fresh snapshot in all buckets
+    check.py lost WORLD STATUS REGION NS   ... one of them silent, the application in REGION, whose backupd took a
+                                 snapshot after NS, and what each bucket is worth
+    check.py told WORLD KEY      a backupd of another region than the lost one sent a letter about KEY
     check.py blame JOURNAL       which part a run broke at, and drctl's own words: "PART: WORDS"
 
 WORLD is the demo's directory, with the settings in world.env. Exit code 0: so it is; 1: it is not,
@@ -28,6 +33,7 @@ import time
 from load import Bad, get, resolve
 
 NAME = "app.demo.test"
+BACKUPS = ("full", "incremental", "config")
 PARTS = {"region.pick": "standby", "fence": "fence", "backup.pick": "restore", "backup.restore": "restore",
          "haproxy": "lb", "powerdns": "dns"}
 
@@ -238,6 +244,103 @@ def check_pruned(path):
           % (told["expired"], packs, size / 2**20, len(told["freed"])))
 
 
+def check_restored(journal, listed):
+    with open(listed, encoding="utf-8") as f:
+        kinds = {s["id"]: s["kind"] for s in json.load(f)}
+    with open(journal, encoding="utf-8") as f:
+        bodies = [json.loads(line)["body"] for line in f]
+    chosen = [b["outputs"]["id"] for b in bodies if b.get("step") == "snapshot" and "id" in b.get("outputs", {})]
+    if not chosen or kinds.get(chosen[-1]) != "incremental":
+        wrong("what was restored, %s, is of kind %s", chosen[-1:], kinds.get(chosen[-1]) if chosen else None)
+
+
+def check_ran(world, region, kind, since):
+    """By what backupd itself remembers."""
+    with open(os.path.join(world.root, "regions", region, "state", "schedule.json"), encoding="utf-8") as f:
+        rows = [r for r in json.load(f)["rows"] if r["what"] == kind and r["subject"] == "app"]
+    if not rows or rows[0]["start_ns"] < int(since) or rows[0]["end_ns"] < rows[0]["start_ns"] \
+            or rows[0]["exit"] not in (0, 8):
+        wrong("no %s of 'app' since then: %s", kind, rows)
+
+
+def read_status(path):
+    """The parts of a view by their names."""
+    with open(path, encoding="utf-8") as f:
+        view = json.load(f)
+    parts = {part: {o["name"]: o for o in view[part]} for part in ("sites", "sources", "buckets")}
+    parts["findings"] = {f["key"]: f for f in view["findings"]}
+    return parts
+
+
+def check_site(view, name, probes):
+    site = view["sites"][name]
+    if site["state"] != "alive":
+        wrong("the backupd of %s is %s", name, site["state"])
+    seen = {p["name"]: p["state"] for p in site["probes"]}
+    if seen != probes:
+        wrong("%s asks %s, not %s", name, seen, probes)
+    # A prune is refused while a bucket is missing, and must be.
+    bad = [j for j in site["jobs"] if j["what"] in BACKUPS and j["exit"] not in (None, 0, 8)]
+    if bad:
+        wrong("backups of %s went wrong: %s", name, bad)
+
+
+def check_source(view, region, copies):
+    """The newest snapshot of the application, which lives in that region."""
+    source = view["sources"]["app"]
+    if source["region"] != region or source["newest"] is None or source["newest"]["age_s"] > 20:
+        wrong("'app' lives in %s, its newest is %s", source["region"], source["newest"])
+    if source["copies"] < copies:
+        wrong("%d copies of the newest, not %d", source["copies"], copies)
+    for bucket in view["buckets"].values():
+        loss = [x for x in bucket["if_region_died"] if x["source"] == "app"]
+        there = bucket["region"] == region
+        if len(loss) != 1 or loss[0]["lives_there"] != there or loss[0]["loss_s"] is None or loss[0]["loss_s"] > 20:
+            wrong("bucket %s says that with its region would be lost: %s", bucket["name"], loss)
+    return source["newest"]
+
+
+def check_well(world, status):
+    view = read_status(status)
+    home = world.env["HOME_REGION"]
+    for name in view["sites"]:
+        check_site(view, name, {} if name == home else {"app": "up"})
+    check_source(view, home, 2)
+    critical = [k for k, f in view["findings"].items() if f["severity"] == "critical"]
+    if critical:
+        wrong("something is critical: %s", critical)
+
+
+def check_lost(world, status, region, since):
+    view = read_status(status)
+    home = world.env["HOME_REGION"]
+    if view["sites"][home]["state"] != "silent" or view["findings"]["silent/" + home]["severity"] != "critical":
+        wrong("the backupd of %s is %s", home, view["sites"][home]["state"])
+    for name in view["sites"]:
+        if name != home:
+            check_site(view, name, {"app": "up"})
+    states = {b["region"]: b["state"] for b in view["buckets"].values()}
+    if states != {name: "unreachable" if name == home else "ok" for name in view["sites"]}:
+        wrong("the buckets are %s", states)
+    newest = check_source(view, region, 2)
+    began = [time_ns(j["last_start"]) for j in view["sites"][region]["jobs"]
+             if j["source"] == "app" and j["what"] in BACKUPS and j["last_start"]]
+    if time_ns(newest["started_at"]) + 10**9 < int(since) or not began or max(began) + 10**9 < int(since):
+        wrong("no snapshot by %s since then: the newest is %s", region, newest)
+    print("%s is silent for %d s; 'app' lives in %s, whose backupd took %s"
+          % (home, view["sites"][home]["age_s"], region, newest["id"]))
+
+
+def check_told(world, key):
+    with open(world.outside("letters"), encoding="utf-8") as f:
+        letters = [line.split(" ", 4) for line in f if line.endswith("\n")]
+    for region, kind, severity, about, title in letters:
+        if region != world.env["HOME_REGION"] and (kind, severity, about) == ("raised", "critical", key + ":"):
+            print("the backupd of %s sent a letter: %s" % (region, title.strip()))
+            return
+    wrong("no letter about %s: %s", key, letters)
+
+
 def check_blame(journal):
     failed, standbys, uses, last = None, [], {}, ""
     with open(journal, encoding="utf-8") as f:
@@ -266,7 +369,8 @@ def check_blame(journal):
 
 def main():
     checks = {"resolve": check_resolve, "where": check_where, "answers": check_answers, "served": check_served,
-              "times": check_times, "goes-on": check_goes_on}
+              "times": check_times, "goes-on": check_goes_on, "ran": check_ran, "well": check_well,
+              "lost": check_lost, "told": check_told}
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if len(sys.argv) < 3:
         raise SystemExit(__doc__)
@@ -276,14 +380,13 @@ def main():
             check_tree(first)
         elif verb == "pruned":
             check_pruned(first)
-        elif verb == "kind":
-            with open(first, encoding="utf-8") as f:
-                print(json.load(f)[-1]["kind"])
+        elif verb == "restored":
+            check_restored(first, *rest)
         elif verb == "blame":
             check_blame(first)
         else:
             checks[verb](World(first), *rest)
-    except (Bad, OSError) as e:
+    except (Bad, OSError, ValueError, KeyError) as e:
         wrong("%s", e)
 
 

@@ -151,7 +151,81 @@ def outcome(step, state, why):
     return {"type": "outcome", "body": {"step": step, "state": state, "why": why}}
 
 
+HOME, NEW, OTHER = "us-east-1", "ap-southeast-1", "eu-west-1"
+
+
+def after_the_loss():
+    """What the operator's host should see at T0 + 60 s: 'app' went to NEW, whose backupd took it 2 s ago."""
+    job = {"what": "incremental", "source": "app", "exit": 0, "last_start": text_of(T0 + 58_000 * MS)}
+    prune = {"what": "prune", "source": None, "exit": 5, "last_start": text_of(T0 + 50_000 * MS)}
+    up = [{"name": "app", "state": "up"}]
+    newest = {"id": "app-1", "age_s": 2, "started_at": text_of(T0 + 58_000 * MS)}
+    sites = [{"name": HOME, "state": "silent", "age_s": 20, "probes": [], "jobs": []},
+             {"name": OTHER, "state": "alive", "probes": up, "jobs": []},
+             {"name": NEW, "state": "alive", "probes": up, "jobs": [job, prune]}]
+    return {"sites": sites,
+            "sources": [{"name": "app", "region": NEW, "newest": newest, "copies": 2}],
+            "buckets": [{"name": region, "region": region, "state": "unreachable" if region == HOME else "ok",
+                         "if_region_died": [{"source": "app", "loss_s": 2, "lives_there": region == NEW}]}
+                        for region in (HOME, OTHER, NEW)],
+            "findings": [{"key": "silent/" + HOME, "severity": "critical"}]}
+
+
+def lost(*path_and_value):
+    """What the judge says of that view with one value in it changed."""
+    view = at = after_the_loss()
+    for key in path_and_value[:-2]:
+        at = at[key]
+    if path_and_value:
+        at[path_and_value[-2]] = path_and_value[-1]
+    world = FakeWorld()
+    world.env["HOME_REGION"] = HOME
+    path = world.outside("status.json")
+    with open(path, "w", encoding="ascii") as f:
+        json.dump(view, f)
+    return said(world, lambda: check.check_lost(world, path, NEW, str(T0 + 55_000 * MS)))
+
+
+def told(letter):
+    world = FakeWorld()
+    world.env["HOME_REGION"] = HOME
+    with open(world.outside("letters"), "w", encoding="ascii") as f:
+        f.write(letter)
+    return said(world, lambda: check.check_told(world, "silent/" + HOME))
+
+
+def said(world, judge_it):
+    out = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(out):
+            judge_it()
+    except SystemExit as e:
+        out.write(str(e))
+    finally:
+        shutil.rmtree(world.root)
+    return out.getvalue().strip()
+
+
 FACTS = [
+    ("a_status_that_shows_the_loss_is_accepted", lost(), "whose backupd took app-1"),
+    ("a_lost_region_whose_backupd_seems_alive_is_noticed", lost("sites", 0, "state", "alive"), "us-east-1 is alive"),
+    ("a_survivor_that_is_silent_is_noticed", lost("sites", 1, "state", "silent"), "eu-west-1 is silent"),
+    ("a_survivor_that_asks_nothing_is_noticed", lost("sites", 1, "probes", []), "eu-west-1 asks {}"),
+    ("a_backup_that_failed_is_noticed", lost("sites", 2, "jobs", 0, "exit", 1), "went wrong"),
+    ("a_source_left_where_it_was_is_noticed", lost("sources", 0, "region", HOME), "lives in us-east-1"),
+    ("too_few_copies_are_noticed", lost("sources", 0, "copies", 1), "1 copies"),
+    ("a_snapshot_of_before_is_noticed",
+     lost("sources", 0, "newest", "started_at", text_of(T0 + 53_000 * MS)), "no snapshot by ap-southeast-1"),
+    ("a_snapshot_that_backupd_did_not_take_is_noticed",
+     lost("sites", 2, "jobs", 0, "last_start", text_of(T0 + 40_000 * MS)), "no snapshot by ap-southeast-1"),
+    ("a_bucket_of_the_lost_region_that_answers_is_noticed", lost("buckets", 0, "state", "ok"), "the buckets are"),
+    ("a_loss_that_is_all_of_it_is_noticed",
+     lost("buckets", 2, "if_region_died", 0, "loss_s", None), "would be lost"),
+    ("silence_that_is_not_critical_is_noticed", lost("findings", 0, "severity", "warning"), "is silent"),
+    ("a_letter_of_a_survivor_is_accepted", told("eu-west-1 raised critical silent/us-east-1: it said nothing\n"),
+     "eu-west-1 sent a letter: it said nothing"),
+    ("a_letter_about_something_else_is_none", told("eu-west-1 raised critical probe/eu-west-1/app: x\n"), "no letter"),
+    ("half_a_letter_is_none", told("eu-west-1 raised critical silent/us-east-1: it sa"), "no letter"),
     ("what_fits_is_accepted", judge(nothing), "rto=4.05s rpo=2.48s"),
     ("another_file_than_the_manifest_says_is_noticed", judge(other_file), "'large.bin' as served is not"),
     ("a_sentinel_of_no_known_round_is_noticed", judge(forged_sentinel), "nobody ever wrote the manifest"),

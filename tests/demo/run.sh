@@ -1,7 +1,8 @@
 #!/bin/bash
-# run.sh: the demo. Three regions, an application that writes, users outside; the primary region is
-# killed and its bucket removed; drctl brings the application up elsewhere; a judge that believes
-# neither compares what the users saw with what drctl says. The last line:
+# run.sh: the demo. Three regions, each with a backupd; an application that writes, users outside. The primary's
+# backupd takes the snapshots, the others probe the service. The primary region is killed and its bucket
+# removed; drctl brings the application up elsewhere, where backupd goes on; a judge that believes neither
+# compares what the users saw with what drctl says. The last line:
 #
 #     DEMO OK rto=<seconds>s rpo=<seconds>s       exit 0; measured recovery time and data loss
 #     DEMO BROKEN at PART: drctl's own words      exit 1; drctl ended the run because of that part
@@ -9,11 +10,12 @@
 #
 #     KEEP=DIR          keep journals, buckets, logs and the users' log there
 #     BREAK=fence|restore|lb|dns|verify|standby   break this part of the world (never of drctl) on purpose
-#     DEMO_INCREMENTALS=N   so many (even, from 4) are taken before the loss, by default 10; with fewer, no prune
+#     DEMO_INCREMENTALS=N   at least so many are taken before the loss, by default 10; with fewer, no prune
 #     DEMO_EU=ready     the first standby is ready (else its own preflight probe says that it is not)
 #     STORE=s3          the buckets are S3: a radosgw in each region, by https; the primary's is killed. Default: directories
 #     DEMO_LEASE=bucket the leases lie in the bucket of eu-west-1. Default: in a directory
 #     DEMO_KILL=STEP    drctl gets SIGKILL as soon as that step has begun, and another one goes on
+#     DEMO_SERVE=1      the page of `drctl serve`, as eu-west-1 sees it, is up until Enter is pressed at the end
 #
 # Everything is on loopback, on free ports, in a temporary directory, by an ordinary user; at the end,
 # also after Ctrl-C, nothing of it runs any more.
@@ -32,6 +34,7 @@ DEMO_LEASE=${DEMO_LEASE:-file}
 DEMO_INCREMENTALS=${DEMO_INCREMENTALS:-10}
 PROBE_MS=150
 HOME_REGION=us-east-1
+OPERATED_FROM=eu-west-1 # a survivor, which asks the probes: from there bo runs the failover
 PLAN=demo_region_failure
 approver=
 ended=
@@ -40,6 +43,8 @@ ended=
 . "$HERE/regions.sh"
 # shellcheck source=tests/demo/stores.sh
 . "$HERE/stores.sh"
+# shellcheck source=tests/demo/hosts.sh
+. "$HERE/hosts.sh"
 
 say() {
     printf '%5.1fs  %s\n' "$(elapsed)" "$*"
@@ -103,27 +108,27 @@ cleanup() {
     exit "$code"
 }
 
-# The world moves to $KEEP; its paths in the configuration with it, so that "drctl -c KEEP/dr.yaml
+# The world moves to $KEEP; its paths in the configurations with it, so that "drctl -c KEEP/dr.eu-west-1.yaml
 # report" works there.
 # shellcheck disable=SC2317
 keep() {
     local f
     [ -n "$KEEP" ] || return 0
     mkdir -p "$KEEP" && KEEP=$(cd "$KEEP" && pwd) || return 0
-    for f in "$WORLD"/dr.yaml "$WORLD"/$PLAN.yaml "$WORLD"/world.env; do
+    for f in "$WORLD"/dr.yaml "$WORLD"/dr.*.yaml "$WORLD"/$PLAN.yaml "$WORLD"/world.env; do
         [ ! -e "$f" ] || sed -i "s#$WORLD#$KEEP#g" "$f"
     done
     for f in "$WORLD"/regions/*/current; do
         [ ! -L "$f" ] || ln -sfn "$(basename "$(readlink "$f")")" "$f"
     done
     find "$WORLD" -type s -delete
-    cp -a "$WORLD/." "$KEEP/" && echo "kept in $KEEP: ops/state (journals), regions/*/bucket, outside/load.jsonl"
+    cp -a "$WORLD/." "$KEEP/" && echo "kept in $KEEP: regions/*/state (journals, schedules), regions/*/bucket, outside/load.jsonl"
 }
 
 fill_in() { # TEMPLATE RESULT
     sed -e "s#@WORLD@#$WORLD#g" -e "s#@HERE@#$HERE#g" -e "s#@PROBE_MS@#$PROBE_MS#g" \
         -e "s#@DNS_PORT@#$DNS_PORT#g" -e "s#@API_PORT@#$API_PORT#g" -e "s#@FRONT_PORT@#$FRONT_PORT#g" \
-        -e "s#@SITE_PORT@#$SITE_PORT#g" "$1" >"$2"
+        -e "s#@SITE_PORT@#$SITE_PORT#g" -e "s#@SERVE_PORT@#$SERVE_PORT#g" -e "s#@DRCTL@#$DRCTL#g" "$1" >"$2"
 }
 
 make_world() {
@@ -135,8 +140,9 @@ make_world() {
     trap 'exit 143' TERM
     export DRCTL_DEMO=$WORLD
     local ports
-    ports=$(free_ports 4)
-    read -r FRONT_PORT SITE_PORT DNS_PORT API_PORT <<<"$ports"
+    ports=$(free_ports 5)
+    read -r FRONT_PORT SITE_PORT DNS_PORT API_PORT SERVE_PORT <<<"$ports"
+    PATH=$WORLD/bin:$PATH
     for name in DRCTL_DEMO DRCTL PYTHON PATH PYTHONDONTWRITEBYTECODE HOME_REGION PROBE_MS FRONT_PORT SITE_PORT \
         DNS_PORT API_PORT; do
         echo "export $name='${!name}'"
@@ -154,8 +160,7 @@ make_world() {
     : >"$WORLD/regions/$HOME_REGION/active"
     (umask 077 && echo "demo-$RANDOM$RANDOM" >"$WORLD/ops/pdns.key")
     must "the buckets" start_stores
-    fill_in "$HERE/dr.yaml.in" "$WORLD/dr.yaml"
-    name_stores "$WORLD/dr.yaml"
+    make_hosts
     fill_in "$HERE/plan.yaml.in" "$WORLD/$PLAN.yaml"
 }
 
@@ -192,79 +197,94 @@ start_world() {
     must "the users' first answers" until_true 20 "a good answer" judge answers "$WORLD" 10
 }
 
-# One backup while the application writes: its hooks hold the writer between two rounds, so that each is of
-# one moment.
-back_up() { # KIND
-    sleep 0.3 # a round or two of changes
-    must "a backup of kind $1" drctl -q backup --source app --kind "$1"
+# The newest of these jobs at home began after that moment, and ended well.
+until_run() { # JOB SINCE
+    must "a new $1 of the application" until_true 60 "a new $1" judge ran "$WORLD" $HOME_REGION "$1" "$2"
 }
 
-# One incremental catches a core dump that somebody removes again: what only a forgotten snapshot holds.
+# A snapshot catches a core dump that somebody removes again: what only forgotten snapshots hold, and packs that are
+# mostly dead, of which the next full gathers what lives.
 catch_a_dump() {
-    local dump=$WORLD/regions/$HOME_REGION/current/core.4711
-    head -c 8000000 /dev/urandom >"$dump"
-    back_up incremental
+    local dump=$WORLD/regions/$HOME_REGION/current/core.4711 since
+    head -c 8000000 /dev/urandom >"$WORLD/outside/dump" && mv "$WORLD/outside/dump" "$dump"
+    since=$(date +%s%N)
+    until_run incremental "$since"
     rm -f "$dump"
+    since=$(date +%s%N)
+    until_run full "$since"
+    until_run incremental "$since"
 }
 
-# Half of the incrementals; a full, which gathers what they left in packs that are mostly dead, and one more; all
-# but the newest of each kind are forgotten and pruned away; the other half. The last one is what will be restored.
+# All but the newest of each kind are forgotten and pruned away, while backupd goes on.
 forget_and_prune() {
     local pruned
-    back_up full
-    back_up incremental
-    must "drctl forget" drctl -q --yes forget --source app --keep-last 1
+    must "drctl forget" drctl -q --yes forget --source app --keep-last 1 >"$WORLD/outside/forgotten"
     drctl -q --yes prune --json >"$WORLD/outside/prune.json" || failed "drctl prune"
     pruned=$(judge pruned "$WORLD/outside/prune.json") || failed "the prune freed nothing"
-    say "another full, another incremental; $pruned"
+    say "a core dump came and went; $pruned"
+}
+
+have_status() { # VERB FILE WORD...: what the operator's host sees is as the judge wants it
+    local verb=$1 file=$2
+    shift 2
+    drctl status --json >"$file" 2>/dev/null
+    judge "$verb" "$WORLD" "$file" "$@" 2>"$file.why"
 }
 
 protect() {
-    local n kind half=$((DEMO_INCREMENTALS / 2)) rest=$((DEMO_INCREMENTALS / 2))
-    must "drctl init" drctl -q init
+    local region done
+    must "drctl init" init_hosts
     must "the writer" site $HOME_REGION start
-    must "the prober" start ops/backupd "$BACKUPD" --watch -c "$WORLD/dr.yaml"
-    back_up full
-    for n in $(seq $((half - 2))); do back_up incremental; done
-    catch_a_dump
-    back_up incremental
-    say "a full backup and $half incrementals, while files are changed, created, renamed, linked and removed"
-    if [ "$half" -ge 5 ]; then
+    for region in "${REGIONS[@]}"; do start_backupd "$region"; done
+    [ -z "${DEMO_SERVE:-}" ] || serve
+    must "the first backup" until_true 30 "a full backup" have_done $HOME_REGION "full of 'app'" 1
+    say "three backupd run; that of $HOME_REGION has taken a full backup, and goes on every second"
+    if [ "$DEMO_INCREMENTALS" -ge 10 ]; then
+        catch_a_dump
         forget_and_prune
-        rest=$((rest - 1))
     fi
-    for n in $(seq "$rest"); do back_up incremental; done
-    drctl -q snapshots --source app --json >"$WORLD/outside/snapshots.json" || failed "drctl snapshots"
-    kind=$(judge kind "$WORLD/outside/snapshots.json")
-    [ "$kind" = incremental ] || failed "what will be restored is of kind '$kind'"
-    say "$n more incrementals; the newest of them is what there will be to restore"
+    must "the backups" until_true 60 "$DEMO_INCREMENTALS incrementals" \
+        have_done $HOME_REGION "incremental of 'app'" "$DEMO_INCREMENTALS"
+    must "the configuration" until_true 60 "a configuration snapshot" have_done $HOME_REGION "config snapshot of 'nginx'" 1
+    say "$(jobs_done $HOME_REGION "full of 'app'") full, $(jobs_done $HOME_REGION "incremental of 'app'") incremental," \
+        "$(jobs_done $HOME_REGION "config snapshot of '.*'") configuration snapshots, while files are changed," \
+        "created, renamed, linked and removed"
     must "drctl verify --data" drctl -q verify --data
-    sleep 0.5
+    until_true 20 "a good status" have_status well "$WORLD/outside/before.json" ||
+        failed "the status before the loss: $(cat "$WORLD/outside/before.json.why")"
+    # An incremental is what will be restored: the region is lost before another full can be done.
+    done=$(jobs_done $HOME_REGION "incremental of 'app'")
+    must "one more" until_true 20 "an incremental" have_done $HOME_REGION "incremental of 'app'" $((done + 1))
+    sleep 0.2
 }
 
 lose_region() {
     local dir=$WORLD/regions/$HOME_REGION
     local dead=(-- "-$(cat "$dir/nginx.pid")" "-$(cat "$WORLD/edge-us.pid")")
-    # BREAK=fence: cut off from its users and its bucket, but its writer lives and renews its lease.
+    # BREAK=fence: cut off from its users and all buckets, but its writer lives and renews its lease.
     [ "$BREAK" = fence ] || dead+=("-$(cat "$dir/writer.pid")" "$(cat "$dir/app.pid")")
+    # shellcheck disable=SC2207 # numbers
+    dead+=($(in_session "$(cat "$dir/backupd.pid")"))
+    [ ! -s "$dir/frozen" ] || dead+=("$(cat "$dir/frozen")")
+    : >"$dir/lost"
     date +%s%N >"$WORLD/outside/killed"
-    kill -KILL "${dead[@]}"
+    kill -KILL "${dead[@]}" 2>/dev/null # a job of backupd may just have ended
     date +%s%N >>"$WORLD/outside/killed"
     lose_store
-    rm -f "$dir/nginx.pid" "$WORLD/edge-us.pid"
+    rm -f "$dir/nginx.pid" "$dir/backupd.pid" "$WORLD/edge-us.pid"
     break_late
     [ "$BREAK" = fence ] || judge tree "$dir/gen-0" >"$WORLD/outside/old-tree"
 }
 
-# bo runs the failover; ana, who has the role, says yes from a process of her own when the run asks.
+# bo, logged in on a survivor, runs the failover; ana, who has the role, says yes when the run asks.
 approve() {
-    until DRCTL_OPERATOR=ana drctl -q runs approve R-1 go >"$WORLD/ops/approve.log" 2>&1; do sleep 0.1; done
+    until DRCTL_OPERATOR=ana on $OPERATED_FROM -q runs approve R-1 go >"$WORLD/ops/approve.log" 2>&1; do sleep 0.1; done
 }
 
 # The failover to its end, and its exit code. With DEMO_KILL its runner dies on the way.
 carry_out() {
-    local journal=$WORLD/ops/state/runs/R-1/journal.jsonl runner
-    DRCTL_OPERATOR=bo "$DRCTL" -c "$WORLD/dr.yaml" failover "$WORLD/$PLAN.yaml" --yes --set ticket=INC-4711 &
+    local journal=$WORLD/regions/$OPERATED_FROM/state/runs/R-1/journal.jsonl runner
+    DRCTL_OPERATOR=bo "$DRCTL" -c "$WORLD/dr.$OPERATED_FROM.yaml" failover "$WORLD/$PLAN.yaml" --yes --set ticket=INC-4711 &
     runner=$!
     if [ -n "$DEMO_KILL" ]; then
         until grep -qs "\"step\":\"$DEMO_KILL\".*\"type\":\"intent\"" "$journal" || ! kill -0 $runner 2>/dev/null; do
@@ -272,7 +292,7 @@ carry_out() {
         done
         kill -KILL $runner
         say "the process that ran it is dead, in the middle of $DEMO_KILL; bo starts another one"
-        DRCTL_OPERATOR=bo "$DRCTL" -c "$WORLD/dr.yaml" runs resume R-1 &
+        DRCTL_OPERATOR=bo "$DRCTL" -c "$WORLD/dr.$OPERATED_FROM.yaml" runs resume R-1 &
         runner=$!
     fi
     wait $runner
@@ -289,12 +309,12 @@ fail_over() {
     local code blame
     code=$(cat "$WORLD/outside/failover.exit")
     [ "$code" -ne 0 ] || return 0
-    drctl runs show R-1 || true
-    blame=$(judge blame "$WORLD/ops/state/runs/R-1/journal.jsonl") || failed "drctl ended with $code; $blame"
+    on $OPERATED_FROM runs show R-1 || true
+    blame=$(judge blame "$WORLD/regions/$OPERATED_FROM/state/runs/R-1/journal.jsonl") || failed "drctl ended with $code; $blame"
     verdict 1 "DEMO BROKEN at $blame"
 }
 
-# The old region wakes up, and its operators start the writer again.
+# The old region wakes up, and its operators start the writer again, and take a backup.
 wake_old_writer() {
     local code
     site $HOME_REGION start
@@ -302,6 +322,30 @@ wake_old_writer() {
     [ $code -eq 5 ] || failed "the old writer was not refused: exit $code"
     [ "$(judge tree "$WORLD/regions/$HOME_REGION/gen-0")" = "$(cat "$WORLD/outside/old-tree")" ] ||
         failed "the old writer changed its data"
+    on $HOME_REGION -q backup --source app --kind full >"$WORLD/outside/old-backup" 2>&1
+    code=$?
+    [ $code -eq 5 ] || failed "the old host's backup was not refused: exit $code, $(tail -n 1 "$WORLD/outside/old-backup")"
+}
+
+# What the page shows; the last word is the person's who looks at it.
+serve() {
+    start ops/serve "$DRCTL" -c "$WORLD/dr.$OPERATED_FROM.yaml" serve
+    say "the page of drctl serve: http://127.0.0.1:$SERVE_PORT/"
+}
+
+# backupd of the new region protects what lives there now; the others know who is silent, and told it.
+go_on() {
+    local since
+    since=$(date +%s%N)
+    move_source app "$new"
+    until_true 30 "the status" have_status lost "$WORLD/outside/after.json" "$new" "$since" ||
+        failed "the status after the loss: $(cat "$WORLD/outside/after.json.why")"
+    until_true 20 "an alert" judge told "$WORLD" "silent/$HOME_REGION" ||
+        failed "no backupd told that that of $HOME_REGION is silent"
+    say "what the operator's own host sees, with its key and the buckets:"
+    drctl status
+    judge lost "$WORLD" "$WORLD/outside/after.json" "$new" "$since"
+    judge told "$WORLD" "silent/$HOME_REGION"
 }
 
 began=${EPOCHREALTIME/./}
@@ -319,20 +363,24 @@ break_early
 start_world
 say "three regions, two edges, a name server; the users have their answers from us-east-1"
 protect
-say "every byte of every copy was read and is right; now us-east-1 is lost"
+say "every byte of every copy was read and is right; now us-east-1 is lost, with its backupd"
 lose_region
 sleep 0.5
 fail_over
 say "drctl says that it is done; the judge looks through the front door"
 must "what is served is not what was restored" judge served "$WORLD"
-say "the old region wakes up and starts its writer"
+must "what was restored is no incremental" judge restored "$WORLD/regions/$OPERATED_FROM/state/runs/R-1/journal.jsonl" \
+    <(on $OPERATED_FROM -q snapshots --source app --json 2>/dev/null)
+say "the old region wakes up, starts its writer and takes a backup"
 wake_old_writer
-say "refused, and its data is untouched; writes are opened in the new region"
+say "both are refused, and its data is untouched; writes are opened in the new region"
 new=$(judge where "$WORLD") || failed "the name leads nowhere"
 : >"$WORLD/regions/$new/writes-open"
 must "the new region does not go on" until_true 20 "a new round" judge goes-on "$WORLD"
 judge goes-on "$WORLD"
-drctl report --run R-1
-drctl report --run R-1 --json >"$WORLD/outside/report.json" || failed "drctl report --json"
+go_on
+on $OPERATED_FROM report --run R-1
+on $OPERATED_FROM report --run R-1 --json >"$WORLD/outside/report.json" || failed "drctl report --json"
 figures=$(judge times "$WORLD" "$WORLD/outside/report.json") || failed "what drctl says is not what the users saw"
+[ -z "${DEMO_SERVE:-}" ] || read -rp "http://127.0.0.1:$SERVE_PORT/ is up until Enter is pressed " _
 verdict 0 "DEMO OK $figures"

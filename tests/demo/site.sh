@@ -1,7 +1,7 @@
 #!/bin/bash
 # site.sh WORLD REGION VERB: what the operators of a region installed there. drctl calls it from the
-# plan (ready, activate, active, deactivate), around backups (freeze, thaw) and as the service manager of the writer (start, stop,
-# status). A region is a directory below WORLD/regions; WORLD/world.env holds the demo's settings.
+# plan (ready, activate, active, deactivate), around backups (freeze, thaw), as the service manager of the writer (start, stop,
+# status), and backupd as a channel of notify (letter). A region is a directory below WORLD/regions; WORLD/world.env holds the demo's settings.
 set -u
 world=$1 region=$2 verb=$3
 shift 3
@@ -22,7 +22,7 @@ hold() {
     # Outside of its home region the application waits for people before it writes.
     [ "$region" = "$HOME_REGION" ] || gate=(--gate "$site/writes-open")
     echo $$ >"$site/writer.pid.new" && mv "$site/writer.pid.new" "$site/writer.pid"
-    "$DRCTL" -c "$world/dr.yaml" lease hold writer/app --region "$region" -- \
+    "$DRCTL" -c "$world/dr.$region.yaml" lease hold writer/app --region "$region" -- \
         "$PYTHON" "$here/app.py" run "$site/current" --region "$region" --pid "$site/app.pid" \
         --manifests "$world/outside/manifests" --lock "$site/app.lock" "${gate[@]}"
     echo $? >"$site/writer.exit.new" && mv "$site/writer.exit.new" "$site/writer.exit"
@@ -96,5 +96,7 @@ ready) # 0, or 1 and why
 activate) : >"$site/active" ;;
 active) [ -e "$site/active" ] ;;
 deactivate) rm -f "$site/active" ;;
+letter) # somebody's phone: backupd of this region tells
+    echo "$region $DRCTL_KIND $DRCTL_SEVERITY $DRCTL_KEY: $DRCTL_TITLE" >>"$world/outside/letters" ;;
 *) echo "site: unknown verb '$verb'" >&2 && exit 2 ;;
 esac
