@@ -1,0 +1,172 @@
+#!/bin/bash
+# What backupd does beside the backups: sentinels, repairs of what was left behind, whose turn a drill is, the row of one
+# that only watches; and that nobody backs up a source beside it.
+set -euo pipefail
+# shellcheck source=tests/support/facts.sh
+. "$(dirname "$0")/support/facts.sh"
+unset DRCTL_CONFIG NOTIFY_SOCKET
+cd "$work"
+mkdir us eu srv bin
+echo hello >srv/f
+ln -s "$DRCTL" bin/backupd
+pid=
+
+stop_daemon() {
+    [ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null || true
+    facts_cleanup
+}
+trap stop_daemon EXIT
+until_true() { # COMMAND...: at most 60 s
+    for _ in $(seq 1200); do
+        "$@" >/dev/null 2>&1 && return 0
+        sleep 0.05
+    done
+    echo "    never: $*"
+    return 1
+}
+start() { # LOG [OPTION...]
+    local log=$1
+    shift
+    bin/backupd -c dr.yaml "$@" 2>"$log" &
+    pid=$!
+}
+end_daemon() {
+    kill -TERM "$pid"
+    rc=0
+    wait "$pid" || rc=$?
+    pid=
+}
+said() { grep -q -- "$2" "$1"; }
+
+# config INCREMENTAL SENTINEL [HOOKS]
+config() {
+    cat >dr.yaml.new <<YAML
+disaster_recovery:
+  strategy: {primary_region: us-east-1, secondary_regions: [{name: eu-west-1, priority: 1}]}
+  backup_policy:
+    full_backup: {frequency: 30d, retention: 90d}
+    incremental_backup: {frequency: $1, retention: 7d}
+    prune: {frequency: 30d}
+  drill_schedule: {frequency: monthly, participants: [cem], notification_channels: [desk]}
+  incident_response:
+    contact_information: {infra-team: [{name: cem, channel: cems}]}
+sources:
+  - {name: app, path: $work/srv, sentinel: $2${3:+, hooks: $3}}
+buckets:
+  - {name: us, url: "file://$work/us", region: us-east-1}
+  - {name: eu, url: "file://$work/eu", region: eu-west-1}
+notify:
+  desk: {command: [sh, -c, "cat >>$work/letters; echo >>$work/letters"]}
+  cems: {command: [sh, -c, "cat >>$work/cems; echo >>$work/cems"]}
+coordination:
+  lease: {driver: file, path: $work/leases, hold: 1s, take: 2s}
+state_dir: $work/state
+YAML
+    mv dr.yaml.new dr.yaml
+}
+config 1h time
+run "$DRCTL" -q -c dr.yaml init
+
+# -- the sentinel ------------------------------------------------------------------------------------
+line='^20[0-9T:-]*\.[0-9][0-9][0-9]Z seq=[0-9]* site=[a-z0-9.-]*$'
+run "$DRCTL" -c dr.yaml backup
+fact "a backup is taken with a fresh sentinel in it" test $rc -eq 0
+run "$DRCTL" -c dr.yaml restore latest --to "$work/back"
+fact "which the restored tree has" grep -q "$line" back/time
+fact "and it is the one before the backup" cmp back/time srv/time
+before=$(cat srv/time)
+start log
+newer() { grep -q "$line" srv/time && [ "$(cat srv/time)" != "$before" ]; }
+fact "backupd writes one by itself" until_true newer
+end_daemon
+fact "and ends well" test $rc -eq 0
+rm srv/time
+ln -s ../elsewhere srv/time
+run "$DRCTL" -c dr.yaml backup
+fact "a link in the way stops no backup" test $rc -eq 0
+fact "but is told" has "$talk" "is a link: it is left as it is"
+fact "and nothing is written behind it" test ! -e elsewhere
+run "$DRCTL" -c dr.yaml sentinel --json
+fact "of backupd's row it is a failure" jq -e '.exit == 1 and .written == 0 and .failed[0].source == "app"' .out
+rm srv/time
+config 1h "{file: time, by: application}"
+echo "the application's own" >srv/time
+run "$DRCTL" -c dr.yaml backup
+fact "what the application writes is not touched" test "$rc.$(cat srv/time)" = "0.the application's own"
+run "$DRCTL" -c dr.yaml sentinel --json
+fact "nor by the row" jq -e '.exit == 0 and .written == 0' .out
+rm srv/time
+
+# -- one at a time -----------------------------------------------------------------------------------
+config 1s time "{pre: 'echo x >$work/frozen; until test -e $work/go; do sleep 0.05; done', timeout: 1m}"
+start log2
+fact "a job of backupd is at work" until_true test -e frozen
+run "$DRCTL" -c dr.yaml backup
+fact "a backup by hand beside it is refused: exit 6" test $rc -eq 6
+fact "and told who is at work" has "$talk" "another backup of source 'app' is at work on this host (process "
+held=$(cat srv/time)
+run "$DRCTL" -c dr.yaml sentinel --json
+fact "no sentinel is written while a tree is read" jq -e '.exit == 0 and .left == 1' .out
+fact "the one before stays" test "$(cat srv/time)" = "$held"
+touch go
+good() { [ "$("$DRCTL" -q -c dr.yaml snapshots --json | jq '[.[] | select(.state == "good")] | length')" -gt 3 ]; }
+fact "the job that was at work is none the worse" until_true good
+end_daemon
+rm -f go frozen
+"$DRCTL" -c dr.yaml backup >by-hand 2>&1 &
+hand=$!
+until_true test -e frozen
+rm -f state/schedule.json
+start log3
+fact "backupd's job beside one by hand is refused, too" until_true said log3 "incremental of 'app': failed (exit 6)"
+touch go
+rc=0
+wait $hand || rc=$?
+fact "and the one by hand is none the worse" test $rc -eq 0
+retried() { [ "$(grep -c "incremental of 'app': done" log3)" -ge 1 ]; }
+fact "the job comes again" until_true retried
+end_daemon
+
+# -- repair ------------------------------------------------------------------------------------------
+config 1s time
+mv eu eu.away
+start log4
+fact "a bucket that is away is told, and a repair is planned" until_true said log4 "a repair follows"
+fact "it is written down" until_true jq -e '.rows[] | select(.what == "repair") | .wanted_ns > 0' state/schedule.json
+end_daemon
+start log5
+fact "a repair that is wanted outlives backupd" until_true jq -e '.rows[] | select(.what == "repair") | .wanted_ns > 0' state/schedule.json
+mv eu.away eu
+echo more >srv/g
+fact "when the bucket is back it is repaired by itself" until_true said log5 "repair: done"
+fact "once: nothing is wanted any more" until_true jq -e '.rows[] | select(.what == "repair") | .wanted_ns == 0 and .exit == 0' state/schedule.json
+end_daemon
+ids() { find "$1/snapshots" -type f -printf '%f\n' | sort; }
+fact "every bucket has what the other has" test "$(ids us)" = "$(ids eu)"
+
+# -- whose turn is a drill ---------------------------------------------------------------------------
+"$DRCTL" -c dr.yaml lease hold drill/fire --as other -- sleep 60 &
+holder=$!
+theirs() { "$DRCTL" -c dr.yaml lease show drill/fire | grep -q other; }
+until_true theirs
+run "$DRCTL" -c dr.yaml --json drill-turn fire --since 2026-11-01T00:00:00Z
+fact "while another site has the drill there is nothing to do" jq -e '.exit == 0 and (.why | test("another site"))' .out
+fact "and nobody is told" test ! -e letters
+kill $holder
+wait $holder 2>/dev/null || true
+run "$DRCTL" -c dr.yaml -q drill-turn fire --since 2026-11-01T00:00:00Z
+fact "without a plan the drill fails, and is no success" test $rc -ne 0
+fact "the channels of drills heard that it began" until_true grep -q "the drill of plan fire begins" letters
+fact "and how it ended" until_true grep -q "the drill of plan fire on .* FAILED" letters
+fact "a participant with a channel, too" until_true grep -q "the drill of plan fire begins" cems
+fact "and who takes part is in it" grep -q "Takes part: cem" letters
+
+# -- one that only watches ---------------------------------------------------------------------------
+rm -rf us/status eu/status
+printf 'health:\n  - {name: front, kind: tcp, url: "tcp://127.0.0.1:9", interval: 100ms, timeout: 100ms}\n' >>dr.yaml
+start log6 --watch
+probed() { "$DRCTL" -q -c dr.yaml status --json | jq -e '[.sites[].probes[]? | select(.name == "front")] | length == 1'; }
+fact "others see what a backupd saw that only watches" until_true probed
+end_daemon
+fact "it took no backups" bash -c "! grep -q 'of .app.: ' log6"
+facts_end
