@@ -408,6 +408,124 @@ static void a_drill_that_failed_waits_for_its_day(void **state)
     assert_int_equal(w.starts[0], 0);
 }
 
+/* A real run was in its way: that is no drill that failed. */
+static void a_drill_that_found_a_run_at_work_comes_again(void **state)
+{
+    (void)state;
+    begin("UTC", "2026-11-21T12:00:00Z");
+    struct schedule_row *row = schedule_add(&w.s, SCHEDULE_DRILL, "fire", &daily);
+    w.exit[0] = 6;
+    w.takes_s[0] = 1;
+    go(30 * MINUTE + 6 * HOUR);
+    assert_in_range(w.starts[0], 4, 12);
+    w.exit[0] = 0;
+    go(DAY);
+    assert_in_range(w.starts[0], 1, 2);
+    assert_int_equal(row->failures, 0);
+}
+
+static void a_drill_is_overdue_a_week_after_its_month(void **state)
+{
+    (void)state;
+    const struct schedule_every monthly = { .ms = 720 * 3600000LL, .word = "monthly" };
+    begin("UTC", "2026-11-21T12:00:00Z");
+    struct schedule_row *row = schedule_add(&w.s, SCHEDULE_DRILL, "fire", &monthly);
+    row->good_ns = row->start_ns = w.wall_ns;
+    row->held = true;
+    go(36 * DAY);
+    assert_false(schedule_overdue(&w.s, row));
+    go(2 * DAY);
+    assert_true(schedule_overdue(&w.s, row));
+}
+
+/* ---- what a backup left behind ------------------------------------------------------------------- */
+
+static struct schedule_row *a_repair(void)
+{
+    begin("UTC", "2026-11-21T12:00:00Z");
+    struct schedule_row *row = schedule_add(&w.s, SCHEDULE_REPAIR, NULL, &hourly);
+    w.takes_s[0] = 1;
+    tick();
+    return row;
+}
+
+static void a_repair_is_due_once_and_only_when_it_is_wanted(void **state)
+{
+    (void)state;
+    struct schedule_row *row = a_repair();
+    go(3 * DAY);
+    assert_int_equal(w.starts[0], 0);
+    assert_false(schedule_overdue(&w.s, row));
+    schedule_left(&w.s, false);
+    go(DAY);
+    assert_int_equal(w.starts[0], 0);
+    schedule_left(&w.s, true);
+    go(30);
+    assert_int_equal(w.starts[0], 0); /* not at once */
+    schedule_left(&w.s, true);        /* the next backup says the same */
+    go(45);
+    assert_int_equal(w.starts[0], 1);
+    assert_int_equal(row->wanted_ns, 0);
+    go(3 * DAY);
+    assert_int_equal(w.starts[0], 0);
+}
+
+static void a_repair_that_fails_comes_ever_later_and_is_overdue(void **state)
+{
+    (void)state;
+    struct schedule_row *row = a_repair();
+    w.exit[0] = 9;
+    schedule_left(&w.s, true);
+    go(10 * MINUTE);
+    assert_in_range(w.starts[0], 2, 4);
+    assert_false(schedule_overdue(&w.s, row));
+    go(DAY);
+    assert_in_range(w.starts[0], 20, 40);
+    assert_true(w.least_gap_s[0] >= 45);
+    assert_true(schedule_overdue(&w.s, row));
+    w.exit[0] = 0;
+    go(HOUR + 15 * MINUTE);
+    assert_false(schedule_overdue(&w.s, row));
+    assert_int_equal(row->wanted_ns, 0);
+}
+
+/* The bucket was away for a day; the first backup that reaches it again says so. */
+static void a_backup_that_reaches_every_bucket_makes_a_repair_due(void **state)
+{
+    (void)state;
+    struct schedule_row *row = a_repair();
+    w.exit[0] = 9;
+    schedule_left(&w.s, true);
+    go(DAY);
+    while (row->running || w.wall_ns - row->end_ns < 2 * MINUTE * S_NS)
+        go(10);
+    int64_t due_ns = schedule_due_ns(&w.s, row);
+    assert_true(due_ns > w.wall_ns + 10 * MINUTE * S_NS);
+    schedule_left(&w.s, false);
+    w.exit[0] = 0;
+    go(5);
+    assert_int_equal(w.starts[0], 1);
+    assert_int_equal(row->wanted_ns, 0);
+}
+
+static void a_sentinel_is_written_each_minute_beside_whatever_runs(void **state)
+{
+    (void)state;
+    static const struct schedule_every minute = { .ms = 60000 };
+    begin("UTC", "2026-11-21T12:00:00Z");
+    (void)schedule_add(&w.s, SCHEDULE_SENTINEL, NULL, &minute);
+    (void)schedule_add(&w.s, SCHEDULE_VERIFY, NULL, &hourly);
+    w.takes_s[0] = 1;
+    w.takes_s[1] = 50 * MINUTE;
+    go(HOUR);
+    assert_in_range(w.starts[0], 59, 61);
+    assert_in_range(w.starts[1], 1, 2);
+    w.exit[0] = 1; /* that it cannot be written is no reason to come more often */
+    go(HOUR);
+    assert_in_range(w.starts[0], 59, 61);
+    assert_true(schedule_overdue(&w.s, &w.s.rows[0]));
+}
+
 static void what_is_held_is_not_started_until_it_is_let_go(void **state)
 {
     (void)state;
@@ -628,6 +746,12 @@ int main(void)
         FACT(a_degraded_snapshot_is_not_durable_and_no_reason_to_hurry),
         FACT(failures_come_ever_later_and_never_close_together),
         FACT(a_drill_that_failed_waits_for_its_day),
+        FACT(a_drill_that_found_a_run_at_work_comes_again),
+        FACT(a_drill_is_overdue_a_week_after_its_month),
+        FACT(a_repair_is_due_once_and_only_when_it_is_wanted),
+        FACT(a_repair_that_fails_comes_ever_later_and_is_overdue),
+        FACT(a_backup_that_reaches_every_bucket_makes_a_repair_due),
+        FACT(a_sentinel_is_written_each_minute_beside_whatever_runs),
         FACT(what_is_held_is_not_started_until_it_is_let_go),
         FACT(prune_runs_daily_and_after_a_full_but_never_beside_one),
         FACT(a_hundred_hosts_do_not_come_together),

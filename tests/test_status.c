@@ -157,8 +157,10 @@ static void a_host_with_keys_and_buckets_alone_knows_as_much(void **state)
     measure_add(c->state_dir, &(struct measure){ "app", "app-1", taken.bytes, 5000 });
 
     DR_CLEANUP(status_writer_close_ptr) struct status_writer *w = writer(c, "us");
-    DR_JSON json_t *jobs =
-        json_pack("[{s:s,s:n,s:i,s:b}]", "what", "verify", "source", "exit", 1, "overdue", 0);
+    DR_JSON json_t *jobs = json_pack(
+        "[{s:s,s:n,s:i,s:b},{s:s,s:n,s:s,s:i,s:b},{s:s,s:n,s:s,s:n,s:b}]", "what", "verify",
+        "source", "exit", 1, "overdue", 0, "what", "preflight", "source", "plan", "fire", "exit", 3,
+        "overdue", 0, "what", "drill", "source", "plan", "fire", "exit", "overdue", 1);
     assert_true(status_write_now(w, jobs));
 
     DR_JSON json_t *view = look_from(other, 0);
@@ -173,6 +175,8 @@ static void a_host_with_keys_and_buckets_alone_knows_as_much(void **state)
     assert_true(json_is_null(json_object_get(probe, "last_good")));
     assert_true(found(view, "probe/us/front"));
     assert_true(found(view, "job/us/verify"));
+    assert_true(found(view, "job/us/preflight/fire"));
+    assert_true(found(view, "job/us/drill/fire"));
     assert_true(found(view, "never/eu"));
 
     const json_t *app = named(view, "sources", "name", "app");

@@ -100,6 +100,7 @@ static bool is_backup(const char *what)
 static void judge_job(const struct view *v, const char *site, const json_t *job)
 {
     const char *what = text_of(job, "what"), *source = text_of(job, "source");
+    source = source != NULL ? source : text_of(job, "plan");
     const json_t *code = json_object_get(job, "exit");
     if (what == NULL)
         return;
