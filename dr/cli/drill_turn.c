@@ -126,7 +126,7 @@ static int hold_drill(const struct drill *d)
         become_drill(d, &before, self);
     if (pid < 0)
         return EXIT_FAILED;
-    const struct timespec wait = { .tv_nsec = STEP_MS * 1000000 };
+    const struct timespec wait = { .tv_nsec = STEP_MS * 1000000L };
     while (waitpid(pid, &status, WNOHANG) != pid) {
         tell_step(d->tell);
         (void)sigtimedwait(&taken, NULL, &wait);
