@@ -8,6 +8,7 @@
 # make bench-s3   measure on real S3 servers of this machine
 # make install    PREFIX=/usr/local DESTDIR=
 # make deb        Debian packages, in build/deb; make deb-check looks at them
+# make pictures   what a person sees of the reports' pages, as PNG files in build/pictures: needs chromium
 # make format     clang-format in place
 # make clean      remove build/
 # make help       this text
@@ -189,6 +190,10 @@ deb:
 deb-check:
 	@bash tests/tools/package.sh build/deb
 
+# Of the golden pages, or of PAGES="a.html b.html". To be looked at: CI has no browser.
+pictures:
+	@bash tests/tools/pictures.sh build/pictures $(or $(PAGES),$(wildcard tests/golden/html/*.html))
+
 format:
 	@clang-format -i --style=file $(SOURCES)
 
@@ -235,7 +240,7 @@ threaded: $(THREADED) $(O)/testserver
 unit-threaded: $(THREADED)
 	@OBJECTS=$(CURDIR)/$(O) bash tests/tools/run.sh $(THREADED)
 
-.PHONY: all units deps test demo bench bench-quick bench-s3 install deb deb-check format help clean layers format-check \
+.PHONY: all units deps test demo bench bench-quick bench-s3 install deb deb-check pictures format help clean layers format-check \
         headers syntax tidy threaded shells mans check unit unit-threaded FORCE
 .SECONDARY:
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

@@ -163,19 +163,18 @@ static void on_end(void *arg, const char *name)
     }
 }
 
-/* HTML that is XML, too, but for the two elements that HTML does not close. */
+/* HTML that is XML, too, but for two elements that HTML does not close. */
 static char *as_xml(const char *page)
 {
     struct buf out = { 0 };
     const char *body = strstr(page, "<body>");
     assert_non_null(body);
     for (const char *p = body; strncmp(p, "</html>", 7) != 0;) {
-        bool br = strncmp(p, "<br>", 4) == 0;
+        size_t len = strncmp(p, "<br>", 4) == 0 ? 4 : strncmp(p, "<wbr>", 5) == 0 ? 5 : 1;
         assert_int_not_equal(*p, '\0');
-        buf_adds(&out, br ? "<br/>" : "");
-        if (!br)
-            buf_addc(&out, *p);
-        p += br ? 4 : 1;
+        buf_add(&out, p, len > 1 ? len - 1 : 1);
+        buf_adds(&out, len > 1 ? "/>" : "");
+        p += len;
     }
     return buf_take(&out);
 }

@@ -16,6 +16,7 @@ static void control_row(struct html_table *t, const json_t *c)
     html_row(t);
     html_cell(t);
     html_add_word(h, c, "title");
+    buf_adds(h->out, "<br>");
     html_add_code(h, c, "name");
     html_cell(t);
     html_add_badge(h,

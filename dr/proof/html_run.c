@@ -241,7 +241,7 @@ static void add_figures(struct html *h, const json_t *r)
         html_add_time(h, loss, "sentinel");
     else
         buf_adds(h->out, "<span class=\"soft\">no sentinel in the restored data</span>");
-    html_fact(h, "Clock error");
+    html_fact(h, "Clock error, at most");
     html_add_ms(h, clock, "max_error_ms");
     if (body_int(clock, "joins", 0) > 0)
         buf_addf(h->out, "; durations cross %" PRId64 " change of boot or host by wall time",

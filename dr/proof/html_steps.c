@@ -10,6 +10,24 @@
 
 /* ---- steps ------------------------------------------------------------------------------------- */
 
+/* What a drill did not do is not called done. */
+static void step_state(struct html *h, const json_t *one)
+{
+    const char *how = report_word(one, "drill");
+    bool done = strcmp(report_word(one, "state"), "done") == 0;
+    if (strcmp(how, "not measured") == 0 || (strcmp(how, "simulate") == 0 && done)) {
+        html_add_badge(h, how[0] == 's' ? "simulated" : how, "");
+        return;
+    }
+    html_add_badge(h, report_word(one, "state"), "not on record");
+    if (strcmp(how, "isolated") == 0)
+        buf_adds(h->out, "<br>isolated, in scratch");
+    else if (how[0] != '\0' && strcmp(how, "run") != 0) {
+        buf_adds(h->out, "<br>in the drill: ");
+        html_add_word(h, one, "drill");
+    }
+}
+
 static void step_row(struct html_table *t, const json_t *one)
 {
     struct html *h = t->h;
@@ -26,11 +44,7 @@ static void step_row(struct html_table *t, const json_t *one)
     html_cell(t);
     html_add_word(h, one, "phase");
     html_cell(t);
-    html_add_badge(h, report_word(one, "state"), "not on record");
-    if (report_has(one, "drill")) {
-        buf_adds(h->out, "<br>in the drill: ");
-        html_add_word(h, one, "drill");
-    }
+    step_state(h, one);
     html_cell(t);
     html_add_number(h, one, "attempts");
     html_cell(t);

@@ -28,11 +28,11 @@ static const char text_style[] =
     /* -- text -- */
     "*{box-sizing:border-box}\n"
     "body{font:15px/1.45 system-ui,sans-serif;color:var(--ink);background:var(--back);"
-    "max-width:64rem;margin:0 auto;padding:1rem;overflow-wrap:anywhere}\n"
+    "max-width:64rem;margin:0 auto;padding:1rem;overflow-wrap:break-word}\n"
     "h1{font-size:1.7rem;line-height:1.2;margin:.2rem 0}\n"
     "h2{font-size:1.2rem;margin:2rem 0 .5rem;padding-top:.5rem;border-top:2px solid var(--line)}\n"
     "h3{font-size:1rem;margin:1.2rem 0 .3rem}\n"
-    "p{margin:.3rem 0}ul,ol{margin:.3rem 0;padding-left:1.4rem}li{margin:.2rem 0}\n"
+    "p{margin:.3rem 0}ul,ol{margin:.3rem 0;padding-left:1.4rem}.long{overflow-wrap:anywhere}.one{white-space:nowrap}li{margin:.2rem 0}\n"
     "a{color:inherit}bdi,th,td,dd,li,p{unicode-bidi:isolate}\n"
     "code{font:.87em/1.4 ui-monospace,monospace;overflow-wrap:anywhere}\n"
     "code.block{display:block;font-size:.8em;color:var(--soft)}\n"
@@ -44,13 +44,13 @@ static const char text_style[] =
     /* -- head -- */
     ".kind{margin:0;color:var(--soft);text-transform:uppercase;letter-spacing:.06em;font-size:.85rem}\n"
     ".why{font-size:1.1rem}\n"
-    ".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.6rem;"
+    ".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(8rem,1fr));gap:.6rem;"
     "margin:1rem 0}\n"
     ".tile{border:1px solid var(--line);background:var(--tile);border-radius:.4rem;padding:.5rem .7rem}\n"
     ".tile p{margin:0}.tile .name{color:var(--soft);font-size:.85rem}"
     ".tile .value{font-size:1.2rem;font-weight:600}.tile .say{margin-top:.2rem}\n"
     ".tile small{display:block;font-size:.8rem;font-weight:400;color:var(--soft)}\n"
-    "nav ol{columns:2 14rem;font-size:.93rem}\n";
+    "nav ol{columns:2 14rem;font-size:.93rem;padding-left:1.9rem}nav li{margin:0;padding:.1rem 0}\n";
 
 static const char table_style[] =
     "table{border-collapse:collapse;width:100%;margin:.4rem 0 1rem}\n"
@@ -71,14 +71,15 @@ static const char plot_style[] =
     "svg text{font:10.5px system-ui,sans-serif;fill:var(--ink)}svg .m{text-anchor:middle}"
     "svg .e{text-anchor:end}svg .on{fill:var(--on);font-weight:600}svg .soft{fill:var(--soft)}\n"
     ".ax{stroke:var(--soft);stroke-width:1}.gr{stroke:var(--line);stroke-width:.7}\n"
-    ".ob{stroke:var(--bad);stroke-width:1.6;stroke-dasharray:5 3}svg .obt{fill:var(--bad)}\n"
+    ".ob{stroke:var(--bad);stroke-width:1.6;stroke-dasharray:5 3}svg .obt{fill:var(--bad);paint-order:stroke;stroke:var(--back);"
+    "stroke-width:3px;stroke-linejoin:round}\n"
     ".f{stroke:var(--back);stroke-width:.8}"
     ".c0{fill:var(--c0);background:var(--c0)}.c1{fill:var(--c1);background:var(--c1)}"
     ".c2{fill:var(--c2);background:var(--c2)}.c3{fill:var(--c3);background:var(--c3)}"
     ".c4{fill:var(--c4);background:var(--c4)}.c5{fill:var(--c5);background:var(--c5)}"
     ".c6{fill:var(--c6);background:var(--c6)}.c7{fill:var(--c7);background:var(--c7)}"
     ".c8{fill:var(--c8);background:var(--c8)}\n"
-    ".s{fill:none;stroke-width:1.5;stroke-linejoin:round}.s0{stroke:var(--s0)}"
+    ".s{fill:none;stroke-width:1.1;stroke-linejoin:round}.s0{stroke:var(--s0)}"
     ".s1{stroke:var(--s1);stroke-dasharray:6 2.5}.s2{stroke:var(--s2);stroke-dasharray:2 2}"
     ".s3{stroke:var(--s3);stroke-dasharray:8 2 2 2}.s4{stroke:var(--s4);stroke-dasharray:1 3}"
     ".s5{stroke:var(--s5);stroke-dasharray:12 4}\n"
@@ -108,12 +109,14 @@ static const char phone_style[] =
 static const char paper_style[] =
     "@page{margin:14mm}\n"
     "@media print{:root{color-scheme:light;" LIGHT ";" PAPER "}\n"
-    "body{max-width:none;padding:0;font-size:10.5pt}\n"
+    "body{max-width:none;padding:0 1px;font-size:10.5pt}\n"
+    "nav ol{columns:3 10rem;font-size:9pt}.why{font-size:1rem}h2{margin-top:1.4rem}\n"
     "h2,h3,figcaption,caption{break-after:avoid}tr,figure,.tile,dl>div,li{break-inside:avoid}"
     "thead{display:table-header-group}\n"
     "a[href]::after{content:\" (\" attr(href) \")\"}a[href^=\"#\"]::after{content:none}"
     "a{text-decoration:none}\n"
-    ".tiles{grid-template-columns:repeat(4,1fr)}.plots{grid-template-columns:1fr 1fr}\n"
+    ".tiles{grid-template-columns:repeat(4,1fr)}.plots{display:block}"
+    "figure{display:inline-block;vertical-align:top;width:47%;margin-right:2%}\n"
     "svg,.c0,.c1,.c2,.c3,.c4,.c5,.c6,.c7,.c8{print-color-adjust:exact;"
     "-webkit-print-color-adjust:exact}}\n";
 

@@ -10,8 +10,9 @@
 
 static void add_age(struct html *h, const json_t *object)
 {
+    int64_t days = body_int(object, "age_days", 0);
     if (json_is_integer(json_object_get(object, "age_days")))
-        buf_addf(h->out, ", %" PRId64 " days old", body_int(object, "age_days", 0));
+        buf_addf(h->out, ", %" PRId64 " day%s old", days, days == 1 ? "" : "s");
 }
 
 /* {run, at, age_days, verdict, power}, or null */

@@ -109,11 +109,48 @@ void html_facts_end(struct html *h)
 
 /* ---- values ------------------------------------------------------------------------------------ */
 
+enum { WORD_MAX = 18 }; /* letters that any column has room for */
+
+/* The longest run of bytes without one of `breaks`. */
+static size_t longest_run(const char *text, const char *breaks)
+{
+    size_t longest = 0;
+    for (;;) {
+        size_t run = strcspn(text, breaks);
+        longest = run > longest ? run : longest;
+        if (text[run] == '\0')
+            return longest;
+        text += run + 1;
+    }
+}
+
+/*
+ * Names must not be cut where they need not be: a short one with a '-' stays in one piece, a long one may break
+ * behind '_', and one that is longer still may break anywhere.
+ */
+static void add_name(struct buf *out, const char *text)
+{
+    bool may_break = longest_run(text, " -") > WORD_MAX;
+    bool anywhere = longest_run(text, " -_") > WORD_MAX;
+    bool one = strchr(text, ' ') == NULL && strchr(text, '-') != NULL && strlen(text) <= WORD_MAX;
+    buf_adds(out, anywhere ? "<span class=\"long\">" : one ? "<span class=\"one\">" : "");
+    while (may_break && strchr(text, '_') != NULL) {
+        DR_CLEANUP(buf_fini) struct buf piece = { 0 };
+        size_t len = strcspn(text, "_") + 1;
+        buf_add(&piece, text, len);
+        html_add_text(out, piece.data);
+        buf_adds(out, "<wbr>");
+        text += len;
+    }
+    html_add_text(out, text);
+    buf_adds(out, anywhere || one ? "</span>" : "");
+}
+
 void html_add_word_or(struct html *h, const json_t *object, const char *key, const char *missing)
 {
     const char *text = report_word(object, key);
     if (text[0] != '\0')
-        html_add_text(h->out, text);
+        add_name(h->out, text);
     else
         buf_addf(h->out, "<span class=\"soft\">%s</span>", missing);
 }
@@ -152,8 +189,9 @@ static void add_time(struct html *h, const json_t *object, const char *key, int 
         return;
     }
     time_print(ns, text);
-    buf_addf(h->out, "<time datetime=\"%.23sZ\">%.10s %.*s\xc2\xa0UTC</time>", text, text,
-             digits - 11, text + 11);
+    buf_addf(h->out,
+             "<time datetime=\"%.23sZ\"><span class=\"one\">%.10s</span> %.*s\xc2\xa0UTC</time>",
+             text, text, digits - 11, text + 11);
 }
 
 void html_add_time(struct html *h, const json_t *object, const char *key)
@@ -179,7 +217,11 @@ void html_tell_ms(struct buf *out, int64_t ms, bool up)
         buf_addc(out, '-');
         up = !up;
     }
-    buf_adds(out, report_tell_ms(ms < 0 ? -ms : ms, up, text));
+    ms = ms < 0 ? -ms : ms;
+    if (ms < 1000)
+        buf_adds(out, duration_print(ms, text)); /* exactly */
+    else
+        buf_adds(out, report_tell_ms(ms, up, text));
 }
 
 void html_add_objective(struct buf *out, const json_t *object, const char *key)

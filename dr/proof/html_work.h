@@ -84,7 +84,7 @@ void html_add_bool(struct html *h, const json_t *value, const char *yes, const c
 void html_add_time(struct html *h, const json_t *object, const char *key);
 void html_add_minute(struct html *h, const json_t *object, const char *key);
 
-/* "29m 40s", "0.3s"; rounded down, or up. Missing: "not measured". */
+/* "29m 40s", "4.1s", "320ms"; rounded down, or up. Missing: "not measured". */
 void html_add_ms(struct html *h, const json_t *object, const char *key);
 void html_tell_ms(struct buf *out, int64_t ms, bool up);
 
