@@ -18,8 +18,9 @@
 #include "dr/base/fs.h"
 #include "dr/base/hash.h"
 #include "dr/base/mem.h"
-#include "dr/drill/control.h"
+#include "dr/drill/control_ask.h"
 #include "plugins/plugins.h"
+#include "tests/support/httpfault.h"
 
 #define YESTERDAY "2026-11-20T03:00:00Z 1111"
 #define FRESH     "2026-11-21T03:00:00Z 8c41"
@@ -51,14 +52,23 @@ static void put_text(const char *name, const char *text)
     put(name, text, strlen(text));
 }
 
-/* ap: is there a third bucket? */
-static struct config *load(const char *name, bool ap)
+/* ap: is there a third bucket? s3: they are of that server, else directories. */
+static struct config *load(const char *name, bool ap, const char *s3)
 {
+    static const char *const buckets[] = { "us", "eu", "ap" };
+    static const char *const regions[] = { "us-east-1", "eu-west-1", "ap-southeast-1" };
     struct dr_err err = { 0 };
     DR_CLEANUP(diag_fini) struct diag d = { 0 };
+    DR_CLEANUP(buf_fini) struct buf rows = { 0 };
     struct config *c = NULL;
-    DR_FREE char *third =
-        dr_strf("  - {name: ap, url: \"file://%s/ap\", region: ap-southeast-1}\n", dir);
+    for (size_t i = 0; i < (ap ? 3 : 2); i++) {
+        buf_addf(&rows, "  - {name: %s, region: %s, url: \"", buckets[i], regions[i]);
+        if (s3 != NULL)
+            buf_addf(&rows, "s3://backups-%s?endpoint=%s\", credentials: environment}\n",
+                     buckets[i], s3);
+        else
+            buf_addf(&rows, "file://%s/%s\"}\n", dir, buckets[i]);
+    }
     DR_FREE char *text =
         dr_strf("disaster_recovery:\n"
                 "  strategy: {type: pilot_light, primary_region: us-east-1, secondary_regions:\n"
@@ -69,11 +79,8 @@ static struct config *load(const char *name, bool ap)
                 "  - {name: us-east-1, region: us-east-1, reach: local}\n"
                 "  - {name: eu-west-1, region: eu-west-1, reach: local}\n"
                 "sources:\n  - {name: app, path: %s/app, class: data, sentinel: mark/sentinel}\n"
-                "buckets:\n"
-                "  - {name: us, url: \"file://%s/us\", region: us-east-1}\n"
-                "  - {name: eu, url: \"file://%s/eu\", region: eu-west-1}\n%s"
-                "state_dir: %s/state\n",
-                dir, dir, dir, ap ? third : "", dir);
+                "buckets:\n%sstate_dir: %s/state-%s\n",
+                dir, rows.data, dir, name);
     DR_FREE char *path = path_of(name);
     put_text(name, text);
     if (config_load(path, &d, &c, &err) != DR_OK)
@@ -81,7 +88,7 @@ static struct config *load(const char *name, bool ap)
     return c;
 }
 
-static char *take(const char *sentinel)
+static char *take(const struct config *c, const char *sentinel)
 {
     struct dr_err err = { 0 };
     const struct repo_options none = { 0 };
@@ -89,8 +96,8 @@ static char *take(const char *sentinel)
     DR_CLEANUP(backup_result_fini) struct backup_result result = { 0 };
     const struct work_hooks quiet = { 0 };
     put_text("app/mark/sentinel", sentinel);
-    assert_int_equal(repo_open(config, &none, &r, &err), DR_OK);
-    const struct backup_wish wish = { .source = &config->sources[0], .kind = "full" };
+    assert_int_equal(repo_open(c, &none, &r, &err), DR_OK);
+    const struct backup_wish wish = { .source = &c->sources[0], .kind = "full" };
     if (backup_run(r, &wish, &quiet, &result, &err) != DR_OK)
         fail_msg("%s", err.msg);
     return dr_strdup(result.id);
@@ -112,16 +119,30 @@ static void fill(void)
 
 static int64_t (*real_wall_ns)(void);
 
-static int64_t yesterday_ns(void)
+/* Long enough to be another second, and short enough for a server that looks at our clock. */
+static int64_t earlier_ns(void)
 {
-    return real_wall_ns() - 86400LL * 1000000000;
+    return real_wall_ns() - 120LL * 1000000000;
+}
+
+/* The snapshot before, and the drill's. */
+static void take_both(const struct config *c, char **ret_old, char **ret_new)
+{
+    struct dr_err err = { 0 };
+    const struct clock_ops real = dr_clock;
+    if (repo_init(c, &err) != DR_OK)
+        fail_msg("%s", err.msg);
+    real_wall_ns = real.wall_ns;
+    dr_clock.wall_ns = earlier_ns;
+    *ret_old = take(c, YESTERDAY);
+    dr_clock = real;
+    *ret_new = take(c, FRESH);
 }
 
 static int start_world(void **state)
 {
     static const char *const names[] = { "us", "eu", "ap", "scratch" };
     (void)state;
-    struct dr_err err = { 0 };
     const char *tmp = getenv("TMPDIR"); /* NOLINT(concurrency-mt-unsafe): one thread */
     snprintf(dir, sizeof(dir), "%s/test_control.XXXXXX", tmp != NULL ? tmp : "/tmp");
     ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -132,16 +153,9 @@ static int start_world(void **state)
         if (mkdir(path, 0755) != 0)
             return -1;
     }
-    config = load("dr.yaml", true);
+    config = load("dr.yaml", true, NULL);
     fill();
-    if (repo_init(config, &err) != DR_OK)
-        return -1;
-    const struct clock_ops real = dr_clock;
-    real_wall_ns = real.wall_ns;
-    dr_clock.wall_ns = yesterday_ns;
-    old_id = take(YESTERDAY);
-    dr_clock = real;
-    new_id = take(FRESH);
+    take_both(config, &old_id, &new_id);
     return 0;
 }
 
@@ -179,6 +193,11 @@ static bool is_always_fresh(void *arg, const char *tree, const json_t *outputs, 
     (void)ret_found;
     judged++;
     return true;
+}
+
+static void httpfault_stop_ptr(struct httpfault **h)
+{
+    httpfault_stop(*h);
 }
 
 static struct control_place place(void)
@@ -271,7 +290,8 @@ static void each_fault_is_caught_and_nothing_stays_behind(void **state)
     const struct control_place p = place();
     size_t count = 0;
     const struct control *const *all = control_all(&count);
-    DR_FREE char *suspects = path_of("state/suspects"), *restores = path_of("state/restores");
+    DR_FREE char *suspects = path_of("state-dr.yaml/suspects"),
+                 *restores = path_of("state-dr.yaml/restores");
     (void)state;
     for (size_t i = 0; i < DR_ARRAY_LEN(whole); i++)
         before[i] = digest_of(whole[i]);
@@ -325,7 +345,7 @@ static void what_cannot_be_planted_is_not_counted_and_says_why(void **state)
         { "stale-snapshot", "source 'app' has no sentinel that could tell" },
         { "yesterdays-sentinel", "source 'app' has no sentinel that could tell" },
     };
-    struct config *two = load("two.yaml", false);
+    struct config *two = load("two.yaml", false, NULL);
     (void)state;
     for (size_t i = 0; i < DR_ARRAY_LEN(cases); i++) {
         struct control_place p = place();
@@ -341,6 +361,51 @@ static void what_cannot_be_planted_is_not_counted_and_says_why(void **state)
         control_result_fini(&r);
     }
     config_free(two);
+}
+
+/* The same over a network, where buckets race for each piece; and nothing is asked of it but to read. */
+static void buckets_behind_a_network_lie_as_well(void **state)
+{
+    static const char *const buckets[] = { "backups-us", "backups-eu", "backups-ap" };
+    DR_CLEANUP(httpfault_stop_ptr) struct httpfault *h = httpfault_start();
+    size_t count = 0;
+    const struct control *const *all = control_all(&count);
+    char *older = NULL, *newer = NULL;
+    struct control_place p = place();
+    (void)state;
+    for (size_t i = 0; i < DR_ARRAY_LEN(buckets); i++)
+        assert_non_null(httpfault_bucket(h, buckets[i]));
+    struct config *far = load("far.yaml", true, httpfault_url(h));
+    take_both(far, &older, &newer);
+    p.config = far;
+    p.snapshot = newer;
+    httpfault_forget(h);
+    for (size_t i = 0; i < count; i++)
+        assert_true(is_caught(all[i]->name, &p));
+    assert_true(httpfault_count(h, "GET", NULL) > 0);
+    assert_int_equal(httpfault_count(h, "PUT", NULL), 0);
+    assert_int_equal(httpfault_count(h, "POST", NULL), 0);
+    assert_int_equal(httpfault_count(h, "DELETE", NULL), 0);
+    assert_int_equal(httpfault_count(h, NULL, "/us"),
+                     0); /* the dark one is not even connected to */
+    /* What the plant says of an expired token is what the driver says of a real one. */
+    httpfault_plan(h, &(struct httpfault_plan){ .how = HTTPFAULT_STATUS,
+                                                .status = 403,
+                                                .code = "ExpiredToken",
+                                                .times = HTTPFAULT_ANY_TIMES });
+    struct control_ask ask = { .type = "backup.pick",
+                               .verb = "apply",
+                               .with = json_pack("{s:s}", "source", "app") };
+    DR_CLEANUP(control_answer_fini) struct control_answer a = { 0 };
+    struct dr_err err = { 0 };
+    assert_int_equal(control_ask(&p, &ask, &a, &err), DR_OK);
+    assert_true(control_failed_as(&a, DR_E_DENIED));
+    assert_non_null(strstr(a.outcome.why,
+                           "bucket 'eu': cannot get object 'repository': the session "
+                           "token has expired (403 ExpiredToken"));
+    config_free(far);
+    free(older);
+    free(newer);
 }
 
 /* -- missed -------------------------------------------------------------------------------------- */
@@ -471,6 +536,14 @@ static void a_snapshot_that_cannot_be_read_is_an_error_of_the_controls(void **st
     assert_null(r.why);
 }
 
+static bool same_draw(const struct control *const *a, const struct control *const *b, size_t count)
+{
+    bool same = true;
+    for (size_t i = 0; i < count; i++)
+        same &= a[i] == b[i];
+    return same;
+}
+
 static void the_same_seed_draws_the_same_and_every_control_is_drawn_by_some(void **state)
 {
     const struct control *a[CONTROLS_MAX], *b[CONTROLS_MAX];
@@ -481,7 +554,7 @@ static void the_same_seed_draws_the_same_and_every_control_is_drawn_by_some(void
     for (uint64_t seed = 0; seed < 200; seed++) {
         assert_int_equal(controls_draw(seed, 8, a), 8);
         assert_int_equal(controls_draw(seed, 8, b), 8);
-        assert_memory_equal(a, b, 8 * sizeof(a[0]));
+        assert_true(same_draw(a, b, 8));
         for (size_t i = 0; i < 8; i++) {
             for (size_t k = 0; k < i; k++)
                 assert_ptr_not_equal(a[i], a[k]);
@@ -489,7 +562,7 @@ static void the_same_seed_draws_the_same_and_every_control_is_drawn_by_some(void
                 seen[k] |= all[k] == a[i];
         }
         controls_draw(seed + 1, 8, b);
-        differ += memcmp(a, b, 8 * sizeof(a[0])) != 0;
+        differ += !same_draw(a, b, 8);
     }
     for (size_t k = 0; k < count; k++)
         assert_true(seen[k]);
@@ -518,10 +591,13 @@ int main(int argc, char **argv)
         const struct step_options options = { 0 };
         return step_main(providers, count, &options);
     }
+    setenv("AWS_ACCESS_KEY_ID", "key", 1);        /* NOLINT(concurrency-mt-unsafe): one thread */
+    setenv("AWS_SECRET_ACCESS_KEY", "secret", 1); /* NOLINT(concurrency-mt-unsafe) */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_row_of_the_catalogue_has_a_name_of_its_own_and_says_what_it_expects),
         cmocka_unit_test(the_same_seed_draws_the_same_and_every_control_is_drawn_by_some),
         cmocka_unit_test(each_fault_is_caught_and_nothing_stays_behind),
+        cmocka_unit_test(buckets_behind_a_network_lie_as_well),
         cmocka_unit_test(whichever_file_the_seed_picks_it_is_caught),
         cmocka_unit_test(a_first_snapshot_has_no_yesterday),
         cmocka_unit_test(what_cannot_be_planted_is_not_counted_and_says_why),

@@ -155,10 +155,11 @@ static enum dr_rc look(struct planted *s, const char *name, struct dr_err *err)
 {
     if (s->plant->kind == PLANT_EXPIRED && is_about_bucket(s)) {
         plant_meet(s->plant);
-        dr_fail(err, DR_E_DENIED,
-                "bucket '%s': object '%s': the session token has expired (ExpiredToken)",
-                s->base.name, name);
-        return dr_hint(err, "Bring new temporary keys, or keys that do not end.");
+        dr_fail(
+            err, DR_E_DENIED,
+            "bucket '%s': cannot get object '%s': the session token has expired (403 ExpiredToken)",
+            s->base.name, name);
+        return dr_hint(err, "Get new temporary keys for bucket '%s'.", s->base.name);
     }
     if (!is_gone(s, name))
         return DR_OK;

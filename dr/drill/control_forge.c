@@ -37,9 +37,10 @@ static enum dr_rc get_object(struct control_job *j, struct buf *ret, struct snap
 /* Other words above the old signature. */
 static enum dr_rc change_text(const struct buf *object, struct buf *out, struct dr_err *err)
 {
-    const char *seal = memchr(object->data, '\n', object->len);
     DR_JSON json_t *body = NULL;
-    DR_ASSERT(seal != NULL); /* it was judged */
+    DR_ASSERT(object->data != NULL); /* it was judged */
+    const char *seal = memchr(object->data, '\n', object->len);
+    DR_ASSERT(seal != NULL);
     DR_TRY(json_read("snapshot", object->data, (size_t)(seal - object->data), &body, err));
     const char *host = json_string_value(json_object_get(body, "host"));
     DR_FREE char *other = dr_strf("%s-forged", host != NULL ? host : "");
