@@ -390,19 +390,31 @@ static int finish(struct cli *cli, struct run *r, struct run_screen *s)
     return cli_result_json(o, exit, st->why != NULL ? st->why : "");
 }
 
+/* tell: people who hear of it, or NULL. */
+static enum dr_rc drive(struct cli *cli, struct run *r, struct run_screen *s, struct tell *tell,
+                        struct dr_err *err)
+{
+    struct drive d = { .cli = cli, .run = r, .screen = s, .tell = tell, .operator= run_operator() };
+    open_drive(&d);
+    d.phase = engine_state(r->engine)->phase;
+    enum dr_rc rc = engine_go(r->engine, err);
+    close_drive(&d);
+    run_screen_rest(s);
+    return rc;
+}
+
+enum dr_rc run_drive_on(struct cli *cli, struct run *r, struct run_screen *s, struct dr_err *err)
+{
+    return drive(cli, r, s, NULL, err);
+}
+
 int run_drive(struct cli *cli, struct run *r, struct run_screen *s)
 {
     struct dr_err err = { 0 };
-    struct drive d = { .cli = cli, .run = r, .screen = s, .operator= run_operator() };
-    open_drive(&d);
-    d.tell = tell_open(r->config);
-    d.phase = engine_state(r->engine)->phase;
-    tell_run(d.tell, engine_state(r->engine), TELL_BEGUN);
-    enum dr_rc rc = engine_go(r->engine, &err);
-    close_drive(&d);
-    run_screen_rest(s);
+    DR_CLEANUP(tell_close_ptr) struct tell *tell = tell_open(r->config);
+    tell_run(tell, engine_state(r->engine), TELL_BEGUN);
     int exit = EXIT_DONE;
-    if (rc == DR_OK) {
+    if (drive(cli, r, s, tell, &err) == DR_OK) {
         exit = finish(cli, r, s);
     } else {
         (void)dr_context(&err, "run %s stops here", r->id);
@@ -410,6 +422,5 @@ int run_drive(struct cli *cli, struct run *r, struct run_screen *s)
         exit = cli_fail(cli, &err);
     }
     (void)fflush(stdout); /* letters may take a moment */
-    tell_close(d.tell);
     return exit;
 }

@@ -106,4 +106,8 @@ void run_screen_tell_stakes(const struct run_screen *s);
  */
 int run_drive(struct cli *cli, struct run *r, struct run_screen *s);
 
+/* The same without words at its end: the run is over, held, or (a drill) cleaning when it comes back. */
+enum dr_rc run_drive_on(struct cli *cli, struct run *r, struct run_screen *s, struct dr_err *err)
+    DR_MUST_USE;
+
 #endif

@@ -19,6 +19,7 @@ const struct cli_verb *const cli_verbs[] = {
     &verb_daemon,
     &verb_diff,
     &verb_doctor,
+    &verb_drill,
     &verb_drill_turn,
     &verb_export,
     &verb_failover,

@@ -22,6 +22,7 @@ extern const struct cli_verb verb_completion;
 extern const struct cli_verb verb_daemon;
 extern const struct cli_verb verb_diff;
 extern const struct cli_verb verb_doctor;
+extern const struct cli_verb verb_drill;
 extern const struct cli_verb verb_drill_turn;
 extern const struct cli_verb verb_export;
 extern const struct cli_verb verb_failover;
