@@ -48,6 +48,7 @@ disaster_recovery:
     incremental_backup: {frequency: $1, retention: 7d}
     prune: {frequency: 30d}
   drill_schedule: {frequency: monthly, participants: [cem], notification_channels: [desk]}
+  monitoring: {alerting: {critical_alerts: {channels: [desk]}}}
   incident_response:
     contact_information: {infra-team: [{name: cem, channel: cems}]}
 sources:
@@ -160,6 +161,28 @@ fact "the channels of drills heard that it began" until_true grep -q "the drill 
 fact "and how it ended" until_true grep -q "the drill of plan fire on .* FAILED" letters
 fact "a participant with a channel, too" until_true grep -q "the drill of plan fire begins" cems
 fact "and who takes part is in it" grep -q "Takes part: cem" letters
+
+# -- a run tells people ------------------------------------------------------------------------------
+cat >small.yaml <<YAML
+plan: small
+regions: [us-east-1, eu-west-1]
+steps:
+  - {id: pick, use: region.pick}
+  - {id: fits, use: exec.check, with: {argv: [test, -e, "$work/fits"], every: 100ms}, timeout: 300ms, on_error: hold}
+YAML
+rm -f letters cems
+run "$DRCTL" -c dr.yaml failover small --failed us-east-1 --dry-run
+fact "a dry run is nobody's business" test ! -e letters
+run "$DRCTL" -c dr.yaml failover small --failed us-east-1 --yes
+fact "a run that is held is exit 3" test $rc -eq 3
+fact "people heard that it began, and what it gives up" grep -q "R-[0-9]* of plan small has begun: it gives up us-east-1" letters
+fact "and that a person has to decide" grep -q "run R-[0-9]* of plan small is held" letters
+touch fits
+run "$DRCTL" -c dr.yaml runs resume
+fact "resumed it goes to its end" test $rc -eq 0
+fact "which is told" grep -q "run R-[0-9]* of plan small ended: recovered in eu-west-1" letters
+fact "that it began is told once" test "$(grep -c 'has begun: it gives up' letters)" -eq 1
+fact "it is no drill's business" test ! -e cems
 
 # -- one that only watches ---------------------------------------------------------------------------
 rm -rf us/status eu/status
