@@ -173,6 +173,7 @@ install: all
 	    sed 's|^ExecStart=/usr/bin/|ExecStart=$(PREFIX)/bin/|' conf/$$unit.service \
 	        >$(DESTDIR)$(UNIT_DIR)/$$unit.service || exit 1; done
 	install -m 644 runbooks/*.yaml runbooks/README.md $(call into,share/drctl/runbooks/)
+	install -m 644 conf/clauses.json conf/report.schema.json $(call into,share/drctl/)
 	install -m 644 $(DOCS) $(call into,share/doc/drctl/)
 	build/drctl completion bash >$(DESTDIR)$(BASH_DIR)/drctl
 	build/drctl completion zsh >$(DESTDIR)$(ZSH_DIR)/_drctl

@@ -44,7 +44,7 @@ sort -o "$work/bash.verbs" "$work/bash.verbs"
 fact "bash offers the verbs of --help" cmp "$work/verbs" "$work/bash.verbs"
 fact "and the options of each" same_as_help "$work/bash.options"
 fact "and the words behind a verb, the choices of an option, else files" \
-    test "$(cat "$work/bash.more")" = "lint print types preflight run / lint / text json / / / restore "
+    test "$(cat "$work/bash.more")" = "lint print types preflight run / lint / text json html csv / / / restore "
 
 # -- zsh: what the function hands over -------------------------------------------------------------------
 cat >"$work/ask.zsh" <<'ZSH'
@@ -70,7 +70,7 @@ sort -o "$work/zsh.verbs" "$work/zsh.verbs"
 fact "zsh offers the verbs of --help" cmp "$work/verbs" "$work/zsh.verbs"
 fact "and the options of each" same_as_help "$work/zsh.options"
 fact "and the words behind a verb, the choices of an option, else files" \
-    test "$(cat "$work/zsh.more")" = "lint print types preflight run / lint / text json / files / files / restore "
+    test "$(cat "$work/zsh.more")" = "lint print types preflight run / lint / text json html csv / files / files / restore "
 
 # -- fish, which can be asked --------------------------------------------------------------------------------
 mkdir "$work/empty"

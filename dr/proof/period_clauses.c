@@ -154,13 +154,19 @@ static void of_buckets(json_t *list, const json_t *period)
     }
 }
 
+/* One sentence: the list itself stands in the report. */
 static void of_findings(json_t *list, const json_t *period)
 {
-    size_t i;
+    size_t i, critical = 0;
     const json_t *one;
+    DR_CLEANUP(buf_fini) struct buf ids = { 0 };
     json_array_foreach(report_list(period, "findings"), i, one)
-        add(list, report_word(one, "id"),
-            dr_strf("open, %s: %s", report_word(one, "severity"), report_word(one, "text")));
+    {
+        critical += is(report_word(one, "severity"), "critical");
+        buf_addf(&ids, "%s%s", i > 0 ? ", " : "", report_word(one, "id"));
+    }
+    if (i > 0)
+        add(list, "findings", dr_strf("%zu open, %zu of them critical: %s", i, critical, ids.data));
 }
 
 static void gather(json_t *list, const char *kind, const struct period_facts *f,

@@ -85,6 +85,8 @@ static void find_run(struct open *o, const json_t *run)
     const json_t *told;
     json_array_foreach(report_list(run, "findings"), i, told)
     {
+        if (!json_is_object(told))
+            continue;
         json_t *one = json_deep_copy(told);
         report_copy(one, "run", run, "run");
         report_put_text(one, "plan", plan[0] != '\0' ? plan : NULL);
@@ -196,6 +198,20 @@ static void find_broken(struct open *o)
                      report_word(run, "broken")));
 }
 
+/* list is taken over. */
+static json_t *critical_first(json_t *list)
+{
+    json_t *sorted = json_array();
+    for (int critical = 1; critical >= 0; critical--) {
+        size_t i;
+        json_t *one;
+        json_array_foreach(list, i, one) if (is(report_word(one, "severity"), "critical") ==
+                                             critical) json_array_append(sorted, one);
+    }
+    json_decref(list);
+    return sorted;
+}
+
 json_t *period_findings(const struct period_facts *f, const json_t *period)
 {
     struct open o = { .f = f, .list = json_array() };
@@ -206,5 +222,5 @@ json_t *period_findings(const struct period_facts *f, const json_t *period)
     find_overdue(&o, json_object_get(period, "plans"));
     find_sources(&o, json_object_get(period, "sources"));
     text_list_fini(&o.closed);
-    return o.list;
+    return critical_first(o.list);
 }

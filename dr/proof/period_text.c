@@ -233,7 +233,7 @@ static void text_buckets(struct buf *out, const json_t *period)
         }
         buf_addf(out, "data loss at worst %s, at the end ", duration_tell(worst_ms, text));
         add_ms(out, json_array_get(series, json_array_size(series) - 1), "loss_ms");
-        buf_adds(out, gaps > 0 ? ", and at times not all sources were there\n" : "\n");
+        buf_adds(out, gaps > 0 ? ", and at times it is not known\n" : "\n");
     }
     report_add_blank(out);
 }

@@ -201,6 +201,10 @@ void report_text_findings(struct buf *out, const json_t *findings)
         report_add_title(out, i == 0 ? "FINDINGS" : "");
         buf_addf(out, "%s %-8s ", report_word(one, "id"), report_word(one, "severity"));
         report_add(out, report_word(one, "text"));
+        if (report_has(one, "run")) {
+            buf_adds(out, ", run ");
+            report_add(out, report_word(one, "run"));
+        }
         if (report_has(one, "owner")) {
             buf_adds(out, ", owner ");
             report_add(out, report_word(one, "owner"));

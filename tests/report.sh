@@ -1,0 +1,114 @@
+#!/bin/bash
+# Reports as people ask for them: of a run, of a month; each format from the same facts; what is broken is told.
+set -euo pipefail
+# shellcheck source=tests/support/facts.sh
+. "$(dirname "$0")/support/facts.sh"
+# shellcheck source=tests/support/regions.sh
+. "$root/tests/support/regions.sh"
+three_regions ana
+schema() { python3 "$root/tests/support/schema.py" "$root/conf/report.schema.json" "$@"; }
+absent() { ! "$@"; }
+cp "$root/conf/clauses.json" .
+sed -i 's/^disaster_recovery:/&\n  drill_schedule: {frequency: monthly, plans: [fall], participants: [bo]}/' dr.yaml
+cat >fall.yaml <<YAML
+plan: fall
+regions: [us-east-1, eu-west-1]
+steps:
+  - {id: pick, use: region.pick}
+  - {id: work, use: exec, with: {argv: [touch, "$work/effect"]}, undo: none}
+YAML
+run "$DRCTL" init
+
+# -- a month with nothing in it, and one with a run --------------------------------------------------------
+run "$DRCTL" report --month 2001-02
+fact "a month without runs has a report" test $rc -eq 0
+fact "that says so" has "$out" "no run and no drill began in this period"
+fact "what was not measured is not made up" has "$out" "to recover not measured"
+run "$DRCTL" failover fall --failed us-east-1 --yes
+fact "there is a run" test $rc -eq 0
+run "$DRCTL" report
+fact "without a word it is this month" has "$out" "PERIOD     $(date -u +%Y-%m)"
+fact "the run stands in it" has "$out" "R-1 "
+fact "a drill that was never held is a finding, with whom it concerns" has "$out" "the drill of fall is overdue: none was held, owner bo"
+fact "clauses have evidence, and no certificate" has "$out" "no certificate"
+for when in "--quarter $(date -u +%Y)-Q$(( ($(date -u +%-m) + 2) / 3 ))" "--year $(date -u +%Y)" "--from 2001-01-01" \
+    "--from 2001-01-01 --to 2199-01-01T00:00:00Z"; do
+    # shellcheck disable=SC2086  # two words
+    run "$DRCTL" report $when --format json
+    fact "report $when has the run, too" jq -e '.runs[0].id == "R-1"' .out
+done
+
+# -- each format from the same facts -----------------------------------------------------------------------
+"$DRCTL" report --run R-1 --json >run.json
+fact "--json is canonical JSON of the published schema" schema run.json
+"$DRCTL" report --run R-1 --format json >again.json
+fact "and --format json is the same, byte for byte" cmp run.json again.json
+"$DRCTL" report --year "$(date -u +%Y)" --json >period.json
+fact "so is a period" schema period.json
+fact "golden reports hold to the schema" schema "$root"/tests/golden/report/*.json
+jq 'del(.verify)' run.json >bad.json
+fact "which tells a member that is missing" absent schema bad.json
+jq '.recovery_time.lo_ms = "5"' run.json >bad.json
+fact "and a text in place of a number" absent schema bad.json
+jq '.more = 1' run.json >bad.json
+fact "and a member that it does not know" absent schema bad.json
+for what in "--run R-1" "--month $(date -u +%Y-%m)"; do
+    # shellcheck disable=SC2086  # two words
+    "$DRCTL" report $what --format html >page.html
+    fact "$what as html is one page" grep -q '</html>' page.html
+    fact "without a script, and with nothing from elsewhere" absent grep -Eiq '<script|src=|@import|href="http' page.html
+    # shellcheck disable=SC2086
+    "$DRCTL" report $what --format csv >rows.csv
+    fact "$what as csv has four fields in each row" python3 -c '
+import csv, sys
+rows = list(csv.reader(open("rows.csv", newline="")))
+sys.exit(rows[0] != ["section", "item", "member", "value"] or any(len(r) != 4 for r in rows))'
+done
+run "$DRCTL" report --run R-1 --format json --output "$work/file.json"
+fact "--output writes the file and says nothing" test "$rc:$out" = "0:"
+fact "with what would have been printed" cmp file.json run.json
+run "$DRCTL" report --run R-1 --output "$work/none/file"
+fact "a file that cannot be written is exit 1" test $rc -eq 1
+
+# -- what is wrongly asked -----------------------------------------------------------------------------------
+for wrong in "--month 2026-13" "--quarter 2026-Q5" "--year 26" "--from x" "--to 2026-01-01" "--from 2026-02-01 --to 2026-01-01" \
+    "--month 2026-01 --year 2026" "--run R-1 --month 2026-01" "--run ../R-1" "--format pdf"; do
+    # shellcheck disable=SC2086  # two words
+    run "$DRCTL" report $wrong
+    fact "report $wrong is a mistake" test $rc -eq 2
+done
+run "$DRCTL" report --run R-77
+fact "a run that there is not is exit 1" test $rc -eq 1
+
+# -- what is broken --------------------------------------------------------------------------------------------
+cp -r state/runs/R-1 kept
+printf '{"body":{},"bo' >>state/runs/R-1/journal.jsonl
+run "$DRCTL" report
+fact "a torn journal does not stop the month's report, and is exit 8" test $rc -eq 8
+fact "it is noted" has "$out" "R-1: its journal ends in an incomplete record of 14 bytes"
+sed -i '2s/"time":"2/"time":"1/' state/runs/R-1/journal.jsonl
+run "$DRCTL" report
+fact "nor does a broken one" test $rc -eq 8
+fact "it is a row that says so" grep -Eq 'R-1 .* broken journal' .out
+fact "and a finding" has "$out" "the journal of R-1 cannot be read"
+run "$DRCTL" report --run R-1
+fact "alone it gives no report: exit 7" test $rc -eq 7
+rm -r state/runs/R-1
+run "$DRCTL" report --format json
+fact "a run whose journal is gone from here comes from the buckets" jq -e '.runs[0] | .id == "R-1" and .state == "recovered"' .out
+run "$DRCTL" report --run R-1
+fact "by itself, too" has "$out" "R-1  RECOVERED"
+mv kept state/runs/R-1
+
+# -- the ledger --------------------------------------------------------------------------------------------------
+month=$(ls state/ledger/*.jsonl | tail -1)
+cp "$month" ledger.kept
+sed -i '1s/"n":1/"n":7/' "$month"
+run "$DRCTL" report
+fact "a broken ledger does not stop the report either: exit 8" test $rc -eq 8
+fact "and is noted with its place" has "$out" "the ledger cannot be read to its end"
+cp ledger.kept "$month"
+rm -r state/runs/R-1 us/runs eu/runs ap/runs 2>/dev/null || true
+run "$DRCTL" report
+fact "a run that only the ledger names is a row" has "$out" "the ledger names it, and its journal is neither here"
+facts_end
