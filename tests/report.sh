@@ -101,7 +101,8 @@ fact "by itself, too" has "$out" "R-1  RECOVERED"
 mv kept state/runs/R-1
 
 # -- the ledger --------------------------------------------------------------------------------------------------
-month=$(ls state/ledger/*.jsonl | tail -1)
+run "$DRCTL" audit anchor
+month=state/ledger/$(date -u +%Y-%m).jsonl
 cp "$month" ledger.kept
 sed -i '1s/"n":1/"n":7/' "$month"
 run "$DRCTL" report
