@@ -518,7 +518,9 @@ static void a_bucket_full_at_any_write_is_named_and_the_other_has_all(void **sta
         assert_true(us || text_starts(b.result.missing.items[0], "eu: "));
         store_close(repo_bucket(b.repo, us ? 0 : 1)->store);
         repo_bucket(b.repo, us ? 0 : 1)->store = NULL;
-        assert_int_equal(verify_run(b.repo, NULL, true, &hooks, &v, &b.err), DR_OK);
+        assert_int_equal(
+            verify_run(b.repo, NULL, &(struct verify_wish){ .data = true }, &hooks, &v, &b.err),
+            DR_OK);
         assert_int_equal(v.damaged + v.lost, 1); /* the bucket that is shut, no more */
         assert_int_equal(v.missing, 0);
         bench_fini(&b);

@@ -1,7 +1,7 @@
 /*
  * Damage: each kind of object, flipped, cut short and deleted. In one bucket: it is named, the
  * other bucket is used, and the tree is right. In both: a refusal that names it, and never a
- * wrong byte.
+ * wrong byte. Runs under TSan.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -286,15 +286,34 @@ static void empty_bucket_among_full_ones_is_no_obstacle(void **state)
 
 /* -- verify -------------------------------------------------------------------------------- */
 
-static struct verify_result verify(bool data)
+static struct verify_result verify_with(bool data, unsigned threads)
 {
     struct dr_err err = { 0 };
     struct verify_result result = { 0 };
+    const struct verify_wish wish = { .data = data, .threads = threads };
     text_list_fini(&site.warnings);
     DR_CLEANUP(repo_close_ptr) struct repo *r = site_open(&site);
-    if (verify_run(r, NULL, data, &site.hooks, &result, &err) != DR_OK)
+    if (verify_run(r, NULL, &wish, &site.hooks, &result, &err) != DR_OK)
         fail_msg("%s", err.msg);
     return result;
+}
+
+/* Nobody can tell by how many threads: the same figures, the same words in the same order. */
+static struct verify_result verify(bool data)
+{
+    const struct verify_result many = verify_with(data, 3);
+    DR_CLEANUP(text_list_fini) struct text_list said = site.warnings;
+    site.warnings = (struct text_list){ 0 };
+    const struct verify_result alone = verify_with(data, 0);
+    assert_int_equal(alone.objects, many.objects);
+    assert_int_equal(alone.damaged, many.damaged);
+    assert_int_equal(alone.missing, many.missing);
+    assert_int_equal(alone.lost, many.lost);
+    assert_int_equal(alone.bytes, many.bytes);
+    assert_int_equal(site.warnings.count, said.count);
+    for (size_t i = 0; i < said.count; i++)
+        assert_string_equal(site.warnings.items[i], said.items[i]);
+    return alone;
 }
 
 static void verify_of_whole_buckets_finds_nothing_and_proves(void **state)

@@ -192,7 +192,8 @@ static void two_backups_of_one_source_at_once_both_stand(void **state)
     assert_int_equal(status_of(pids[1]), 0);
     assert_int_equal(good_snapshots(&w), 2);
     struct verify_result v = { 0 };
-    assert_int_equal(verify_run(w.repo, NULL, true, NULL, &v, &w.err), DR_OK);
+    assert_int_equal(
+        verify_run(w.repo, NULL, &(struct verify_wish){ .data = true }, NULL, &v, &w.err), DR_OK);
     assert_int_equal(v.damaged + v.missing + v.lost, 0);
     solo_fini(&w);
 }

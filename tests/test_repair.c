@@ -261,7 +261,8 @@ static void damage_that_verify_met_is_healed_and_named(void **state)
     site_damage(&prunes.site, 1, pack, SITE_FLIP, 50);
     {
         DR_CLEANUP(repo_close_ptr) struct repo *r = site_open(&prunes.site);
-        assert_int_equal(verify_run(r, NULL, true, &prunes.site.hooks, &verified, &prunes.err),
+        assert_int_equal(verify_run(r, NULL, &(struct verify_wish){ .data = true },
+                                    &prunes.site.hooks, &verified, &prunes.err),
                          DR_OK);
     }
     assert_int_equal(verified.damaged, 1);

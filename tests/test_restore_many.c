@@ -440,7 +440,9 @@ static void newest_copy_of_an_entry_counts(void **state)
         fail_msg("%s", err.msg);
     assert_int_equal(same.differ, 0);
     struct verify_result whole;
-    assert_int_equal(verify_run(r, NULL, true, &site.hooks, &whole, &err), DR_OK);
+    assert_int_equal(
+        verify_run(r, NULL, &(struct verify_wish){ .data = true }, &site.hooks, &whole, &err),
+        DR_OK);
     assert_int_equal(whole.lost + whole.damaged + whole.missing, 0);
 }
 

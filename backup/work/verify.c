@@ -4,7 +4,7 @@
  * all pieces unpack to their digests, and is the recipe, the way without drctl, the same stream?
  * The first finds what repair has to copy, the second proves a restore; only it marks a snapshot
  * as proved. A piece that several snapshots share is read once: what was right stays right for
- * the rest of this run.
+ * the rest of this run. Threads read (verify_crew.h); what came of it is told and counted here.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,22 +14,24 @@
 #include "backup/work/chunk_table.h"
 #include "backup/work/reader.h"
 #include "backup/work/suspects.h"
+#include "backup/work/verify_crew.h"
 #include "dr/base/clock.h"
 #include "dr/base/mem.h"
 
-enum { READ_PART = 8 << 20, PROGRESS_MS = 100 };
+enum { PROGRESS_MS = 100, THREADS_FAR = 8 };
 
 struct verify {
     struct repo *repo;
     const struct work_hooks *hooks;
     bool data;
+    unsigned threads;
+    struct verify_crew
+        *crew; /* at work on packs, or on the pieces of a snapshot; NULL: none. Owned */
     struct verify_result result;
     struct text_list packs;      /* names of the packs all snapshots need, sorted */
     struct text_list suspects;   /* damaged: for repair's second look */
     struct store_entries *lists; /* of packs, by bucket, sorted; NULL with data. Owned */
     struct chunk_table *right;   /* pieces that were read, by place and digest */
-    struct hash *hash;
-    struct buf part;
     struct work_progress progress;
     int64_t told_ms;
 };
@@ -42,8 +44,7 @@ static void verify_fini(struct verify *v)
         store_entries_fini(&v->lists[i]);
     free(v->lists);
     chunk_table_free(v->right);
-    hash_free(v->hash);
-    buf_fini(&v->part);
+    verify_crew_free(v->crew);
 }
 
 static void warn(struct verify *v, const char *line)
@@ -66,50 +67,6 @@ static enum dr_rc tell_progress(struct verify *v, struct dr_err *err)
 
 /* -- one object in one bucket -------------------------------------------------------------- */
 
-static enum dr_rc hash_object(struct verify *v, struct store *s, const char *name, uint64_t size,
-                              struct dr_err *err)
-{
-    uint8_t digest[HASH_SIZE], expected[HASH_SIZE];
-    hash_start(v->hash);
-    for (uint64_t at = 0; at < size;) {
-        size_t len = size - at < READ_PART ? (size_t)(size - at) : READ_PART;
-        buf_clear(&v->part);
-        DR_TRY(store_get(s, name, at, len, buf_reserve(&v->part, len), err));
-        hash_add(v->hash, v->part.data, len);
-        at += len;
-        v->result.bytes += len;
-        DR_TRY(tell_progress(v, err));
-    }
-    hash_end(v->hash, digest);
-    if (!names_parse_pack(name, expected) || memcmp(digest, expected, HASH_SIZE) != 0)
-        return dr_fail(err, DR_E_CORRUPT,
-                       "bucket '%s': object '%s' is damaged: its digest is not "
-                       "its name",
-                       s->name, name);
-    return DR_OK;
-}
-
-/* Without reading all: it is there, and ends as a pack ends (so it was not cut short). */
-static enum dr_rc look_at_pack(struct verify *v, struct store *s, const char *name,
-                               struct dr_err *err)
-{
-    uint64_t size = 0, table = 0;
-    uint8_t tail[PACK_TAIL_SIZE];
-    DR_TRY(store_head(s, name, &size, err));
-    DR_FREE char *what = dr_strf("bucket '%s': object '%s'", s->name, name);
-    if (size < PACK_TAIL_SIZE || size > PACK_SIZE_MAX)
-        return dr_fail(err, DR_E_CORRUPT, "%s is damaged: it has %llu bytes", what,
-                       (unsigned long long)size);
-    if (v->data)
-        return hash_object(v, s, name, size, err);
-    DR_TRY(store_get(s, name, size - PACK_TAIL_SIZE, PACK_TAIL_SIZE, tail, err));
-    v->result.bytes += PACK_TAIL_SIZE;
-    if (pack_table_size(what, tail, size, &table, err) != DR_OK)
-        return dr_fail(err, DR_E_CORRUPT, "%s is damaged or truncated: it does not end as a pack",
-                       what);
-    return DR_OK;
-}
-
 static enum dr_rc look_at_snapshot(struct verify *v, struct store *s, const char *name,
                                    struct dr_err *err)
 {
@@ -123,8 +80,6 @@ static enum dr_rc look_at_snapshot(struct verify *v, struct store *s, const char
     snapshot_fini(&found);
     return DR_OK;
 }
-
-typedef enum dr_rc look_fn(struct verify *v, struct store *s, const char *name, struct dr_err *err);
 
 static int by_name(const void *left, const void *right)
 {
@@ -171,41 +126,129 @@ static bool is_listed_alike(const struct verify *v, const char *name, size_t *re
     return alike && *ret_copies >= 2;
 }
 
-/* In all buckets; an object that is right in none is lost. */
-static enum dr_rc look_everywhere(struct verify *v, const char *name, look_fn *look,
-                                  struct dr_err *err)
+/* What a look at an object in one bucket said. */
+static void tell_look(struct verify *v, const char *name, const struct verify_look *look)
+{
+    v->result.objects++;
+    if (look->rc == DR_OK)
+        return;
+    if (look->rc == DR_E_NOTFOUND) {
+        v->result.missing++;
+        DR_FREE char *line =
+            dr_strf("bucket '%s': object '%s' is missing", look->store->name, name);
+        warn(v, line);
+        return;
+    }
+    DR_FREE char *suspect = suspects_line(look->store->name, name);
+    text_list_add(&v->suspects, suspect);
+    v->result.damaged++;
+    warn(v, look->err.msg);
+}
+
+/* Of all buckets; an object that is right in none is lost. */
+static void tell_looks(struct verify *v, const char *name, const struct verify_look *looks,
+                       size_t count)
 {
     size_t good = 0;
+    for (size_t i = 0; i < count; i++) {
+        tell_look(v, name, &looks[i]);
+        good += looks[i].rc == DR_OK;
+    }
+    if (good > 0)
+        return;
+    v->result.lost++;
+    DR_FREE char *line = dr_strf("object '%s' is right in no bucket", name);
+    warn(v, line);
+}
+
+/* A look for each open bucket, not taken yet. The caller frees. */
+static struct verify_look *open_buckets(const struct verify *v, size_t *ret_count)
+{
+    size_t n = 0;
+    struct verify_look *looks = dr_alloc(repo_bucket_count(v->repo) + 1, sizeof(*looks));
     for (size_t i = 0; i < repo_bucket_count(v->repo); i++) {
         struct store *s = repo_bucket(v->repo, i)->store;
-        if (s == NULL)
-            continue;
-        v->result.objects++;
-        struct dr_err why = { 0 };
-        enum dr_rc rc = look(v, s, name, &why);
-        if (rc == DR_E_CANCELLED) {
-            *err = why;
-            return rc;
-        }
-        if (rc == DR_OK) {
-            good++;
-        } else if (rc == DR_E_NOTFOUND) {
-            v->result.missing++;
-            DR_FREE char *line = dr_strf("bucket '%s': object '%s' is missing", s->name, name);
-            warn(v, line);
-        } else {
-            DR_FREE char *suspect = suspects_line(s->name, name);
-            text_list_add(&v->suspects, suspect);
-            v->result.damaged++;
-            warn(v, why.msg);
-        }
+        if (s != NULL)
+            looks[n++].store = s;
     }
-    if (good == 0) {
-        v->result.lost++;
-        DR_FREE char *line = dr_strf("object '%s' is right in no bucket", name);
-        warn(v, line);
+    *ret_count = n;
+    return looks;
+}
+
+static enum dr_rc look_at_snapshots(struct verify *v, const char *name, struct dr_err *err)
+{
+    size_t count = 0;
+    DR_FREE struct verify_look *looks = open_buckets(v, &count);
+    for (size_t i = 0; i < count; i++)
+        looks[i].rc = look_at_snapshot(v, looks[i].store, name, &looks[i].err);
+    tell_looks(v, name, looks, count);
+    return tell_progress(v, err);
+}
+
+/* -- threads -------------------------------------------------------------------------------- */
+
+/* A bucket behind a network is waited for, not worked for. */
+static unsigned threads_for(struct repo *r, unsigned wish)
+{
+    for (size_t i = 0; wish > 0 && i < repo_bucket_count(r); i++) {
+        const struct store *s = repo_bucket(r, i)->store;
+        if (s != NULL && store_parallel(s) > 1)
+            return THREADS_FAR;
+    }
+    return wish;
+}
+
+/* Place and digest of a piece in one digest. */
+static void name_piece(const struct fetch_piece *p, uint8_t ret[DIGEST_SIZE])
+{
+    DR_CLEANUP(buf_fini) struct buf key = { 0 };
+    buf_add(&key, p->pack, DIGEST_SIZE);
+    buf_add(&key, p->id, DIGEST_SIZE);
+    wire_add_varint(&key, p->offset);
+    wire_add_varint(&key, p->stored);
+    wire_add_varint(&key, p->raw);
+    hash_bytes(key.data, key.len, ret);
+}
+
+/* Count and tell what came of the oldest job. */
+static enum dr_rc settle(struct verify *v, struct dr_err *err)
+{
+    DR_CLEANUP(verify_job_free_ptr) struct verify_job *j = verify_crew_take(v->crew);
+    v->result.bytes += j->bytes;
+    if (j->name != NULL) {
+        tell_looks(v, j->name, j->looks, j->count);
+        return tell_progress(v, err);
+    }
+    for (size_t i = 0; i < j->right; i++) {
+        uint8_t key[DIGEST_SIZE];
+        name_piece(&j->pieces[i], key);
+        DR_TRY(chunk_table_add(v->right, key, &(struct chunk_place){ .offset = 0 }, err));
+    }
+    if (j->rc != DR_OK) {
+        *err = j->err;
+        return dr_not_ok(j->rc);
     }
     return tell_progress(v, err);
+}
+
+static enum dr_rc give(struct verify *v, struct verify_job *j, struct dr_err *err)
+{
+    if (verify_crew_full(v->crew)) {
+        enum dr_rc rc = settle(v, err);
+        if (rc != DR_OK) {
+            verify_job_free(j);
+            return rc;
+        }
+    }
+    verify_crew_give(v->crew, j);
+    return DR_OK;
+}
+
+static enum dr_rc settle_all(struct verify *v, struct dr_err *err)
+{
+    while (verify_crew_count(v->crew) > 0)
+        DR_TRY(settle(v, err));
+    return DR_OK;
 }
 
 /* -- one snapshot -------------------------------------------------------------------------- */
@@ -254,18 +297,6 @@ static enum dr_rc get_list_frame(void *arg, const struct list_frame *frame, stru
     return DR_OK;
 }
 
-/* Place and digest of a piece in one digest. */
-static void name_piece(const struct fetch_piece *p, uint8_t ret[DIGEST_SIZE])
-{
-    DR_CLEANUP(buf_fini) struct buf key = { 0 };
-    buf_add(&key, p->pack, DIGEST_SIZE);
-    buf_add(&key, p->id, DIGEST_SIZE);
-    wire_add_varint(&key, p->offset);
-    wire_add_varint(&key, p->stored);
-    wire_add_varint(&key, p->raw);
-    hash_bytes(key.data, key.len, ret);
-}
-
 static bool is_right(const struct verify *v, const struct fetch_piece *p)
 {
     uint8_t key[DIGEST_SIZE];
@@ -274,16 +305,21 @@ static bool is_right(const struct verify *v, const struct fetch_piece *p)
     return chunk_table_find(v->right, key, &place);
 }
 
-static enum dr_rc read_piece(struct verify *v, struct fetch *f, const struct fetch_piece *p,
-                             struct dr_err *err)
+/* Pieces that lie close together are one job. */
+static enum dr_rc read_pieces(struct verify *v, const struct fetch_piece *pieces, size_t count,
+                              struct dr_err *err)
 {
-    const struct buf *bytes = NULL;
-    uint8_t key[DIGEST_SIZE];
-    DR_TRY(fetch_get(f, p, &bytes, err));
-    name_piece(p, key);
-    v->result.bytes += p->stored;
-    DR_TRY(chunk_table_add(v->right, key, &(struct chunk_place){ .offset = 0 }, err));
-    return tell_progress(v, err);
+    for (size_t from = 0, n; from < count; from += n) {
+        uint64_t bytes = 0;
+        for (n = 0; from + n < count && bytes < FETCH_WINDOW; n++)
+            bytes += pieces[from + n].stored;
+        struct verify_job *j = dr_alloc(1, sizeof(*j));
+        j->pieces = dr_alloc(n, sizeof(*j->pieces));
+        memcpy(j->pieces, &pieces[from], n * sizeof(*j->pieces));
+        j->count = n;
+        DR_TRY(give(v, j, err));
+    }
+    return DR_OK;
 }
 
 /* All pieces of a segment, directories or the others; read when data is asked for. */
@@ -294,23 +330,15 @@ static enum dr_rc verify_pieces(struct verify *v, struct reader *reader, size_t 
     DR_TRY(reader_segment(reader, segment, &s, err));
     size_t count = s->toc.piece_count, planned = 0;
     DR_FREE struct fetch_piece *places = dr_alloc(count + 1, sizeof(*places));
-    DR_CLEANUP(dr_free_ptr)
-    const struct fetch_piece **plan = dr_alloc(count + 1, sizeof(void *));
     for (size_t i = 0; i < count; i++) {
         if ((s->toc.pieces[i].kind == FRAME_DIRECTORIES) != directories)
             continue;
         places[planned] = reader_place(s, (uint32_t)i);
-        plan[planned] = &places[planned];
         DR_TRY(follow(recipe, &places[planned], err));
         if (v->data && !is_right(v, &places[planned]))
             planned++;
     }
-    fetch_plan(reader_fetch(reader), plan, planned);
-    enum dr_rc rc = DR_OK;
-    for (size_t i = 0; i < planned && rc == DR_OK; i++)
-        rc = read_piece(v, reader_fetch(reader), plan[i], err);
-    fetch_plan(reader_fetch(reader), NULL, 0);
-    return rc;
+    return read_pieces(v, places, planned, err);
 }
 
 static enum dr_rc verify_stream(struct verify *v, struct reader *reader, struct dr_err *err)
@@ -325,6 +353,16 @@ static enum dr_rc verify_stream(struct verify *v, struct reader *reader, struct 
     if (rc == DR_OK && recipe.next != recipe.lines.count)
         rc = dr_fail(err, DR_E_CORRUPT, "the recipe goes on behind the table of contents");
     text_list_fini(&recipe.lines);
+    return rc == DR_OK ? settle_all(v, err) : rc;
+}
+
+/* With the threads that its pieces need. */
+static enum dr_rc verify_with_crew(struct verify *v, const struct snapshot_info *info,
+                                   struct reader *reader, struct dr_err *err)
+{
+    DR_TRY(verify_crew_new(v->repo, v->data ? v->threads : 0, &info->buckets, &v->crew, err));
+    enum dr_rc rc = verify_stream(v, reader, err);
+    verify_crew_free(DR_TAKE(v->crew));
     return rc;
 }
 
@@ -348,7 +386,7 @@ static enum dr_rc verify_snapshot(struct verify *v, const struct snapshot_info *
                                   struct dr_err *err)
 {
     char name[NAMES_MAX];
-    DR_TRY(look_everywhere(v, names_of(NAMES_SNAPSHOTS, info->id, name), look_at_snapshot, err));
+    DR_TRY(look_at_snapshots(v, names_of(NAMES_SNAPSHOTS, info->id, name), err));
     if (info->state == SNAPSHOT_REFUSED)
         return DR_OK; /* told by the look; nothing in it can be believed */
     DR_CLEANUP(reader_close_ptr) struct reader *reader = NULL;
@@ -358,7 +396,7 @@ static enum dr_rc verify_snapshot(struct verify *v, const struct snapshot_info *
     if (rc == DR_OK)
         rc = need_packs(v, reader, &why);
     if (rc == DR_OK)
-        rc = verify_stream(v, reader, &why);
+        rc = verify_with_crew(v, info, reader, &why);
     if (rc == DR_E_CANCELLED) {
         *err = why;
         return rc;
@@ -396,31 +434,43 @@ static void tell_closed(struct verify *v)
 static enum dr_rc verify_pack(struct verify *v, const char *name, struct dr_err *err)
 {
     size_t copies = 0;
-    if (!is_listed_alike(v, name, &copies))
-        return look_everywhere(v, name, look_at_pack, err);
-    v->result.objects += copies;
-    return tell_progress(v, err);
+    if (is_listed_alike(v, name, &copies)) {
+        v->result.objects += copies;
+        return tell_progress(v, err);
+    }
+    struct verify_job *j = dr_alloc(1, sizeof(*j));
+    j->name = dr_strdup(name);
+    j->whole = v->data;
+    j->looks = open_buckets(v, &j->count);
+    return give(v, j, err);
 }
 
-enum dr_rc verify_run(struct repo *r, const char *source, bool data, const struct work_hooks *hooks,
-                      struct verify_result *ret, struct dr_err *err)
+static enum dr_rc verify_packs(struct verify *v, struct dr_err *err)
 {
-    DR_CLEANUP(verify_fini) struct verify v = { .repo = r, .hooks = hooks, .data = data };
-    v.hash = hash_new();
+    if (!v->data)
+        list_packs(v);
+    DR_TRY(verify_crew_new(v->repo, v->threads, NULL, &v->crew, err));
+    text_list_sort(&v->packs);
+    for (size_t i = 0; i < v->packs.count; i++) {
+        if (i == 0 || strcmp(v->packs.items[i], v->packs.items[i - 1]) != 0)
+            DR_TRY(verify_pack(v, v->packs.items[i], err));
+    }
+    return settle_all(v, err);
+}
+
+enum dr_rc verify_run(struct repo *r, const char *source, const struct verify_wish *wish,
+                      const struct work_hooks *hooks, struct verify_result *ret, struct dr_err *err)
+{
+    DR_CLEANUP(verify_fini) struct verify v = { .repo = r, .hooks = hooks, .data = wish->data };
+    v.threads = threads_for(r, wish->threads);
     v.right = chunk_table_new(repo_config(r)->state_dir);
     v.progress.doing = "verifying";
     DR_CLEANUP(snapshot_list_fini) struct snapshot_list list = { 0 };
     DR_TRY(repo_snapshots(r, source, &list, err));
     tell_closed(&v);
-    if (!data)
-        list_packs(&v);
     for (size_t i = 0; i < list.count; i++)
         DR_TRY(verify_snapshot(&v, &list.items[i], err));
-    text_list_sort(&v.packs);
-    for (size_t i = 0; i < v.packs.count; i++) {
-        if (i == 0 || strcmp(v.packs.items[i], v.packs.items[i - 1]) != 0)
-            DR_TRY(verify_pack(&v, v.packs.items[i], err));
-    }
+    DR_TRY(verify_packs(&v, err));
     suspects_add(repo_config(r)->state_dir, &v.suspects);
     *ret = v.result;
     return DR_OK;

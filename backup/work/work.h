@@ -130,8 +130,14 @@ struct verify_result {
 /* Every object of every good snapshot is in every bucket (head), and with data: is right (read,
  * digest of the object and of each piece). With data the snapshots found whole are marked as
  * proved. */
-enum dr_rc verify_run(struct repo *r, const char *source, bool data, const struct work_hooks *hooks,
-                      struct verify_result *ret, struct dr_err *err) DR_MUST_USE;
+struct verify_wish {
+    bool data;
+    unsigned threads; /* that read; 0: none beside the caller, all calls in one order */
+};
+
+enum dr_rc verify_run(struct repo *r, const char *source, const struct verify_wish *wish,
+                      const struct work_hooks *hooks, struct verify_result *ret, struct dr_err *err)
+    DR_MUST_USE;
 
 /* -- compare: data.check ------------------------------------------------------------------- */
 

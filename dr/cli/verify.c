@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "backup/work/verify_budget.h"
+#include "dr/base/pool.h"
 #include "dr/cli/costs.h"
 #include "dr/cli/data.h"
 #include "dr/cli/progress.h"
@@ -61,7 +62,8 @@ static int verify(struct cli *cli, struct data *d, const char *source, bool data
     if (source != NULL && data_source(cli, d->config, source) == NULL)
         return EXIT_USAGE;
     progress_start(&p, cli, source != NULL ? source : "all sources");
-    enum dr_rc rc = verify_run(d->repo, source, data, &p.hooks, &result, &err);
+    const struct verify_wish wish = { .data = data, .threads = pool_processors() };
+    enum dr_rc rc = verify_run(d->repo, source, &wish, &p.hooks, &result, &err);
     progress_end(&p);
     if (rc != DR_OK)
         return cli_fail(cli, &err);

@@ -148,7 +148,8 @@ void prunes_assert_whole(size_t at_least)
         }
         if (list.count == 0)
             continue;
-        assert_int_equal(verify_run(r, NULL, false, &prunes.site.hooks, &verified, &prunes.err),
+        assert_int_equal(verify_run(r, NULL, &(struct verify_wish){ .data = false },
+                                    &prunes.site.hooks, &verified, &prunes.err),
                          DR_OK);
     }
     assert_true(seen >= at_least);

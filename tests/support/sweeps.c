@@ -233,7 +233,8 @@ static void assert_data_are_right(const char *when)
 {
     DR_CLEANUP(repo_close_ptr) struct repo *r = site_open(&sweeps.site);
     struct verify_result v;
-    if (verify_run(r, NULL, true, &sweeps.site.hooks, &v, &sweeps.err) != DR_OK)
+    if (verify_run(r, NULL, &(struct verify_wish){ .data = true }, &sweeps.site.hooks, &v,
+                   &sweeps.err) != DR_OK)
         fail_msg("%s: %s", when, sweeps.err.msg);
     if (v.damaged + v.missing + v.lost > 0)
         fail_msg("%s: of %zu objects %zu are damaged, %zu missing, %zu lost", when, v.objects,
