@@ -51,7 +51,8 @@ static char *dir_of(const struct step_call *call)
     const char *step = json_string_value(json_object_get(step_request(call), "step"));
     char *dir = dr_strf("%s/%s", run_text(call, "scratch"), step ? step : "step");
     for (char *at = dir + strlen(run_text(call, "scratch")) + 1; *at != '\0'; at++)
-        *at = *at == '/' ? '-' : *at;
+        if (*at == '/')
+            *at = '-';
     return dir;
 }
 

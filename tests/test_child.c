@@ -89,7 +89,7 @@ static void a_good_step_tells_all_it_has_to(void **state)
         "echo '{\"event\":\"output\",\"name\":\"id\",\"value\":\"x7\"}';"
         "echo '{\"event\":\"former\",\"value\":{\"was\":1}}';"
         "echo '{\"event\":\"result\",\"verdict\":\"fail\",\"why\":\"no\",\"proof\":\"power_off\","
-        "\"evidence\":{\"n\":3}}'");
+        "\"refused\":2,\"evidence\":{\"n\":3}}'");
     assert_int_equal(got.verdict, STEP_FAIL);
     assert_false(got.doubt);
     assert_string_equal(got.why, "no");
@@ -98,6 +98,7 @@ static void a_good_step_tells_all_it_has_to(void **state)
     assert_int_equal(json_integer_value(json_object_get(got.former, "was")), 1);
     assert_int_equal(json_integer_value(json_object_get(got.evidence, "n")), 3);
     assert_string_equal(got.tail, "{\"verb\":\"apply\"}\\x0a");
+    assert_int_equal(got.refused, 2);
     assert_int_equal(events, 4);
 }
 

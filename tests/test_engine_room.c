@@ -78,9 +78,12 @@ static enum dr_rc begin(const char *text, bool drill, struct run **ret, struct d
     DR_CLEANUP(diag_fini) struct diag d = { 0 };
     struct plan *p = plan_read("t.yaml", text, strlen(text), NULL, &d);
     DR_ASSERT(p != NULL);
-    struct run_begin b = {
-        .mode = "run", .by = "ana", .active = "us-east-1", .file = "t.yaml", .drill = drill
-    };
+    struct run_begin b = { .mode = "run",
+                           .by = "ana",
+                           .active = "us-east-1",
+                           .file = "t.yaml",
+                           .remote = true,
+                           .drill = drill };
     struct engine_options o = { .config = config, .config_path = config->path, .operator= "ana" };
     *err = (struct dr_err){ 0 };
     return run_begin(config, script_of_plan(p, text, config), &b, &o, ret, err);
@@ -256,6 +259,33 @@ static void a_drill_that_died_is_cleaned_up_by_the_next_and_only_then_another_be
     run_close(r);
 }
 
+/* Its host is lost with all that lay there: what the bucket has is enough to clean up, and to count on. */
+static void a_drill_that_died_elsewhere_is_taken_up_from_the_buckets(void **state)
+{
+    (void)state;
+    struct dr_err err = { 0 };
+    struct run *r = NULL;
+    pid_t drill = slow_drill("D-1");
+    assert_int_equal(kill(drill, SIGKILL), 0);
+    (void)end_of(drill);
+    DR_FREE char *runs = dr_strf("%s/state/runs", dir);
+    assert_int_equal(fs_remove_tree(runs, &err), DR_OK);
+    DR_FREE char *open = run_open_drill(config);
+    assert_non_null(open);
+    assert_string_equal(open, "D-1");
+    assert_int_equal(begin(QUICK, true, &r, &err), DR_E_BUSY);
+
+    struct engine_options o = { .config = config, .config_path = config->path, .operator= "bo" };
+    config->lease.take_ms = config->lease.hold_ms + LEASE_CLOCK_MARGIN_MS;
+    assert_int_equal(run_take_up(config, open, &o, NULL, &r, &err), DR_OK);
+    assert_non_null(r->from);
+    assert_int_equal(engine_end_drill(r->engine, false, "its host is lost", &err), DR_OK);
+    run_close(r);
+    assert_int_equal(begin(QUICK, false, &r, &err), DR_OK);
+    assert_string_equal(r->id, "R-2");
+    run_close(r);
+}
+
 static void a_recovery_does_not_wait_for_a_dead_drill(void **state)
 {
     (void)state;
@@ -280,6 +310,7 @@ int main(void)
         TEST(of_two_drills_the_second_is_busy),
         TEST(a_drill_takes_the_lease_from_no_recovery),
         TEST(a_drill_that_died_is_cleaned_up_by_the_next_and_only_then_another_begins),
+        TEST(a_drill_that_died_elsewhere_is_taken_up_from_the_buckets),
         TEST(a_recovery_does_not_wait_for_a_dead_drill),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -126,6 +126,7 @@ static void http_check_of_what_cannot_be_reached_fails(void **state)
     assert_int_equal(t.verdict, STEP_FAIL);
     assert_non_null(strstr(t.why, "refused: us-east-1 is dark"));
     assert_int_equal(tried_int(t.evidence, "refused_connects"), 1);
+    assert_int_equal(t.refused, 1);
     tried_fini(&t);
     t = http("/health", eu.port, NULL, "us-east-1");
     assert_int_equal(t.verdict, STEP_PASS);

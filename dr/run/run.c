@@ -395,6 +395,22 @@ static enum dr_rc take_first_lease(const struct config *c, const char *who,
     return DR_OK;
 }
 
+static enum kind kind_of(const struct run_begin *begin)
+{
+    return begin->dry ? KIND_DRY : begin->drill ? KIND_DRILL : KIND_EARNEST;
+}
+
+/* A drill has a directory of its own below the one for all of them. */
+static enum dr_rc record_start(struct run *r, const struct run_begin *begin, struct dr_err *err)
+{
+    struct run_begin full = *begin;
+    DR_FREE char *all = begin->scratch != NULL ? dr_strdup(begin->scratch)
+                                               : dr_strf("%s/scratch", r->config->state_dir);
+    DR_FREE char *scratch = dr_strf("%s/%s", all, r->id);
+    full.scratch = scratch;
+    return journal_append(r->journal, "start", run_begin_body(r->script, &full), err);
+}
+
 enum dr_rc run_begin(const struct config *c, struct script *script, struct run_begin *begin,
                      const struct engine_options *options, struct run **ret, struct dr_err *err)
 {
@@ -408,18 +424,13 @@ enum dr_rc run_begin(const struct config *c, struct script *script, struct run_b
     DR_TRY(refuse_dark_lease(c, begin->failed, err));
     if (!begin->dry)
         DR_TRY(take_first_lease(c, who, begin, &keeper, err));
-    enum kind kind = begin->dry ? KIND_DRY : begin->drill ? KIND_DRILL : KIND_EARNEST;
-    DR_TRY(create_journal(r, kind, begin->failed, err));
-    DR_FREE char *scratch = begin->scratch != NULL ? dr_strf("%s/%s", begin->scratch, r->id)
-                                                   : dr_strf("%s/scratch/%s", c->state_dir, r->id);
-    begin->scratch = begin->drill ? scratch : NULL;
+    DR_TRY(create_journal(r, kind_of(begin), begin->failed, err));
     begin->id = r->id;
     begin->host = host;
     begin->config_path = c->path;
-    DR_TRY(journal_append(r->journal, "start", run_begin_body(script, begin), err));
+    DR_TRY(record_start(r, begin, err));
     DR_TRY(record_lease(r, keeper, err));
     DR_TRY(record_impact(r, begin, begin->since, err));
-    begin->scratch = NULL; /* it is on record now */
     start_engine(r, options, DR_TAKE(keeper), begin->failed);
     *ret = DR_TAKE(r);
     return DR_OK;

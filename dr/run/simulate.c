@@ -125,7 +125,8 @@ void isolate(const struct engine *e, size_t i, json_t *with)
     DR_ASSERT(e->state.scratch != NULL);
     DR_FREE char *name = dr_strdup(st->id);
     for (char *at = name; *at != '\0'; at++)
-        *at = *at == '/' ? '-' : *at;
+        if (*at == '/')
+            *at = '-';
     DR_FREE char *to = st->round <= 1 ? dr_strf("%s/%s", e->state.scratch, name)
                                       : dr_strf("%s/%s-%d", e->state.scratch, name, st->round);
     json_put_text(with, "to", to);

@@ -52,6 +52,7 @@ static void take_result(struct tried *t, const json_t *event)
     t->verdict = strcmp(verdict, "pass") == 0   ? STEP_PASS
                  : strcmp(verdict, "fail") == 0 ? STEP_FAIL
                                                 : STEP_UNKNOWN;
+    t->refused = tried_int(event, "refused");
     snprintf(t->why, sizeof(t->why), "%s", tried_text(event, "why"));
     snprintf(t->proof, sizeof(t->proof), "%s", tried_text(event, "proof"));
     t->evidence = json_incref(json_object_get(event, "evidence"));

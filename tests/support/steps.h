@@ -33,6 +33,7 @@ struct tried {
     char proof[64];
     char log[4096];  /* lines of log events */
     size_t progress; /* events of it */
+    int64_t refused; /* connects to a dark region, by the result */
     bool died;
     json_t *outputs;  /* an object */
     json_t *former;   /* what was kept, or NULL */
