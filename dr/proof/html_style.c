@@ -54,10 +54,10 @@ static const char text_style[] =
 
 static const char table_style[] =
     "table{border-collapse:collapse;width:100%;margin:.4rem 0 1rem}\n"
-    "caption{text-align:left;color:var(--soft);font-size:.85rem;padding:.1rem 0}\n"
+    "caption{text-align:left;color:var(--soft);font-size:.9em;padding:.1rem 0}\n"
     "th,td{text-align:left;vertical-align:top;padding:.35rem .8rem .35rem 0;"
     "border-bottom:1px solid var(--line);font-weight:400}\n"
-    "thead th{font-weight:600;color:var(--soft);font-size:.87rem}tbody th{font-weight:600}\n"
+    "thead th{font-weight:600;color:var(--soft);font-size:.93em}tbody th{font-weight:600}\n"
     "dl{margin:.3rem 0}dl>div{display:grid;grid-template-columns:11rem 1fr;gap:.8rem;padding:.2rem 0;"
     "border-bottom:1px solid var(--line)}dt{color:var(--soft)}dd{margin:0}\n";
 
@@ -110,12 +110,13 @@ static const char paper_style[] =
     "@page{margin:14mm}\n"
     "@media print{:root{color-scheme:light;" LIGHT ";" PAPER "}\n"
     "body{max-width:none;padding:0 1px;font-size:10.5pt}\n"
-    "nav ol{columns:3 10rem;font-size:9pt}.why{font-size:1rem}h2{margin-top:1.4rem}\n"
+    "nav ol{columns:3 10rem;font-size:9pt}.why{font-size:1rem}h2{margin-top:1.4rem}"
+    "table{font-size:9pt}figure p,.legend{font-size:8pt}\n"
     "h2,h3,figcaption,caption{break-after:avoid}tr,figure,.tile,dl>div,li{break-inside:avoid}"
     "thead{display:table-header-group}\n"
     "a[href]::after{content:\" (\" attr(href) \")\"}a[href^=\"#\"]::after{content:none}"
     "a{text-decoration:none}\n"
-    ".tiles{grid-template-columns:repeat(4,1fr)}.plots{display:block}"
+    ".tiles{grid-template-columns:repeat(4,1fr)}.plots{display:block;orphans:1;widows:1}"
     "figure{display:inline-block;vertical-align:top;width:47%;margin-right:2%}\n"
     "svg,.c0,.c1,.c2,.c3,.c4,.c5,.c6,.c7,.c8{print-color-adjust:exact;"
     "-webkit-print-color-adjust:exact}}\n";
