@@ -18,6 +18,7 @@ enum { NAMES_MAX = 200, NAMES_ID_MAX = 160 };
 #define NAMES_PROOFS     "proofs/"
 #define NAMES_PINS       "pins/"
 #define NAMES_EPOCHS     "epochs/"
+#define NAMES_LEDGER     "ledger/"
 
 /* "packs/AB/PACK". Returns out. */
 char *names_pack(const uint8_t id[DIGEST_SIZE], char out[NAMES_MAX]);

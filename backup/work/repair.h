@@ -56,7 +56,7 @@ struct repair_bucket {
     size_t packs;     /* copied into it */
     uint64_t bytes;   /* of them: exactly what it lacked */
     size_t snapshots; /* objects put there that it lacked */
-    size_t lists;     /* gc lists, members, pins, proofs: likewise */
+    size_t lists;     /* gc lists, members, pins, proofs, anchors of the ledger: likewise */
     size_t healed;    /* damaged objects that are right now */
     bool came_back;   /* it lacked gc lists that all others have: it was empty, or older */
     bool failed;      /* why says how; it is not as it should be */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "backup/format/sealed.h"
+#include "backup/format/signed.h"
 #include "backup/work/fetch.h"
 #include "backup/work/repair_work.h"
 #include "backup/work/suspects.h"
@@ -58,12 +59,10 @@ static enum dr_rc list_packs(struct holding *h, struct dr_err *err)
 /* -- lists --------------------------------------------------------------------------------- */
 
 static const struct kind {
-    const char *prefix, *seal;
-} kinds[] = { { NAMES_GC, "drctl-gc" },
-              { NAMES_MEMBERS, "drctl-members" },
-              { NAMES_PINS, "drctl-pin" },
-              { NAMES_PROOFS, "drctl-proof" },
-              { NAMES_EPOCHS, "drctl-epoch" } };
+    const char *prefix, *seal; /* seal NULL: signed by its last line */
+} kinds[] = { { NAMES_GC, "drctl-gc" },        { NAMES_MEMBERS, "drctl-members" },
+              { NAMES_PINS, "drctl-pin" },     { NAMES_PROOFS, "drctl-proof" },
+              { NAMES_EPOCHS, "drctl-epoch" }, { NAMES_LEDGER, NULL } };
 
 static enum dr_rc list_small(struct holding *h, struct dr_err *err)
 {
@@ -99,13 +98,17 @@ static enum dr_rc read_small(struct repair *r, const char *name, struct buf *ret
     enum dr_rc rc = dr_fail(err, DR_E_NOTFOUND, "object '%s' is in no bucket", name);
     for (size_t i = 0; i < r->count && rc != DR_OK; i++) {
         DR_JSON json_t *body = NULL;
+        char writer[KEYS_TEXT_MAX];
+        size_t len = 0;
         struct holding *h = &r->holds[i];
         if (!h->open || !h->reads || !text_list_has_sorted(&h->lists, name))
             continue;
         buf_clear(ret);
         rc = store_get_all(h->store, name, SEALED_SIZE_MAX, ret, err);
-        if (rc == DR_OK)
+        if (rc == DR_OK && kind->seal != NULL)
             rc = sealed_parse(name, kind->seal, ret->data, ret->len, &body, err);
+        else if (rc == DR_OK)
+            rc = signed_check_last(name, ret, writer, &len, err);
         if (rc == DR_OK && strcmp(kind->prefix, NAMES_GC) == 0)
             note_expired(r, body);
     }

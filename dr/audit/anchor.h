@@ -15,10 +15,9 @@
 #ifndef DR_AUDIT_ANCHOR_H
 #define DR_AUDIT_ANCHOR_H
 
+#include "backup/format/names.h"
 #include "dr/audit/book.h"
 #include "dr/config/config.h"
-
-#define ANCHOR_PREFIX "ledger/"
 
 enum {
     ANCHOR_LINES_MAX = 2000, /* of one object ... */

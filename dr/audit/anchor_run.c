@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "backup/format/names.h"
 #include "backup/store/bucket.h"
 #include "backup/work/backup_lane.h"
 #include "backup/work/costs.h"
@@ -144,7 +143,7 @@ static bool gather(void *arg, const struct book_record *r)
         const char *state_dir = w->wish.config->state_dir;
         book_id(r->hash, w->id);
         w->dir = dr_strf("%s/anchors/%s", state_dir, w->id);
-        w->prefix = dr_strf(ANCHOR_PREFIX "%s/%s/", w->wish.site, w->id);
+        w->prefix = dr_strf(NAMES_LEDGER "%s/%s/", w->wish.site, w->id);
         g->rc = list_kept(w, &g->after, g->err);
     }
     if (g->rc != DR_OK)

@@ -128,7 +128,7 @@ static enum dr_rc ask(struct audit *a, struct store *s, const char *prefix, size
 
 void audit_ask(struct audit *a, const struct config *c, const char *site)
 {
-    DR_FREE char *prefix = dr_strf(ANCHOR_PREFIX "%s/", site);
+    DR_FREE char *prefix = dr_strf(NAMES_LEDGER "%s/", site);
     for (size_t i = 0; i < c->bucket_count; i++) {
         DR_CLEANUP(store_close_ptr) struct store *s = NULL;
         struct dr_err err = { 0 };

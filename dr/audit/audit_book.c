@@ -40,17 +40,11 @@ static void note_run(struct audit *a, const struct book_record *r)
 {
     const char *id = json_string_value(json_object_get(r->body, "id"));
     const char *head = json_string_value(json_object_get(r->body, "head"));
-    struct audit_run *to = NULL;
     if (id == NULL || head == NULL || strlen(head) != HASH_HEX_SIZE - 1)
         return;
-    for (size_t i = 0; i < a->run_count; i++)
-        if (strcmp(a->runs[i].id, id) == 0)
-            to = &a->runs[i];
-    if (to == NULL) {
-        a->runs = dr_realloc(a->runs, a->run_count + 1, sizeof(*to));
-        to = &a->runs[a->run_count++];
-        *to = (struct audit_run){ .id = dr_strdup(id) };
-    }
+    a->runs = dr_realloc(a->runs, a->run_count + 1, sizeof(a->runs[0]));
+    struct audit_run *to = &a->runs[a->run_count++];
+    *to = (struct audit_run){ .id = dr_strdup(id) };
     to->records = number_of(r->body, "records");
     to->at = (size_t)r->n - 1;
     memcpy(to->head, head, HASH_HEX_SIZE);

@@ -18,7 +18,7 @@ struct audit_line {
     unsigned file, line; /* file: index in files */
 };
 
-struct audit_run { /* the newest line about a run */
+struct audit_run { /* a line about a run; there should be one */
     char *id;      /* owned */
     int64_t records;
     char head[HASH_HEX_SIZE];

@@ -61,12 +61,16 @@ static bool check_chain(struct audit *a, const struct audit_file *f)
     return c.whole;
 }
 
-static struct audit_run *run_of(const struct audit *a, const char *id)
+/* The lines about a run: marked as seen, and counted. */
+static size_t see_run(const struct audit *a, const char *id)
 {
+    size_t count = 0;
     for (size_t i = 0; i < a->run_count; i++)
-        if (strcmp(a->runs[i].id, id) == 0)
-            return &a->runs[i];
-    return NULL;
+        if (strcmp(a->runs[i].id, id) == 0) {
+            a->runs[i].seen = true;
+            count++;
+        }
+    return count;
 }
 
 static void compare(struct audit *a, const char *file, const struct journal_records *all,
@@ -96,16 +100,19 @@ static void check_end(struct audit *a, const struct audit_file *f, const char *i
         audit_find(a, AUDIT_BROKEN, f->name, 0, "%s", err.msg);
         return;
     }
-    const struct audit_run *said = run_of(a, id);
-    if (whole < f->bytes.len && said != NULL)
+    size_t said = see_run(a, id);
+    if (whole < f->bytes.len && said > 0)
         audit_find(a, AUDIT_BROKEN, f->name, all.count + 1,
                    "there is an unfinished line behind the end of the run");
     else if (whole < f->bytes.len)
         audit_find(a, AUDIT_NOTE, f->name, all.count + 1,
                    "an unfinished last line: its runner died");
-    if (said != NULL)
-        compare(a, f->name, &all, said);
-    else if (book_run_counts(&all))
+    for (size_t i = 0; i < a->run_count; i++)
+        if (strcmp(a->runs[i].id, id) == 0)
+            compare(a, f->name, &all, &a->runs[i]);
+    if (said > 0)
+        return;
+    if (book_run_counts(&all))
         audit_find(a, AUDIT_UNKNOWN, f->name, 0,
                    "the run is over, and the ledger has no line about it: drctl audit anchor "
                    "writes it");
@@ -128,9 +135,7 @@ void audit_journals(struct audit *a)
         audit_list(a, dir, &names);
         if (!text_list_has(&names, "journal.jsonl"))
             continue; /* its runner died before there was one; if not, it is missing */
-        struct audit_run *said = run_of(a, runs.items[i]);
-        if (said != NULL)
-            said->seen = true;
+        (void)see_run(a, runs.items[i]); /* how many does not matter here */
         if (!audit_load(a, name, JOURNAL_FILE_MAX, &files))
             continue;
         a->journals++;

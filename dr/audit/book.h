@@ -92,8 +92,8 @@ struct journal_records;
 /* Is the run over (its last state is a final one), and not a dry one? Only such runs stand in the book. */
 bool book_run_counts(const struct journal_records *all);
 
-/* Lines for runs that are over and whose journals have another end than the book says, or none: of this run, or of all
- * (run NULL). Journals that cannot be read are passed over. ret_added may be NULL. */
+/* Lines for runs that are over and have none: this run, or all (run NULL). Journals that cannot be read are passed over.
+ * ret_added may be NULL. */
 enum dr_rc book_add_runs(const struct book_place *p, const char *run, size_t *ret_added,
                          struct dr_err *err) DR_MUST_USE;
 

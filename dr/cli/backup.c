@@ -21,9 +21,11 @@
 #include "backup/work/lastrun.h"
 #include "backup/work/source_lock.h"
 #include "backup/work/writer_epoch.h"
+#include "dr/base/clock.h"
 #include "dr/base/log.h"
 #include "dr/base/mem.h"
 #include "dr/base/sys.h"
+#include "dr/cli/book.h"
 #include "dr/cli/costs.h"
 #include "dr/cli/data.h"
 #include "dr/cli/progress.h"
@@ -177,13 +179,61 @@ static enum dr_rc take(struct data *d, const struct config_source *source,
     return hooks_backup(d->repo, &wish, &p->hooks, ret, err);
 }
 
+/* Where the copies are. missing: "us: no space left on device". */
+static json_t *places_json(struct data *d, const struct backup_result *result)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < repo_bucket_count(d->repo); i++) {
+        const struct repo_bucket *b = repo_bucket(d->repo, i);
+        const char *state = result->copies > 0 ? "durable" : "dropped";
+        DR_FREE char *begins = dr_strf("%s: ", b->config->name);
+        for (size_t k = 0; k < result->missing.count; k++)
+            if (text_starts(result->missing.items[k], begins))
+                state = "dropped";
+        json_t *o = json_object();
+        json_put_text(o, "name", b->config->name);
+        json_put(o, "region",
+                 b->config->region != NULL ? json_printable(b->config->region) : json_null());
+        json_put_text(o, "state", b->store == NULL ? "failed" : state);
+        cli_json_add(list, o);
+    }
+    return list;
+}
+
+struct attempt { /* one backup, for the ledger */
+    const struct config_source *source;
+    const struct asked *asked;
+    int64_t began_ns;
+};
+
+/* Returns exit, or a graver one. why: NULL: the result's own. */
+static int note(struct data *d, const struct attempt *a, const struct backup_result *result,
+                int exit, const char *why)
+{
+    char own[DR_ERR_MSG_MAX];
+    bool good = exit == EXIT_DONE || exit == EXIT_WARNINGS || exit == EXIT_DEGRADED;
+    const char *kind = result->kind != NULL ? result->kind : a->asked->kind;
+    if (a->asked->dry_run)
+        return exit;
+    if (why == NULL)
+        why = why_of_result(result, own, sizeof(own));
+    json_t *body = cli_book_body(a->began_ns, exit, why);
+    json_put_text(body, "source", a->source->name);
+    json_put(body, "kind", kind != NULL ? json_string(kind) : json_null());
+    json_put(body, "snapshot",
+             good && result->id[0] != '\0' ? json_printable(result->id) : json_null());
+    json_put_int(body, "bytes_read", (int64_t)result->read);
+    json_put_int(body, "bytes_stored", (int64_t)result->stored);
+    json_put(body, "buckets", places_json(d, result));
+    return cli_gravest(exit, cli_book(d->config, "backup", body));
+}
+
 /* A snapshot that is visible is told, whatever went wrong beside it. */
 static int tell_done(struct cli *cli, const struct config_source *source, const struct asked *asked,
-                     const struct backup_result *result, const struct costs *asked_of)
+                     const struct backup_result *result, const struct costs *asked_of, int exit)
 {
     for (size_t i = 0; i < result->missing.count; i++)
         log_warning("source '%s' is not in bucket %s", source->name, result->missing.items[i]);
-    int exit = exit_of(asked, result);
     if (exit == EXIT_DEGRADED && result->copies < result->wanted)
         log_warning("source '%s' has %zu of %zu wanted copies; when the buckets are well "
                     "again: drctl repair",
@@ -205,6 +255,7 @@ static int backup_source(struct cli *cli, struct data *d, const struct config_so
     DR_CLEANUP(backup_result_fini) struct backup_result result = { 0 };
     struct dr_err err;
     struct progress p;
+    const struct attempt attempt = { source, asked, clock_wall_ns() };
     const char *state_dir = asked->dry_run ? NULL : d->config->state_dir;
     DR_CLEANUP(dr_close_fd) int lock = -1;
     if (state_dir != NULL && source_lock(state_dir, source->name, &lock, &err) != DR_OK)
@@ -224,8 +275,10 @@ static int backup_source(struct cli *cli, struct data *d, const struct config_so
     }
     if (rc == DR_E_CANCELLED)
         dr_hint(&err, "Nothing was made visible; what was stored is freed by a later prune.");
-    if (rc != DR_OK)
+    if (rc != DR_OK) {
+        (void)note(d, &attempt, &result, cli_exit_of(rc), err.msg); /* it failed anyway */
         return cli_fail(cli, &err);
+    }
     /* A full one, and one of nothing before it, reads what it looks at. */
     bool looks = result.parent[0] != '\0' && strcmp(result.kind, "full") != 0;
     DR_CLEANUP(costs_fini) struct costs asked_of = { 0 };
@@ -234,7 +287,8 @@ static int backup_source(struct cli *cli, struct data *d, const struct config_so
                      &(struct progress_done){ .bytes = result.read,
                                               .entries = looks ? result.entries : 0,
                                               .requests = costs_far(d, &asked_of) });
-    return tell_done(cli, source, asked, &result, &asked_of);
+    int exit = note(d, &attempt, &result, exit_of(asked, &result), NULL);
+    return tell_done(cli, source, asked, &result, &asked_of, exit);
 }
 
 /* Snapshots of configuration have a policy of their own: one of data among them would be kept as

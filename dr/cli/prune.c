@@ -10,6 +10,7 @@
 #include "dr/base/clock.h"
 #include "dr/base/log.h"
 #include "dr/base/mem.h"
+#include "dr/cli/book.h"
 #include "dr/cli/costs.h"
 #include "dr/cli/data.h"
 #include "dr/cli/sure.h"
@@ -147,12 +148,22 @@ static bool approve(void *arg, const struct prune_result *so_far)
     return asked->answer == SURE_YES;
 }
 
+/* For the ledger. Returns exit, or a graver one. */
+static int note(struct data *d, const struct prune_options *o, int exit, const char *why)
+{
+    if (o->dry_run)
+        return exit;
+    return cli_gravest(exit, cli_book(d->config, "prune", cli_book_body(o->now_ns, exit, why)));
+}
+
 static int tell(struct data *d, const struct prune_options *o, const struct asked *asked,
                 const struct prune_result *r)
 {
     if (asked->answer != SURE_YES)
         return asked->answer == SURE_NOBODY ? EXIT_USAGE : EXIT_HELD;
+    static const char held[] = "retention expires nothing of some sources";
     int exit = r->hold_count > 0 ? EXIT_HELD : EXIT_DONE;
+    exit = note(d, o, exit, exit == EXIT_HELD ? held : NULL);
     tell_rest(r, o->grace_ms);
     for (size_t i = 0; i < r->bucket_count; i++)
         if (r->buckets[i].extended > 0)
@@ -164,8 +175,7 @@ static int tell(struct data *d, const struct prune_options *o, const struct aske
                 "bucket %s keeps what is locked; a prune behind the end of its locks frees it",
                 r->buckets[i].name);
     if (asked->cli->json)
-        return tell_json(d, r, o->dry_run, exit,
-                         exit == EXIT_HELD ? "retention expires nothing of some sources" : NULL);
+        return tell_json(d, r, o->dry_run, exit, exit == EXIT_HELD ? held : NULL);
     if (!asked->shown)
         print_table(r);
     DR_FREE char *space = freed(r);
@@ -196,8 +206,10 @@ static int prune(struct cli *cli, struct data *d, struct prune_options *o)
     o->now_ns = clock_wall_ns();
     o->approve = approve;
     o->arg = &asked;
-    if (prune_run(d->repo, o, NULL, &result, &err) != DR_OK)
+    if (prune_run(d->repo, o, NULL, &result, &err) != DR_OK) {
+        (void)note(d, o, cli_exit_of(err.rc), err.msg); /* it failed anyway */
         return cli_fail(cli, &err);
+    }
     return tell(d, o, &asked, &result);
 }
 

@@ -10,8 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "dr/base/clock.h"
 #include "dr/base/log.h"
 #include "dr/base/mem.h"
+#include "dr/cli/book.h"
 #include "dr/cli/costs.h"
 #include "dr/cli/data.h"
 #include "dr/cli/progress.h"
@@ -76,9 +78,8 @@ static json_t *damage_json(const struct repair_report *r)
     return array;
 }
 
-static int tell_json(struct data *d, const struct repair_report *r, bool dry_run)
+static int tell_json(struct data *d, const struct repair_report *r, bool dry_run, int exit)
 {
-    int exit = exit_of_report(r);
     char why[128];
     json_t *o = json_object();
     json_put(o, "dry_run", json_boolean(dry_run));
@@ -124,16 +125,16 @@ static void tell_bucket(const struct repair_bucket *b)
            CLI_S(b->snapshots), b->lists, CLI_S(b->lists), b->healed);
 }
 
-static int tell(struct cli *cli, struct data *d, const struct repair_report *r, bool dry_run)
+static int tell(struct cli *cli, struct data *d, const struct repair_report *r, bool dry_run,
+                int exit)
 {
-    int exit = exit_of_report(r);
     if (cli->json)
-        return tell_json(d, r, dry_run);
+        return tell_json(d, r, dry_run, exit);
     for (size_t i = 0; i < r->damage_count; i++)
         tell_damage(&r->damage[i], dry_run);
     for (size_t i = 0; i < r->bucket_count; i++)
         tell_bucket(&r->buckets[i]);
-    if (exit == EXIT_DONE)
+    if (exit_of_report(r) == EXIT_DONE)
         printf("%s%zu snapshot%s %s in every bucket\n", dry_run ? "would be: " : "", r->snapshots,
                CLI_S(r->snapshots), r->snapshots == 1 ? "is" : "are");
     else
@@ -144,21 +145,36 @@ static int tell(struct cli *cli, struct data *d, const struct repair_report *r, 
 
 /* -- the work ------------------------------------------------------------------------------ */
 
+/* For the ledger. Returns exit, or a graver one. */
+static int note(struct data *d, const struct repair_wish *wish, int64_t began_ns, int exit,
+                const char *why)
+{
+    if (wish->dry_run)
+        return exit;
+    return cli_gravest(exit, cli_book(d->config, "repair", cli_book_body(began_ns, exit, why)));
+}
+
 static int repair(struct cli *cli, struct data *d, const struct repair_wish *wish)
 {
+    int64_t began_ns = clock_wall_ns();
     DR_CLEANUP(repair_report_fini) struct repair_report report = { 0 };
     struct dr_err err;
     struct progress p;
     progress_start(&p, cli, wish->snapshot != NULL ? wish->snapshot : "all snapshots");
     enum dr_rc rc = repair_run(d->repo, wish, &p.hooks, &report, &err);
     progress_end(&p);
-    if (rc != DR_OK)
+    if (rc != DR_OK) {
+        (void)note(d, wish, began_ns, cli_exit_of(rc), err.msg); /* it failed anyway */
         return cli_fail(cli, &err);
+    }
     if (!wish->dry_run)
         progress_summary(
             &p, cli,
             &(struct progress_done){ .bytes = bytes_of(&report), .requests = data_costs_far(d) });
-    return tell(cli, d, &report, wish->dry_run);
+    int exit = exit_of_report(&report);
+    exit = note(d, wish, began_ns, exit,
+                exit == EXIT_DONE ? NULL : "something is not where it should be");
+    return tell(cli, d, &report, wish->dry_run, exit);
 }
 
 /* With a word for the snapshot, it is found as everywhere: by the beginning of its id, or "latest". */

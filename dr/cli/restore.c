@@ -8,8 +8,10 @@
 #include "backup/work/exclude.h"
 #include "backup/work/work.h"
 #include "backup/work/writer_epoch.h"
+#include "dr/base/clock.h"
 #include "dr/base/mem.h"
 #include "dr/base/pool.h"
+#include "dr/cli/book.h"
 #include "dr/cli/costs.h"
 #include "dr/cli/data.h"
 #include "dr/cli/progress.h"
@@ -96,9 +98,8 @@ static void tell_dry(const struct restore_result *result, const char *place)
 }
 
 static int tell(const struct wish *w, const struct snapshot_info *snapshot,
-                const struct restore_result *result, const struct costs *asked)
+                const struct restore_result *result, const struct costs *asked, int exit)
 {
-    int exit = result->warnings > 0 ? EXIT_WARNINGS : EXIT_DONE;
     char size[32], taken[TIME_TEXT_MAX], why[96];
     snprintf(why, sizeof(why), "%zu warning%s", result->warnings, CLI_S(result->warnings));
     if (w->cli->json)
@@ -147,26 +148,55 @@ static enum dr_rc become_writer(const struct data *d, const struct snapshot_info
     return writer_epoch_raise(d->config, source->name, snapshot->epoch + 1, err);
 }
 
+struct attempt { /* one restore, for the ledger */
+    const struct wish *wish;
+    const struct snapshot_info *snapshot;
+    int64_t began_ns, began_ms; /* by the wall, and since boot */
+};
+
+/* Returns exit, or a graver one. */
+static int note(const struct data *d, const struct attempt *a, uint64_t bytes, int exit,
+                const char *why)
+{
+    if (a->wish->how.dry_run)
+        return exit;
+    json_t *body = cli_book_body(a->began_ns, exit, why);
+    json_put(body, "source",
+             a->snapshot->source != NULL ? json_printable(a->snapshot->source) : json_null());
+    json_put(body, "snapshot", json_printable(a->snapshot->id));
+    json_put(body, "to", json_printable(a->wish->how.to));
+    json_put_int(body, "bytes", (int64_t)bytes);
+    json_put_int(body, "dur_ms", clock_boot_ms() - a->began_ms);
+    return cli_gravest(exit, cli_book(d->config, "restore", body));
+}
+
 static int restore(struct cli *cli, struct data *d, const struct snapshot_info *snapshot, void *arg)
 {
     const struct wish *w = arg;
     struct restore_result result = { 0 };
     struct dr_err err;
     struct progress p;
+    const struct attempt attempt = { w, snapshot, clock_wall_ns(), clock_boot_ms() };
     progress_start(&p, cli, snapshot->source);
     enum dr_rc rc = restore_run(d->repo, snapshot, &w->how, &p.hooks, &result, &err);
     progress_end(&p);
     if (rc == DR_OK)
         rc = become_writer(d, snapshot, w, &err);
-    if (rc != DR_OK)
+    if (rc != DR_OK) {
+        (void)note(d, &attempt, result.bytes, cli_exit_of(rc), err.msg); /* it failed anyway */
         return cli_fail(cli, &err);
+    }
     DR_CLEANUP(costs_fini) struct costs asked = { 0 };
     data_costs(d, &asked);
     if (!w->how.dry_run)
         progress_summary(
             &p, cli,
             &(struct progress_done){ .bytes = result.bytes, .requests = costs_far(d, &asked) });
-    return tell(w, snapshot, &result, &asked);
+    bool odd = result.warnings > 0;
+    int exit =
+        note(d, &attempt, result.bytes, odd ? EXIT_WARNINGS : EXIT_DONE,
+             odd ? "an attribute could not be kept, or a damaged object was replaced" : NULL);
+    return tell(w, snapshot, &result, &asked, exit);
 }
 
 static enum dr_rc compile(const struct text_list *patterns, struct exclude *x, struct dr_err *err)

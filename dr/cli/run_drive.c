@@ -10,6 +10,7 @@
 
 #include "dr/base/log.h"
 #include "dr/base/mem.h"
+#include "dr/cli/book.h"
 #include "dr/cli/run_screen.h"
 #include "dr/cli/tell.h"
 #include "dr/proof/report.h"
@@ -422,5 +423,6 @@ int run_drive(struct cli *cli, struct run *r, struct run_screen *s)
         exit = cli_fail(cli, &err);
     }
     (void)fflush(stdout); /* letters may take a moment */
+    cli_book_run(r->config, r->id); /* while they are on their way */
     return exit;
 }

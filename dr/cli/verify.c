@@ -5,7 +5,9 @@
 #include <stdio.h>
 
 #include "backup/work/verify_budget.h"
+#include "dr/base/clock.h"
 #include "dr/base/pool.h"
+#include "dr/cli/book.h"
 #include "dr/cli/costs.h"
 #include "dr/cli/data.h"
 #include "dr/cli/progress.h"
@@ -20,8 +22,28 @@ static int exit_of_result(const struct verify_result *result, size_t closed)
     return result->damaged > 0 || result->missing > 0 || closed > 0 ? EXIT_DEGRADED : EXIT_DONE;
 }
 
-static int tell(struct cli *cli, struct data *d, const struct verify_result *result, bool data)
+struct attempt { /* one verify, for the ledger */
+    const char *source;
+    bool data;
+    int64_t began_ns;
+};
+
+/* Returns exit, or a graver one. */
+static int note(struct data *d, const struct attempt *a, uint64_t bytes, int exit, const char *why)
 {
+    json_t *body = cli_book_body(a->began_ns, exit, why);
+    json_put(body, "source", a->source != NULL ? json_printable(a->source) : json_null());
+    json_put(body, "snapshot", json_null());
+    json_put(body, "bucket", json_null());
+    json_put_int(body, "bytes", (int64_t)bytes);
+    json_put_text(body, "depth", a->data ? "data" : "look");
+    return cli_gravest(exit, cli_book(d->config, "verify", body));
+}
+
+static int tell(struct cli *cli, struct data *d, const struct verify_result *result,
+                const struct attempt *a)
+{
+    bool data = a->data;
     int exit = exit_of_result(result, d->closed);
     size_t open = repo_bucket_count(d->repo) - d->closed;
     char size[32], text[256];
@@ -30,6 +52,7 @@ static int tell(struct cli *cli, struct data *d, const struct verify_result *res
              "them",
              result->objects, open, repo_bucket_count(d->repo), data ? "read" : "looked at",
              result->damaged, result->missing, result->lost);
+    exit = note(d, a, result->bytes, exit, exit == EXIT_DONE ? NULL : text);
     if (cli->json) {
         json_t *o = json_object();
         json_put_int(o, "objects", (int64_t)result->objects);
@@ -59,19 +82,22 @@ static int verify(struct cli *cli, struct data *d, const char *source, bool data
     struct verify_result result = { 0 };
     struct dr_err err;
     struct progress p;
+    const struct attempt attempt = { source, data, clock_wall_ns() };
     if (source != NULL && data_source(cli, d->config, source) == NULL)
         return EXIT_USAGE;
     progress_start(&p, cli, source != NULL ? source : "all sources");
     const struct verify_wish wish = { .data = data, .threads = pool_processors() };
     enum dr_rc rc = verify_run(d->repo, source, &wish, &p.hooks, &result, &err);
     progress_end(&p);
-    if (rc != DR_OK)
+    if (rc != DR_OK) {
+        (void)note(d, &attempt, result.bytes, cli_exit_of(rc), err.msg); /* it failed anyway */
         return cli_fail(cli, &err);
+    }
     if (data)
         progress_summary(
             &p, cli,
             &(struct progress_done){ .bytes = result.bytes, .requests = data_costs_far(d) });
-    return tell(cli, d, &result, data);
+    return tell(cli, d, &result, &attempt);
 }
 
 /* So many bytes of the round over all packs. */
@@ -81,12 +107,17 @@ static int verify_part(struct cli *cli, struct data *d, uint64_t budget)
     struct dr_err err;
     struct progress p;
     progress_start(&p, cli, "all packs");
+    const struct attempt attempt = { NULL, true, clock_wall_ns() };
     enum dr_rc rc = verify_budget(d->repo, budget, &p.hooks, &round, &err);
     progress_end(&p);
-    if (rc != DR_OK)
+    if (rc != DR_OK) {
+        (void)note(d, &attempt, 0, cli_exit_of(rc), err.msg); /* it failed anyway */
         return cli_fail(cli, &err);
+    }
     data_tell_unlisted(d);
     bool bad = round.result.damaged > 0 || d->closed > 0;
+    const char *why = bad ? "a pack is damaged, or a bucket cannot be opened" : NULL;
+    int exit = note(d, &attempt, round.result.bytes, bad ? EXIT_DEGRADED : EXIT_DONE, why);
     char size[32];
     if (cli->json) {
         json_t *o = json_object();
@@ -97,13 +128,12 @@ static int verify_part(struct cli *cli, struct data *d, uint64_t budget)
         json_put_int(o, "unread", (int64_t)round.unread);
         json_put(o, "oldest_read_at", data_time_json(round.oldest_ns));
         json_put(o, "requests", data_costs_json(d));
-        return cli_result_json(o, bad ? EXIT_DEGRADED : EXIT_DONE,
-                               bad ? "a pack is damaged, or a bucket cannot be opened" : NULL);
+        return cli_result_json(o, exit, why);
     }
     printf("%zu of %zu packs read, %s: %zu damaged; %zu wait for their turn in this round\n",
            round.result.objects, round.packs, text_size(size, sizeof(size), round.result.bytes),
            round.result.damaged, round.unread);
-    return bad ? EXIT_DEGRADED : EXIT_DONE;
+    return exit;
 }
 
 static int run_verify(struct cli *cli)
