@@ -156,11 +156,32 @@ fact "and nobody is told" test ! -e letters
 kill $holder
 wait $holder 2>/dev/null || true
 run "$DRCTL" -c dr.yaml -q drill-turn fire --since 2026-11-01T00:00:00Z
-fact "without a plan the drill fails, and is no success" test $rc -ne 0
-fact "the channels of drills heard that it began" until_true grep -q "the drill of plan fire begins" letters
-fact "and how it ended" until_true grep -q "the drill of plan fire on .* FAILED" letters
-fact "a participant with a channel, too" until_true grep -q "the drill of plan fire begins" cems
+fact "a drill that cannot begin is no success" test $rc -ne 0
+fact "the channels of drills hear of it" until_true grep -q "the drill of plan fire could not begin" letters
+fact "a participant with a channel, too" until_true grep -q "the drill of plan fire could not begin" cems
 fact "and who takes part is in it" grep -q "Takes part: cem" letters
+cat >tiny.yaml <<YAML
+plan: tiny
+regions: [us-east-1, eu-west-1]
+steps:
+  - {id: pick, use: region.pick}
+  - {id: fits, use: exec.check, with: {argv: ["true"]}}
+YAML
+"$DRCTL" -c dr.yaml -q --json drill-turn tiny --since 2026-11-01T00:00:00Z >turn1 2>turn1.err &
+one=$!
+"$DRCTL" -c dr.yaml -q --json drill-turn tiny --since 2026-11-01T00:00:00Z >turn2 2>turn2.err || true
+wait $one || true
+fact "of two whose turn it is one holds the drill" test "$(find state/runs -maxdepth 1 -name 'D-*' | wc -l)" -eq 1
+fact "the drill is told before" until_true grep -q "D-1 of plan tiny has begun" letters
+fact "and after" until_true grep -q "run D-1 of plan tiny ended" letters
+run "$DRCTL" -c dr.yaml --json drill-turn tiny --since 2026-11-01T00:00:00Z
+fact "it is held once in its time" jq -e '.exit == 0 and .why == "it was held: D-1"' .out
+rm -rf elsewhere
+sed "s,^state_dir: .*,state_dir: $work/elsewhere," dr.yaml >there.yaml
+run "$DRCTL" -c there.yaml --json drill-turn tiny --since 2026-11-01T00:00:00Z
+fact "and another site knows by the buckets that it was" jq -e '.exit == 0 and .why == "it was held: D-1"' .out
+run "$DRCTL" -c dr.yaml --json drill-turn tiny --since 2099-01-01T00:00:00Z
+fact "the next time there is another one" test -d state/runs/D-2
 
 # -- a run tells people ------------------------------------------------------------------------------
 cat >small.yaml <<YAML

@@ -17,6 +17,7 @@
 #include "dr/cli/book.h"
 #include "dr/cli/drill_screen.h"
 #include "dr/cli/plan.h"
+#include "dr/cli/tell.h"
 #include "dr/cli/verbs.h"
 #include "dr/drill/drill.h"
 #include "dr/drill/drill_facts.h"
@@ -208,6 +209,8 @@ static int carry_out(struct drill_job *j, struct run *r, const json_t *before,
 {
     struct dr_err err = { 0 };
     DR_CLEANUP(drill_verdict_fini) struct drill_verdict v = { 0 };
+    DR_CLEANUP(tell_close_ptr) struct tell *tell = tell_open(r->config);
+    tell_run(tell, engine_state(r->engine), TELL_BEGUN);
     enum dr_rc rc = drill_open(r, before, planted, &err);
     if (rc == DR_OK)
         rc = run_drive_on(j->cli, r, j->screen, &err);
@@ -219,6 +222,7 @@ static int carry_out(struct drill_job *j, struct run *r, const json_t *before,
         rc = finish(j, r, &v, &err);
     if (rc == DR_OK) {
         cli_book_run(r->config, r->id);
+        tell_run(tell, engine_state(r->engine), TELL_ENDED);
         return tell_end(j, r, &v);
     }
     if (rc == DR_E_REFUSED && engine_yields(r->engine))

@@ -6,7 +6,7 @@
  * is held now, by `drctl drill`, in a process of its own under the lease. All others have nothing to do: exit 0, and
  * why. So one is held, and not three; and where a site is away, another one has its turn.
  *
- * People hear of it before and after (tell.h).
+ * The drill tells people that it begins and how it ended (tell.h); that it could not even begin is told here.
  */
 #include <errno.h>
 #include <signal.h>
@@ -134,37 +134,30 @@ static int hold_drill(const struct drill *d)
     return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_UNKNOWN;
 }
 
+/* The drill tells people by itself; not so one that never began. */
 static int hold_and_tell(const struct cli *cli, const struct config *c, const char *word,
                          const char *since)
 {
     DR_CLEANUP(tell_close_ptr) struct tell *tell = tell_open(c);
     DR_FREE char *plan = name_of(word);
-    DR_FREE char *host = run_host();
-    DR_FREE char *begun = dr_strf("%s/%s/begun", plan, since);
-    DR_FREE char *ended = dr_strf("%s/%s/ended", plan, since);
-    DR_FREE char *first = dr_strf("the drill of plan %s begins on %s", plan, host);
-    tell_drill(tell, begun, true, first,
-               "It restores into a scratch place and switches nothing over. Stop it: drctl runs "
-               "abort");
     DR_FREE char *meant = word_of(word);
+    DR_FREE char *host = run_host();
     const struct drill drill = { .cli = cli, .config = c->path, .plan = meant, .tell = tell };
+    int64_t since_ns = 0;
     int exit = hold_drill(&drill);
-    bool passed = exit == EXIT_DONE;
-    DR_FREE char *last =
-        passed ? dr_strf("the drill of plan %s on %s passed", plan, host)
-        : exit == EXIT_MISSED
-            ? dr_strf("the drill of plan %s on %s missed an objective", plan, host)
-        : exit == EXIT_BUSY
-            ? dr_strf("the drill of plan %s on %s is put off: a run is at work", plan, host)
-            : dr_strf("the drill of plan %s on %s FAILED", plan, host);
-    DR_FREE char *text =
-        dr_strf("It ended with exit code %d. The newest report: drctl report", exit);
-    if (exit ==
-        EXIT_BUSY) { /* it comes again within the hour: one word for each time would be many */
-        log_notice("%s", last);
+    (void)time_parse(since, &since_ns); /* it was one before */
+    DR_FREE char *held = held_since(c, plan, since_ns);
+    if (held != NULL || exit == EXIT_DONE)
+        return exit;
+    if (exit == EXIT_BUSY) { /* it comes again within the hour: a letter each time would be many */
+        log_notice("the drill of plan %s is put off: a run is at work", plan);
         return exit;
     }
-    tell_drill(tell, ended, passed, last, text);
+    DR_FREE char *key = dr_strf("%s/%s/not-begun", plan, since);
+    DR_FREE char *title = dr_strf("the drill of plan %s could not begin on %s", plan, host);
+    DR_FREE char *text = dr_strf(
+        "It ended with exit code %d before it was a run. Try it: drctl drill %s", exit, meant);
+    tell_drill(tell, key, false, title, text);
     return exit;
 }
 

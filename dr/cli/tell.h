@@ -31,7 +31,7 @@ struct tell *tell_open(const struct config *c) DR_MUST_USE;
 void tell_close(struct tell *t); /* NULL is fine, here and below */
 DR_DEFINE_CLEANUP(struct tell, tell_close)
 
-/* Where this run stands; each of these is told once, a hold each time. */
+/* Where this run, or drill, stands; each of these is told once, a hold each time. */
 void tell_run(struct tell *t, const struct run_state *state, enum tell_what what);
 
 /* The same for a drill as a whole. key: the same for the same event ("D-7/begun"); passed: nobody has to do anything. */
