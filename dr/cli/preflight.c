@@ -18,6 +18,7 @@
 struct wish {
     const char *failed, *to;
     struct text_list sets;
+    bool gives_up; /* the plan is one that gives a region up */
 };
 
 /* What the records said. */
@@ -119,11 +120,10 @@ static int ask(struct cli *cli, const struct config *c, const struct script *scr
     bool begins = false;
     DR_FREE char *who = run_operator();
     DR_FREE char *active = run_active_region(c, script->regions, script->region_count);
-    bool gives_up = w->failed != NULL || preflight_gives_up(script);
     const struct run_begin b = {
-        .mode = gives_up ? "failover" : "run",
+        .mode = w->gives_up ? "failover" : "run",
         .by = who,
-        .failed = !gives_up           ? NULL
+        .failed = !w->gives_up        ? NULL
                   : w->failed != NULL ? w->failed
                                       : active,
         .active = active,
@@ -159,7 +159,7 @@ static bool runs_here(void *arg, const char *type)
     return strcmp(type, "for_each") != 0 && strcmp(type, "plan") != 0 && real_world_runs(arg, type);
 }
 
-static int preflight(struct cli *cli, const struct wish *w)
+static int preflight(struct cli *cli, struct wish *w)
 {
     struct dr_err err = { 0 };
     DR_CLEANUP(buf_fini) struct buf text = { 0 };
@@ -176,6 +176,7 @@ static int preflight(struct cli *cli, const struct wish *w)
         return cli_usage(cli, "this version cannot run plan '%s': %s", p->name, not );
     if (script_params_so_far(p, &w->sets, &params, &err) != DR_OK)
         return cli_fail(cli, &err);
+    w->gives_up = w->failed != NULL || p->uses_failed || p->uses_target;
     DR_CLEANUP(script_free_ptr)
     struct script *script = script_of_plan(DR_TAKE(p), text.data, c);
     return ask(cli, c, script, w, params);

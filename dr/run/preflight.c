@@ -3,8 +3,6 @@
  */
 #include "dr/run/preflight.h"
 
-#include <string.h>
-
 #include "dr/base/clock.h"
 #include "dr/base/mem.h"
 #include "dr/run/guard.h"
@@ -13,15 +11,6 @@
 #include "dr/run/run.h"
 
 static const char run_id[] = "preflight"; /* as steps see it: it is no run's */
-
-bool preflight_gives_up(const struct script *script)
-{
-    for (size_t i = 0; i < script->step_count; i++)
-        if (script->steps[i].class == STEP_FENCE ||
-            strcmp(script->steps[i].type->name, "region.pick") == 0)
-            return true;
-    return false;
-}
 
 void apply_unkept(struct engine *e, const char *type, json_t *body)
 {

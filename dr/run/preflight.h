@@ -24,7 +24,4 @@ struct preflight_wish {
 enum dr_rc preflight_run(const struct preflight_wish *wish, bool *ret_begins, struct dr_err *err)
     DR_MUST_USE;
 
-/* Does the plan give up a region? It fences one, or picks another. */
-bool preflight_gives_up(const struct script *script);
-
 #endif
