@@ -239,6 +239,18 @@ static void a_check_that_its_deadline_cuts_keeps_its_last_real_answer(void **sta
                         "ok says fail (last attempt: ok says hang)");
 }
 
+/* A site that is late says unknown by itself: that hides no answer either. */
+static void a_check_that_ends_unknown_keeps_its_last_real_answer(void **state)
+{
+    (void)state;
+    fake_say(
+        &world, "check:ok",
+        "fail unknown unknown unknown unknown unknown unknown unknown unknown unknown unknown");
+    assert_string_equal(run_plan("{\"steps\":[{\"id\":\"ok\",\"use\":\"check\"}]}"), "held");
+    assert_string_equal(state_step_of(engine_state(engine), "ok")->why,
+                        "ok says fail (last attempt: ok says unknown)");
+}
+
 /* -- a step fails ------------------------------------------------------------------------------- */
 
 static void hold_keeps_everything_and_a_resume_tries_again(void **state)
@@ -691,6 +703,7 @@ int main(void)
         TEST(a_check_polls_until_it_passes),
         TEST(unknown_at_the_end_of_its_time_is_a_failed_check),
         TEST(a_check_that_its_deadline_cuts_keeps_its_last_real_answer),
+        TEST(a_check_that_ends_unknown_keeps_its_last_real_answer),
         TEST(hold_keeps_everything_and_a_resume_tries_again),
         TEST(continue_goes_on_and_says_so),
         TEST(a_check_that_failed_under_continue_fails_the_run),

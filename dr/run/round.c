@@ -551,7 +551,9 @@ static void on_polled(void *arg, struct step_outcome *out)
     if (is_over(j))
         return;
     take_outcome(j, out);
-    if (!out->doubt)
+    /* What is unknown, as at a site from which no answer came in time, hides no answer that was given. */
+    bool answered = !out->doubt && (out->verdict != STEP_UNKNOWN || j->answer == NULL);
+    if (answered)
         remember(&j->answer, out->why);
     j->tries++;
     j->passes = out->verdict == STEP_PASS ? j->passes + 1 : 0;
@@ -562,9 +564,10 @@ static void on_polled(void *arg, struct step_outcome *out)
     int64_t every = with_ms(j->with, "every", ENGINE_CHECK_EVERY_MS);
     if (clock_boot_ms() + every >= j->deadline_ms && out->verdict != STEP_PASS) {
         /* An attempt that the deadline cut says nothing: what was answered before it is the reason. */
-        DR_FREE char *why = out->doubt && j->answer != NULL
-                                ? dr_strf("%s (last attempt: %s)", j->answer, out->why)
-                                : dr_strdup(out->why);
+        const char *answer = answered || j->answer == NULL ? out->why : j->answer;
+        DR_FREE char *why = strcmp(answer, out->why) != 0
+                                ? dr_strf("%s (last attempt: %s)", answer, out->why)
+                                : dr_strdup(answer);
         finish_failed(j, "outcome", verdict_word(out->verdict), why, AT_FAILED);
         return;
     }

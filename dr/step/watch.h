@@ -17,7 +17,7 @@
 
 #include "dr/base/err.h"
 
-enum { WATCH_GRACE_MS = 5000, WATCH_LOCK_MS = 3000 };
+enum { WATCH_GRACE_MS = 5000, WATCH_LOCK_MS = 6000 };
 
 /* Hold the lock of this key until this process ends. DR_E_BUSY: another worker still runs. */
 enum dr_rc watch_lock(const char *key, struct dr_err *err) DR_MUST_USE;
