@@ -85,7 +85,7 @@ snapshots_by_schedule() {
 probed_by_the_survivors() {
     [ -s "$kept/regions/eu-west-1/state/health/app.jsonl" ] && [ -s "$kept/regions/ap-southeast-1/state/health/app.jsonl" ] &&
         [ ! -e "$kept/regions/us-east-1/state/health" ] && [ ! -e "$kept/ops/state/health" ] &&
-        jq -e '(.impact.method | startswith("probe .app.:")) and any(.phases.list[]; .phase == "detect" and .ms > 0)' \
+        jq -e '(.impact.method | test("^probe .app.:")) and any(.phases.list[]; .phase == "detect" and .ms > 0)' \
             "$kept/outside/report.json" >/dev/null
 }
 
