@@ -92,6 +92,6 @@ sort -o "$work/fish.verbs" "$work/fish.verbs"
 fact "fish offers the verbs of --help" cmp "$work/verbs" "$work/fish.verbs"
 fact "and the options of each" same_as_help "$work/fish.options"
 fact "and the words behind a verb, and the choices of an option" \
-    test "$(cat "$work/fish.more")" = "lint preflight print run types / lint / json text / restore"
+    test "$(cat "$work/fish.more")" = "lint preflight print run types / lint / csv html json text / restore"
 
 facts_end
