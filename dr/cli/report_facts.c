@@ -45,7 +45,8 @@ static char *plan_name(const char *text)
     if (dot != NULL && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0))
         *dot = '\0';
     for (char *at = name; *at != '\0'; at++)
-        *at = *at == '-' ? '_' : *at;
+        if (*at == '-')
+            *at = '_';
     return name;
 }
 
