@@ -45,6 +45,7 @@ static void put_outputs(struct vault *v, const struct snapshot_info *info, const
     step_output(v->p.call, "recovery_point", json_string(time_print(info->start_ns, text)));
     vault_put_sentinel(v, info->source, to);
     vault_put_evidence(v, info);
+    vault_put_place(v, info);
 }
 
 /* Whoever brought the data back in earnest is the writer from now on (writer_epoch.h). */

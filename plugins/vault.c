@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "backup/work/costs.h"
 #include "backup/work/hedge_keep.h"
@@ -83,6 +84,34 @@ void vault_put_evidence(struct vault *v, const struct snapshot_info *info)
                                                                 : repo_proved_ns(v->repo, info->id);
     if (proved_ns != 0)
         json_put_text(v->p.evidence, "proved", time_print(proved_ns, text));
+}
+
+static bool is_loopback(const char *host)
+{
+    return text_starts(host, "127.") || strcmp(host, "::1") == 0 || strcmp(host, "localhost") == 0;
+}
+
+/* The host of a site, seen from this one; what is not reached by ssh is here, whatever it is called. */
+static const char *host_of(const struct config *c, const struct config_site *site, const char *here)
+{
+    bool ssh = site->reach != NULL && strcmp(site->reach, "ssh") == 0;
+    bool known = ssh && site->ssh.host != NULL && !is_loopback(site->ssh.host);
+    return known && config_here(c, here) != site ? site->ssh.host : here;
+}
+
+void vault_put_place(struct vault *v, const struct snapshot_info *info)
+{
+    char here[256] = "";
+    const struct config_source *source = config_source(v->p.config, info->source);
+    const struct config_site *site = NULL;
+    if (source != NULL && source->site != NULL)
+        site = config_site(v->p.config, source->site);
+    json_put_text(v->p.evidence, "source", info->source);
+    if (gethostname(here, sizeof(here) - 1) != 0 || here[0] == '\0')
+        return;
+    json_put_text(v->p.evidence, "host", here);
+    if (site != NULL)
+        json_put_text(v->p.evidence, "source_host", host_of(v->p.config, site, here));
 }
 
 void vault_put_sentinel(struct vault *v, const char *source, const char *tree)

@@ -38,6 +38,12 @@ struct work_hooks vault_hooks(struct vault *v);
 void vault_put_evidence(struct vault *v, const struct snapshot_info *info);
 
 /*
+ * Where the data came to, and where their source lies, as evidence: "source", "host", and "source_host" where the
+ * configuration says on which host the source's site is. A report says by them whether a restore was apart.
+ */
+void vault_put_place(struct vault *v, const struct snapshot_info *info);
+
+/*
  * The sentinel of the snapshot's source in a restored tree, as the output "sentinel": the first word of
  * its first line, when that is an RFC 3339 time. No source, no sentinel, no such file: nothing.
  */

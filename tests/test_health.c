@@ -144,6 +144,68 @@ static void assert_mark(const char *what, const struct health_mark *m, int want_
     assert_int_equal(got_s, want_s);
 }
 
+/* --- samples --- */
+
+static json_t *samples_since(int since_s)
+{
+    struct config_probe probe = probe_of("tcp", "tcp://127.0.0.1:1");
+    struct health_mark mark = { .known = true,
+                                .wall_ns = WALL0 + since_s * S,
+                                .boot_ns = BOOT0 + since_s * S };
+    snprintf(mark.boot_id, sizeof(mark.boot_id), "%s", health_boot_id());
+    struct dr_err err = { 0 };
+    json_t *samples = NULL;
+    assert_int_equal(health_samples(dir, &probe, &mark, &samples, &err), DR_OK);
+    return samples;
+}
+
+static int64_t point(const json_t *samples, size_t at, size_t member)
+{
+    const json_t *points = json_object_get(samples, "points");
+    return json_integer_value(json_array_get(json_array_get(points, at), member));
+}
+
+static void samples_are_the_lines_round_the_mark(void **state)
+{
+    (void)state;
+    write_letters("pptfu.p", 7, 0);
+    DR_JSON json_t *samples = samples_since(3);
+    static const int64_t want[][2] = {
+        { -3000, 1 }, { -2000, 1 }, { 0, 0 }, { 1000, -1 }, { 3000, 1 }
+    };
+    assert_int_equal(json_array_size(json_object_get(samples, "points")), DR_ARRAY_LEN(want));
+    for (size_t i = 0; i < DR_ARRAY_LEN(want); i++) {
+        assert_int_equal(point(samples, i, 0), want[i][0]);
+        assert_int_equal(point(samples, i, 1), want[i][1]);
+        assert_int_equal(point(samples, i, 2), 10);
+    }
+    write_text("front.jsonl", "w", "");
+    assert_null(samples_since(3));
+}
+
+/* Of 2,100 lines those from a minute before the mark on: at most 600 points, and the one fail among them. */
+static void many_lines_are_few_samples_and_no_fail_is_lost(void **state)
+{
+    (void)state;
+    char letters[2101];
+    memset(letters, 'p', sizeof(letters) - 1);
+    letters[sizeof(letters) - 1] = '\0';
+    letters[1501] = 'f';
+    write_letters(letters, INT64_MAX, 0);
+    DR_JSON json_t *samples = samples_since(160);
+    size_t count = json_array_size(json_object_get(samples, "points"));
+    assert_in_range(count, 450, HEALTH_SAMPLES);
+    assert_int_equal(point(samples, 0, 0), -HEALTH_SAMPLES_BEFORE_MS);
+    size_t fails = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (point(samples, i, 1) != 0)
+            continue;
+        fails++;
+        assert_int_equal(point(samples, i, 0), 1341000);
+    }
+    assert_int_equal(fails, 1);
+}
+
 struct facts_case {
     const char *letters;
     int since; /* second of the mark; -1: none */
@@ -689,6 +751,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_DIR(facts_are_the_edges_of_the_outage),
+        IN_DIR(samples_are_the_lines_round_the_mark),
+        IN_DIR(many_lines_are_few_samples_and_no_fail_is_lost),
         IN_DIR(facts_tell_the_words_of_the_first_fail),
         IN_DIR(fails_are_counted_in_a_row_since_the_outage_began),
         IN_DIR(silence_is_stale_and_no_fact),

@@ -313,6 +313,9 @@ static void restore_brings_the_data_and_the_sentinel_back_and_its_undo_removes_t
     assert_string_equal(tried_text(done.outputs, "sentinel"), SENTINEL);
     assert_true(tried_int(done.outputs, "bytes") > 0);
     assert_string_not_equal(tried_text(done.evidence, "taken_at"), "");
+    assert_string_equal(tried_text(done.evidence, "source"), "app");
+    assert_string_not_equal(tried_text(done.evidence, "host"), "");
+    assert_null(json_object_get(done.evidence, "source_host")); /* the source has no site */
     assert_true(done.progress > 0);
     t = restore("check", id, "gen-1", "us-east-1");
     assert_int_equal(t.verdict, STEP_PASS);
