@@ -31,12 +31,20 @@ static bool is_unmeasured(const struct timeline *t, const char *id, const char *
     return false;
 }
 
-static size_t count_unmeasured(const struct timeline *t)
+/* People are counted apart: how long they take to decide is no property of the plan. */
+static size_t count_unmeasured(const struct timeline *t, bool *ret_people)
 {
     const json_t *steps = json_object_get(t->records->items[0].body, "steps");
     size_t count = 0;
-    for (size_t i = 0; i < t->step_count; i++)
-        count += is_unmeasured(t, t->steps[i].id, body_text(json_array_get(steps, i), "drill"));
+    for (size_t i = 0; i < t->step_count; i++) {
+        const struct timeline_step *step = &t->steps[i];
+        if (!is_unmeasured(t, step->id, body_text(json_array_get(steps, i), "drill")))
+            continue;
+        if (is(step->class, "person"))
+            *ret_people = true;
+        else
+            count++;
+    }
     return count;
 }
 
@@ -76,7 +84,8 @@ void ledger_drill(struct work *w)
     struct ledger_figure *figure = &w->ledger->recovery;
     const struct journal_record *assumed = ledger_record(w->t, "assumed");
     int64_t more_ms = assumed != NULL ? body_int(assumed->body, "ms", -1) : -1;
-    size_t unmeasured = count_unmeasured(w->t);
+    bool people = false;
+    size_t unmeasured = count_unmeasured(w->t, &people);
     find_ends(w);
     if (w->missing_back != NULL) {
         ledger_settle(figure, w->missing_back);
@@ -89,9 +98,10 @@ void ledger_drill(struct work *w)
     figure->has_hi = unmeasured == 0 || by_word;
     if (figure->has_hi)
         figure->hi_ms = ledger_ceil_ms(took_ns) + (by_word ? more_ms : 0);
-    figure->method = dr_strf("from %s; to %s%s%s", w->ledger->broke_method, w->back_method,
+    figure->method = dr_strf("from %s; to %s%s%s%s", w->ledger->broke_method, w->back_method,
                              by_word ? "; what was not done in earnest as long as in " : "",
-                             by_word ? body_told(assumed->body, "run") : "");
+                             by_word ? body_told(assumed->body, "run") : "",
+                             people ? "; nobody was waited for" : "");
     DR_FREE char *missing = dr_strf("%zu step%s not done in earnest: how long %s in earnest was "
                                     "not measured",
                                     unmeasured, unmeasured == 1 ? " was" : "s were",
