@@ -57,6 +57,13 @@ void planted_full_disk(struct plant *p)
     sys.pwrite_past = full_pwrite_past;
 }
 
+void planted_make_room(void)
+{
+    if (full != NULL)
+        sys = real;
+    full = NULL;
+}
+
 enum dr_rc planted_tamper(struct plant *p, const char *tree, struct dr_err *err)
 {
     struct open_how how = { .flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW,

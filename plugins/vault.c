@@ -49,6 +49,7 @@ enum dr_rc vault_find(struct vault *v, const char *snapshot, struct snapshot_inf
 void vault_fini(struct vault *v)
 {
     repo_close(v->repo);
+    planted_make_room();
     plant_fini(&v->plant);
     stage_fini(&v->p);
 }
