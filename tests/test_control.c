@@ -171,7 +171,8 @@ static int stop_world(void **state)
 
 /* -- the drill that looks ---------------------------------------------------------------------- */
 
-static bool is_fresh(void *arg, const char *tree, const json_t *outputs, char **ret_found)
+static enum control_sentinel is_fresh(void *arg, const char *tree, const json_t *outputs,
+                                      char **ret_found)
 {
     struct dr_err err = { 0 };
     DR_CLEANUP(buf_fini) struct buf text = { 0 };
@@ -180,19 +181,31 @@ static bool is_fresh(void *arg, const char *tree, const json_t *outputs, char **
     (void)outputs;
     judged++;
     if (fs_read_file(path, 1000, &text, &err) != DR_OK)
-        return false;
+        return CONTROL_NOT_TOLD;
     *ret_found = dr_strdup(text.data);
-    return strcmp(text.data, FRESH) == 0;
+    return strcmp(text.data, FRESH) == 0 ? CONTROL_FRESH : CONTROL_OTHER;
 }
 
-static bool is_always_fresh(void *arg, const char *tree, const json_t *outputs, char **ret_found)
+static enum control_sentinel is_always_fresh(void *arg, const char *tree, const json_t *outputs,
+                                             char **ret_found)
 {
     (void)arg;
     (void)tree;
     (void)outputs;
     (void)ret_found;
     judged++;
-    return true;
+    return CONTROL_FRESH;
+}
+
+static enum control_sentinel is_never_told(void *arg, const char *tree, const json_t *outputs,
+                                           char **ret_found)
+{
+    (void)arg;
+    (void)tree;
+    (void)outputs;
+    *ret_found = dr_strdup("the connection was lost");
+    judged++;
+    return CONTROL_NOT_TOLD;
 }
 
 static void httpfault_stop_ptr(struct httpfault **h)
@@ -335,6 +348,21 @@ static void a_first_snapshot_has_no_yesterday(void **state)
     assert_int_equal(judged, 0); /* backup.pick itself had none */
 }
 
+static void an_older_snapshot_without_a_sentinel_cannot_be_mistaken(void **state)
+{
+    struct control_place p = place();
+    char *sentinel = config->sources[0].sentinel;
+    DR_FREE char *why = dr_strf("the older snapshot %s has no sentinel to be mistaken", old_id);
+    DR_FREE char *later = dr_strdup("mark/added-later");
+    (void)state;
+    config->sources[0].sentinel = later;
+    struct control_result r = run("yesterdays-sentinel", &p);
+    config->sources[0].sentinel = sentinel;
+    assert_false(r.planted);
+    assert_string_equal(r.why, why);
+    control_result_fini(&r);
+}
+
 static void what_cannot_be_planted_is_not_counted_and_says_why(void **state)
 {
     static const struct {
@@ -467,11 +495,13 @@ static void a_drill_that_does_not_read_the_sentinel_misses_what_is_old(void **st
 {
     struct control_place p = place();
     (void)state;
-    p.sentinel = is_always_fresh;
     judged = 0;
-    assert_false(is_caught("stale-snapshot", &p));
-    assert_false(is_caught("yesterdays-sentinel", &p));
-    assert_int_equal(judged, 2);
+    for (int i = 0; i < 2; i++) {
+        p.sentinel = i == 0 ? is_always_fresh : is_never_told;
+        assert_false(is_caught("stale-snapshot", &p));
+        assert_false(is_caught("yesterdays-sentinel", &p));
+    }
+    assert_int_equal(judged, 4);
 }
 
 /* The scratch directory cannot be made: these restores fail, but not over the fault. */
@@ -600,6 +630,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(buckets_behind_a_network_lie_as_well),
         cmocka_unit_test(whichever_file_the_seed_picks_it_is_caught),
         cmocka_unit_test(a_first_snapshot_has_no_yesterday),
+        cmocka_unit_test(an_older_snapshot_without_a_sentinel_cannot_be_mistaken),
         cmocka_unit_test(what_cannot_be_planted_is_not_counted_and_says_why),
         cmocka_unit_test(a_machinery_that_always_says_yes_catches_nothing),
         cmocka_unit_test(a_failure_for_another_reason_catches_nothing),

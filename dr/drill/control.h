@@ -33,6 +33,9 @@
 
 enum { CONTROLS_MAX = 32 };
 
+/* What the drill says of a sentinel. That it could not look is no answer: nothing is caught by it. */
+enum control_sentinel { CONTROL_FRESH, CONTROL_OTHER, CONTROL_NOT_TOLD };
+
 /* Where and on what. Everything is borrowed. */
 struct control_place {
     const struct config *config;
@@ -49,10 +52,11 @@ struct control_place {
     int64_t timeout_ms; /* of one step; 0: ten minutes */
     /*
      * The drill's own judgement of a restored tree, the one that the real restore has to stand: is the sentinel in
-     * it exactly the one that was planted? outputs: of the restore, or NULL. ret_found: what is there, or NULL;
-     * taken over by the caller.
+     * it exactly the one that was planted? outputs: of the restore, or NULL. ret_found: what is there instead, or
+     * why it cannot be told, or NULL; taken over by the caller.
      */
-    bool (*sentinel)(void *arg, const char *tree, const json_t *outputs, char **ret_found);
+    enum control_sentinel (*sentinel)(void *arg, const char *tree, const json_t *outputs,
+                                      char **ret_found);
     bool (*stop)(void *arg); /* asked while a step runs: does the drill give way? or NULL */
     void *arg;
 };

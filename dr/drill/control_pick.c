@@ -32,16 +32,21 @@ static enum dr_rc judge_sentinel(struct control_job *j, const char *id, struct d
     DR_ASSERT(source != NULL && source->sentinel != NULL); /* else it is not possible */
     const struct plant part = { .kind = PLANT_PART, .only = source->sentinel };
     DR_TRY(job_restore(j, "apply", id, &part, &a, err));
-    /* A snapshot without any sentinel is one more that the drill must not be content with. */
-    if (a.outcome.verdict != STEP_PASS && !control_failed_as(&a, DR_E_NOTFOUND))
+    if (control_failed_as(&a, DR_E_NOTFOUND))
+        return job_cannot(j, "the older snapshot %s has no sentinel to be mistaken", id);
+    if (a.outcome.verdict != STEP_PASS)
         return job_missed(j, "it could not be planted: %s cannot be restored: %s", id,
                           a.outcome.why);
-    if (p->sentinel(p->arg, j->to, a.outcome.outputs, &found))
+    enum control_sentinel word = p->sentinel(p->arg, j->to, a.outcome.outputs, &found);
+    const char *what = found != NULL ? found : "";
+    if (word == CONTROL_FRESH)
         return job_missed(j, "%s was restored, and its sentinel is taken for the one of the drill",
                           id);
-    return job_caught(j, "%s is refused: its sentinel is %s%s%s, not the one of the drill", id,
-                      found != NULL ? "'" : "another", found != NULL ? found : "",
-                      found != NULL ? "'" : "");
+    if (word != CONTROL_OTHER)
+        return job_missed(j, "%s was restored, and whose sentinel it holds cannot be told: %s", id,
+                          what);
+    return job_caught(j, "%s is refused: its sentinel is not the one of the drill, but '%s'", id,
+                      what);
 }
 
 enum dr_rc control_stale_snapshot(struct control_job *j, struct dr_err *err)

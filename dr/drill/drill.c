@@ -202,7 +202,8 @@ struct judge { /* of the trees that controls restore */
     const char *at;
 };
 
-static bool has_planted(void *arg, const char *tree, const json_t *outputs, char **ret_found)
+static enum control_sentinel has_planted(void *arg, const char *tree, const json_t *outputs,
+                                         char **ret_found)
 {
     const struct judge *j = arg;
     struct dr_err err = { 0 };
@@ -211,10 +212,12 @@ static bool has_planted(void *arg, const char *tree, const json_t *outputs, char
     DR_JSON json_t *found = read_tree(j->r, j->at, text(j->planted, "source"), tree, &err);
     if (found == NULL) {
         *ret_found = dr_strdup(err.msg);
-        return false;
+        return CONTROL_NOT_TOLD;
     }
     /* The control chose the snapshot; whether it is the right one is told by the tree alone. */
-    return drill_is_planted(j->planted, found, text(j->planted, "snapshot"), &wanted, ret_found);
+    return drill_is_planted(j->planted, found, text(j->planted, "snapshot"), &wanted, ret_found)
+               ? CONTROL_FRESH
+               : CONTROL_OTHER;
 }
 
 static bool must_stop(void *arg)
