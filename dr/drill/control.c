@@ -62,41 +62,51 @@ static bool with_a_sentinel(const struct control_place *p, char **ret_why_not)
 
 /* -- the catalogue --------------------------------------------------------------------------- */
 
-#define ROW(id, name_, title_, expects_, possible_)                   \
+#define ROW(id, name_, title_, plants_, expects_, possible_)          \
     static const struct control row_##id = { .name = (name_),         \
                                              .title = (title_),       \
+                                             .plants = (plants_),     \
                                              .expects = (expects_),   \
                                              .possible = (possible_), \
                                              .run = control_##id }
 
-ROW(flipped_byte, "flipped-byte", "one byte of a pack is wrong in every bucket",
+ROW(flipped_byte, "flipped-byte", "a flipped byte in every bucket",
+    "one byte of a pack is wrong in every bucket",
     "the restore fails, names the object, and leaves no wrong file under its name", anywhere);
-ROW(flipped_one, "flipped-one", "one byte of a pack is wrong in one bucket",
+ROW(flipped_one, "flipped-one", "a flipped byte in one bucket",
+    "one byte of a pack is wrong in one bucket",
     "the restore takes another bucket, says so, and the file is right", with_two_buckets);
-ROW(missing_object, "missing-object", "a needed pack is in no bucket",
+ROW(missing_object, "missing-object", "a missing object", "a needed pack is in no bucket",
     "the restore fails and names the object", anywhere);
-ROW(truncated_object, "truncated-object", "a needed pack is cut short in every bucket",
-    "the restore fails and names the object", anywhere);
-ROW(stale_snapshot, "stale-snapshot", "the buckets show no snapshot as new as the one just made",
+ROW(truncated_object, "truncated-object", "a truncated object",
+    "a needed pack is cut short in every bucket", "the restore fails and names the object",
+    anywhere);
+ROW(stale_snapshot, "stale-snapshot", "a stale backup",
+    "the buckets show no snapshot as new as the one just made",
     "no snapshot is picked, or the sentinel of the picked one is seen to be another",
     with_a_sentinel);
-ROW(wrong_region, "wrong-region", "the restore is pointed at the bucket of the failed region",
-    "refused before a byte is read", with_a_bucket_in_the_dark);
-ROW(forged_signature, "forged-signature", "the snapshot says something else than what was signed",
+ROW(wrong_region, "wrong-region", "the wrong region",
+    "the restore is pointed at the bucket of the failed region", "refused before a byte is read",
+    with_a_bucket_in_the_dark);
+ROW(forged_signature, "forged-signature", "a forged snapshot",
+    "the snapshot says something else than what was signed",
     "it is not picked, and a restore of it is refused", anywhere);
-ROW(strangers_key, "strangers-key", "the snapshot is signed by a key of nobody",
-    "it is not picked, and a restore of it is refused", anywhere);
-ROW(stranger_writer, "stranger-writer",
+ROW(strangers_key, "strangers-key", "a snapshot signed by a stranger",
+    "the snapshot is signed by a key of nobody", "it is not picked, and a restore of it is refused",
+    anywhere);
+ROW(stranger_writer, "stranger-writer", "a newer snapshot of a stranger",
     "a newer snapshot of a higher epoch lies there, by an unknown writer",
     "the right one is picked all the same, and a restore of the other is refused", anywhere);
-ROW(expired_credential, "expired-credential", "the token of every bucket has expired",
+ROW(expired_credential, "expired-credential", "an expired key",
+    "the token of every bucket has expired",
     "the restore fails, says so, and does not go on asking", anywhere);
-ROW(yesterdays_sentinel, "yesterdays-sentinel", "an older snapshot is restored",
-    "the sentinel in it is seen to be another", with_a_sentinel);
-ROW(full_disk, "full-disk", "the disk of the restore is full",
+ROW(yesterdays_sentinel, "yesterdays-sentinel", "yesterday's sentinel",
+    "an older snapshot is restored", "the sentinel in it is seen to be another", with_a_sentinel);
+ROW(full_disk, "full-disk", "a full disk", "the disk of the restore is full",
     "the restore fails, says so, and leaves nothing that is marked as finished", anywhere);
-ROW(tampered_tree, "tampered-tree", "one byte of a restored file is changed, its times are kept",
-    "data.check names the file", anywhere);
+ROW(tampered_tree, "tampered-tree", "a tampered file",
+    "one byte of a restored file is changed, its times are kept", "data.check names the file",
+    anywhere);
 
 static const struct control *const catalogue[] = {
     &row_flipped_byte,    &row_flipped_one,        &row_missing_object,      &row_truncated_object,

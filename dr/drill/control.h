@@ -65,7 +65,8 @@ struct control_job;
 
 struct control {
     const char *name;    /* "flipped-byte" */
-    const char *title;   /* "one byte of a pack is wrong in every bucket" */
+    const char *title;   /* a few words without a comma: "a flipped byte in every bucket" */
+    const char *plants;  /* "one byte of a pack is wrong in every bucket" */
     const char *expects; /* "the restore fails and names the object" */
     /* By the configuration alone. ret_why_not: one sentence, the caller frees. */
     bool (*possible)(const struct control_place *p, char **ret_why_not);
