@@ -28,7 +28,8 @@ static void add_title(struct buf *out, const json_t *report, bool period)
     const char *name =
         report_word(period ? json_object_get(report, "period") : report, period ? "name" : "run");
     buf_adds(out, period ? "Disaster recovery " : "Run ");
-    html_add_text(out, name[0] != '\0' ? name : "not on record");
+    DR_FREE char *told = html_short(name[0] != '\0' ? name : "not on record", 30);
+    html_add_text(out, told);
     buf_adds(out, " - drctl report");
 }
 

@@ -95,6 +95,27 @@ static void add_sentinels(struct html *h, const json_t *list)
     html_table_end(&t);
 }
 
+/* {name, note} */
+static void add_unread(struct html *h, const json_t *list)
+{
+    static const char *const columns[] = { "Not read", "Why", NULL };
+    size_t i;
+    const json_t *one;
+    if (json_array_size(list) == 0)
+        return;
+    struct html_table t =
+        html_table(h, "Fields that could not be read, and so were not compared", columns);
+    json_array_foreach(list, i, one)
+    {
+        html_row(&t);
+        html_cell(&t);
+        html_add_word(h, one, "name");
+        html_cell(&t);
+        html_add_word_or(h, one, "note", "no words");
+    }
+    html_table_end(&t);
+}
+
 static void add_production(struct html *h, const json_t *production)
 {
     static const char *const columns[] = { "What", "Before", "After", NULL };
@@ -106,11 +127,14 @@ static void add_production(struct html *h, const json_t *production)
     html_fact(h, "Verdict");
     html_add_bool(h, json_object_get(production, "equal"), "as before, field by field",
                   "not as before");
+    html_fact(h, "Fields compared");
+    html_add_number(h, production, "fields");
     html_fact(h, "Digest before");
     html_add_code(h, production, "digest_before");
     html_fact(h, "Digest after");
     html_add_code(h, production, "digest_after");
     html_facts_end(h);
+    add_unread(h, json_object_get(production, "unread"));
     if (json_array_size(differs) == 0)
         return;
     struct html_table t = html_table(h, "What differs", columns);

@@ -46,11 +46,11 @@ static struct sums sum_up(const json_t *r)
         s.backups_failed += count_of(backups, "failed");
         s.backups_done += count_of(backups, "done");
     }
-    json_array_foreach(json_object_get(drills, "power"), i, one)
+    json_array_foreach(json_object_get(r, "runs"), i, one)
     {
-        bool now = is(one, "month", report_word(json_object_get(r, "period"), "name"));
-        s.planted += now ? count_of(one, "planted") : 0;
-        s.caught += now ? count_of(one, "caught") : 0;
+        const json_t *power = json_object_get(one, "power");
+        s.planted += count_of(power, "planted");
+        s.caught += count_of(power, "caught");
     }
     s.failed = count_of(drills, "failed");
     return s;
@@ -117,7 +117,8 @@ static void add_tiles(struct html *h, const json_t *r, const struct sums *s)
         buf_addf(h->out, "%" PRId64 " of %" PRId64 "<small>planted faults caught</small>",
                  s->caught, s->planted);
     else
-        buf_adds(h->out, "not measured<small>see the plot by month</small>");
+        buf_adds(h->out,
+                 "<span class=\"soft\">not measured</span><small>no fault was planted</small>");
     html_tile_end(h, NULL);
     number_tile(h, "Runs and drills", (int64_t)s->runs, "begun in the period");
     html_tile(h, "Mean time to detect");
@@ -152,6 +153,10 @@ static void add_head(struct html *h, const json_t *r)
     html_add_minute(h, period, "from");
     buf_adds(h->out, " to ");
     html_add_minute(h, period, "to");
+    if (report_has(period, "as_of") && !is(period, "as_of", report_word(period, "to"))) {
+        buf_adds(h->out, "; as of ");
+        html_add_minute(h, period, "as_of");
+    }
     buf_adds(h->out, "</p>\n");
     add_exceptions(h, r, &s);
     add_tiles(h, r, &s);

@@ -27,6 +27,19 @@ static void say_cut(struct html *h, size_t count)
         buf_addf(h->out, "<p>The newest %d of %zu are drawn.</p>\n", RUNS_MAX, count);
 }
 
+/* Letters of the longest of these names, as svg_name() writes them. */
+static size_t longest(const json_t *list, const char *key)
+{
+    size_t i, most = 0;
+    const json_t *one;
+    json_array_foreach(list, i, one)
+    {
+        DR_FREE char *name = html_short(report_word(one, key), SVG_NAME_LETTERS);
+        most = strlen(name) > most ? strlen(name) : most;
+    }
+    return most;
+}
+
 /* ---- the trend of recovery times ---------------------------------------------------------------- */
 
 static int64_t trend_most(const json_t *plan, size_t from, bool *ret_any)
@@ -142,7 +155,7 @@ void html_plot_trend(struct html *h, const json_t *plan)
                                            desc.data });
     plot_y_axis(&p);
     int slot = add_marks(&p, trend, from);
-    size_t every = plot_every(count - from, SVG_NAME_LETTERS, p.right - p.left);
+    size_t every = plot_every(count - from, longest(trend, "run"), p.right - p.left);
     for (size_t i = from; i < count; i++) {
         int x = p.left + slot * (int)(i - from) + slot / 2;
         if ((count - 1 - i) % every == 0)
@@ -311,7 +324,7 @@ void html_plot_power(struct html *h, const json_t *report)
         svg_text(p.out, "e", p.left - 40, y + 35, shares[i]);
     }
     int slot = (p.right - p.left) / (int)count;
-    size_t every = plot_every(count, strlen("2026-11"), p.right - p.left);
+    size_t every = plot_every(count, longest(months, "month"), p.right - p.left);
     for (size_t i = 0; i < count; i++) {
         const json_t *month = json_array_get(months, from + i);
         int x = p.left + slot * (int)i + slot / 2;

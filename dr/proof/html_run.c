@@ -28,9 +28,10 @@ static bool objectives_met(const json_t *r)
 
 static void add_head(struct html *h, const json_t *r)
 {
+    const json_t *passed = json_object_get(json_object_get(r, "drill"), "passed");
     bool drill = json_is_object(json_object_get(r, "drill"));
     bool dry = json_is_true(json_object_get(r, "dry"));
-    bool back = is(r, "state", "recovered");
+    bool back = is(r, "state", "recovered") && !json_is_false(passed);
     bool short_of = back && !dry && !objectives_met(r);
     DR_CLEANUP(buf_fini) struct buf state = { 0 };
     DR_CLEANUP(buf_fini) struct buf words = { 0 };
@@ -54,6 +55,9 @@ static void add_head(struct html *h, const json_t *r)
         html_add_text(h->out, report_word(r, "why"));
         buf_adds(h->out, "</p>\n");
     }
+    const json_t *more = json_object_get(json_object_get(r, "drill"), "why");
+    if (json_array_size(more) > 1 || (json_array_size(more) == 1 && !report_has(r, "why")))
+        html_texts(h, more, "");
     if (dry)
         buf_adds(h->out, "<p>Nothing was done: a dry run proves nothing.</p>\n");
 }
@@ -80,7 +84,8 @@ static void drill_tiles(struct html *h, const json_t *drill)
                  planted);
         html_tile_end(h, caught >= planted ? "passed" : "failed");
     } else {
-        buf_adds(h->out, "not measured<small>no fault was planted</small>");
+        buf_adds(h->out,
+                 "<span class=\"soft\">not measured</span><small>no fault was planted</small>");
         html_tile_end(h, "not measured");
     }
     html_tile(h, "Production");

@@ -56,7 +56,7 @@ static void step_row(struct html_table *t, const json_t *one)
     json_array_foreach(json_object_get(one, "deviations"), i, text)
     {
         buf_adds(h->out, "<li>");
-        html_add_text(h->out, json_is_string(text) ? json_string_value(text) : "(no text)");
+        html_add_name(h->out, json_is_string(text) ? json_string_value(text) : "(no text)");
         buf_adds(h->out, "</li>");
     }
     if (i > 0)
@@ -192,13 +192,45 @@ static void add_fencing(struct html *h, const json_t *r)
     html_table_end(&t);
 }
 
+/* {step, source, snapshot, host, bytes, ms, verdict} */
+static void add_restored(struct html *h, const json_t *list)
+{
+    static const char *const columns[] = { "Source", "Snapshot", "To",   "Result",
+                                           "Bytes",  "Took",     "Step", NULL };
+    size_t i;
+    const json_t *one;
+    if (json_array_size(list) == 0)
+        return;
+    struct html_table t = html_table(h, "What was restored", columns);
+    json_array_foreach(list, i, one)
+    {
+        html_row(&t);
+        html_cell(&t);
+        html_add_word(h, one, "source");
+        html_cell(&t);
+        html_add_word(h, one, "snapshot");
+        html_cell(&t);
+        html_add_word(h, one, report_has(one, "host") ? "host" : "at");
+        html_cell(&t);
+        html_add_badge(h, report_word(one, "verdict"), "not on record");
+        html_cell(&t);
+        html_add_number(h, one, "bytes");
+        html_cell(&t);
+        html_add_ms(h, one, "ms");
+        html_cell(&t);
+        html_add_word(h, one, "step");
+    }
+    html_table_end(&t);
+}
+
 static void add_integrity(struct html *h, const json_t *r)
 {
     static const char *const columns[] = { "Data",    "Against", "Step", "When",
                                            "Verdict", "Words",   NULL };
     size_t i;
     const json_t *one;
-    html_section(h, "integrity", "Integrity of the data");
+    html_section(h, "integrity", "The data: what was restored, and its integrity");
+    add_restored(h, json_object_get(r, "restored"));
     if (json_array_size(json_object_get(r, "integrity")) == 0) {
         html_nothing(h, "No check of data is on record: integrity was not measured.");
         return;

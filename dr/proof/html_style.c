@@ -32,7 +32,7 @@ static const char text_style[] =
     "h1{font-size:1.7rem;line-height:1.2;margin:.2rem 0}\n"
     "h2{font-size:1.2rem;margin:2rem 0 .5rem;padding-top:.5rem;border-top:2px solid var(--line)}\n"
     "h3{font-size:1rem;margin:1.2rem 0 .3rem}\n"
-    "p{margin:.3rem 0}ul,ol{margin:.3rem 0;padding-left:1.4rem}.long{overflow-wrap:anywhere}.one{white-space:nowrap}li{margin:.2rem 0}\n"
+    "p{margin:.3rem 0}ul,ol{margin:.3rem 0;padding-left:1.4rem}.long{display:inline-block;min-width:7em;max-width:100%;overflow-wrap:anywhere}.one{white-space:nowrap}li{margin:.2rem 0}\n"
     "a{color:inherit}bdi,th,td,dd,li,p{unicode-bidi:isolate}\n"
     "code{font:.87em/1.4 ui-monospace,monospace;overflow-wrap:anywhere}\n"
     "code.block{display:block;font-size:.8em;color:var(--soft)}\n"
@@ -48,7 +48,7 @@ static const char text_style[] =
     "margin:1rem 0}\n"
     ".tile{border:1px solid var(--line);background:var(--tile);border-radius:.4rem;padding:.5rem .7rem}\n"
     ".tile p{margin:0}.tile .name{color:var(--soft);font-size:.85rem}"
-    ".tile .value{font-size:1.2rem;font-weight:600}.tile .say{margin-top:.2rem}\n"
+    ".tile .value{font-size:1.2rem;font-weight:600}.tile .say{margin-top:.2rem}.value .soft{font-size:1rem}\n"
     ".tile small{display:block;font-size:.8rem;font-weight:400;color:var(--soft)}\n"
     "nav ol{columns:2 14rem;font-size:.93rem;padding-left:1.9rem}nav li{margin:0;padding:.1rem 0}\n";
 

@@ -17,7 +17,13 @@
 /* text: any bytes up to its NUL. */
 void html_add_text(struct buf *out, const char *text);
 
-/* The same of a name that may become an `id`: letters, digits and '-', all else '-'. */
-void html_add_id(struct buf *out, const char *text);
+/*
+ * The same of names in running text: a short one with a '-' stays in one piece, a long one may break behind '_', and
+ * one that is longer still may break anywhere. For content only, since it has elements.
+ */
+void html_add_name(struct buf *out, const char *text);
+
+/* At most so many letters of text, and ".." when that is not all. Not escaped. The caller frees. */
+char *html_short(const char *text, size_t letters) DR_MUST_USE;
 
 #endif

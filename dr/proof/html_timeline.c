@@ -34,7 +34,7 @@ static void add(struct events *e, const json_t *object, const char *key, const c
     buf_adds(&text, words);
     if (more != NULL && more[0] != '\0') {
         buf_adds(&text, ": ");
-        html_add_text(&text, more);
+        html_add_name(&text, more);
     }
     if (e->count == e->cap) {
         e->cap = e->cap == 0 ? 32 : e->cap * 2;

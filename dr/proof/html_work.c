@@ -109,48 +109,11 @@ void html_facts_end(struct html *h)
 
 /* ---- values ------------------------------------------------------------------------------------ */
 
-enum { WORD_MAX = 18 }; /* letters that any column has room for */
-
-/* The longest run of bytes without one of `breaks`. */
-static size_t longest_run(const char *text, const char *breaks)
-{
-    size_t longest = 0;
-    for (;;) {
-        size_t run = strcspn(text, breaks);
-        longest = run > longest ? run : longest;
-        if (text[run] == '\0')
-            return longest;
-        text += run + 1;
-    }
-}
-
-/*
- * Names must not be cut where they need not be: a short one with a '-' stays in one piece, a long one may break
- * behind '_', and one that is longer still may break anywhere.
- */
-static void add_name(struct buf *out, const char *text)
-{
-    bool may_break = longest_run(text, " -") > WORD_MAX;
-    bool anywhere = longest_run(text, " -_") > WORD_MAX;
-    bool one = strchr(text, ' ') == NULL && strchr(text, '-') != NULL && strlen(text) <= WORD_MAX;
-    buf_adds(out, anywhere ? "<span class=\"long\">" : one ? "<span class=\"one\">" : "");
-    while (may_break && strchr(text, '_') != NULL) {
-        DR_CLEANUP(buf_fini) struct buf piece = { 0 };
-        size_t len = strcspn(text, "_") + 1;
-        buf_add(&piece, text, len);
-        html_add_text(out, piece.data);
-        buf_adds(out, "<wbr>");
-        text += len;
-    }
-    html_add_text(out, text);
-    buf_adds(out, anywhere || one ? "</span>" : "");
-}
-
 void html_add_word_or(struct html *h, const json_t *object, const char *key, const char *missing)
 {
     const char *text = report_word(object, key);
     if (text[0] != '\0')
-        add_name(h->out, text);
+        html_add_name(h->out, text);
     else
         buf_addf(h->out, "<span class=\"soft\">%s</span>", missing);
 }
@@ -326,7 +289,7 @@ void html_add_list(struct html *h, const json_t *list)
         if (!json_is_string(one))
             continue;
         buf_adds(h->out, told++ > 0 ? ", " : "");
-        html_add_text(h->out, json_string_value(one));
+        html_add_name(h->out, json_string_value(one));
     }
     if (told == 0)
         buf_addc(h->out, '-');
@@ -382,7 +345,7 @@ void html_texts(struct html *h, const json_t *list, const char *none)
     {
         const char *text = json_string_value(one);
         buf_adds(h->out, "<li>");
-        html_add_text(h->out, text != NULL ? text : "(no text)");
+        html_add_name(h->out, text != NULL ? text : "(no text)");
         buf_adds(h->out, "</li>\n");
     }
     buf_adds(h->out, "</ul>\n");

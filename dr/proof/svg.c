@@ -86,16 +86,8 @@ static int inside(int x, size_t letters)
 
 void svg_name(struct buf *out, const char *class, int x, int y, const char *text)
 {
-    DR_CLEANUP(buf_fini) struct buf name = { 0 };
-    size_t letters = 0, i = 0;
-    for (; text[i] != '\0'; i++)
-        if (((unsigned char)text[i] & 0xc0) != 0x80 && letters++ == SVG_NAME_LETTERS)
-            break;
-    buf_add(&name, text, i);
-    buf_adds(&name, text[i] != '\0' ? ".." : "");
-    if (class[0] == 'm')
-        x = inside(x, letters + (text[i] != '\0'));
-    svg_text(out, class, x, y, name.data);
+    DR_FREE char *name = html_short(text, SVG_NAME_LETTERS);
+    svg_text(out, class, class[0] == 'm' ? inside(x, strlen(name)) : x, y, name);
 }
 
 /* ---- scales ------------------------------------------------------------------------------------ */

@@ -22,7 +22,7 @@
 
 enum {
     PLOT_WIDTH = 3400,
-    PLOT_LETTER = 56, /* the width of a letter of a label, roughly and rather too wide */
+    PLOT_LETTER = 67, /* the width of a letter of a label: a digit's, in the widest common font */
 };
 
 #define PLOT_LIMIT_MS (INT64_C(200) * 366 * 86400 * 1000)
