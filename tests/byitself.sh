@@ -182,6 +182,15 @@ run "$DRCTL" -c there.yaml --json drill-turn tiny --since 2026-11-01T00:00:00Z
 fact "and another site knows by the buckets that it was" jq -e '.exit == 0 and .why == "it was held: D-1"' .out
 run "$DRCTL" -c dr.yaml --json drill-turn tiny --since 2099-01-01T00:00:00Z
 fact "the next time there is another one" test -d state/runs/D-2
+sed -i 's/{frequency: monthly,/{frequency: monthly, plans: [tiny],/' dr.yaml
+cp dr.yaml open.yaml
+sed -i 's/plans: \[tiny\],/& blackout: [{days: [mon, tue, wed, thu, fri, sat, sun], reason: never}],/' dr.yaml
+run bin/backupd -c dr.yaml --once --json
+fact "in a blackout backupd holds no drill" test "$(jq -s '[.[] | select(.what == "drill")] | length' .out)" -eq 0
+mv open.yaml dr.yaml
+run bin/backupd -c dr.yaml --once --json
+fact "behind it, it looks whose turn the drill is" jq -se '[.[] | select(.what == "drill")] | length == 1 and
+    .[0].plan == "tiny" and .[0].exit == 0 and .[0].why == "it was held: D-2"' .out
 
 # -- a run tells people ------------------------------------------------------------------------------
 cat >small.yaml <<YAML

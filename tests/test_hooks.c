@@ -8,12 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "backup/work/hooks.h"
+#include "backup/work/source_lock.h"
 #include "dr/base/clock.h"
 #include "dr/base/mem.h"
 #include "tests/support/site.h"
@@ -305,6 +307,82 @@ static void after_a_kill_the_next_backup_works(void **state)
     assert_int_not_equal(access(frozen, F_OK), 0);
 }
 
+/* ---- two of them --------------------------------------------------------------------------------- */
+
+/* Another process that has the source, until it is killed. */
+static pid_t other;
+
+static void start_other(void)
+{
+    int ends[2];
+    char byte = 'n';
+    assert_int_equal(pipe(ends), 0);
+    other = fork();
+    if (other == 0) {
+        struct dr_err err = { 0 };
+        int held = -1;
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        byte = source_lock(site.config->state_dir, "app", &held, &err) == DR_OK ? 'y' : 'n';
+        (void)!write(ends[1], &byte, 1);
+        for (;;)
+            pause();
+    }
+    assert_int_equal(read(ends[0], &byte, 1), 1);
+    assert_int_equal(byte, 'y');
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static void end_other(void)
+{
+    kill(other, SIGKILL);
+    assert_int_equal(waitpid(other, NULL, 0), other);
+    other = 0;
+}
+
+static void beside_another_backup_of_the_source_nothing_is_begun(void **state)
+{
+    (void)state;
+    start_other();
+    const struct taken t = take();
+    end_other();
+    assert_int_equal(t.rc, DR_E_BUSY);
+    assert_log("");
+    assert_int_equal(snapshot_count(), 0);
+    assert_int_equal(take().rc, DR_OK);
+}
+
+static bool release_when_waited_for(void *arg, const struct work_progress *p)
+{
+    int *waits = arg;
+    if (strcmp(p->doing, "waiting") == 0 && ++*waits == 2)
+        end_other();
+    return true;
+}
+
+static bool stop_waiting(void *arg, const struct work_progress *p)
+{
+    (void)arg;
+    return strcmp(p->doing, "waiting") != 0;
+}
+
+static void whoever_has_patience_waits_for_it(void **state)
+{
+    (void)state;
+    int waits = 0;
+    const struct backup_wish wish = { .source = source(), .kind = "full", .patience_ms = BOUND_MS };
+    start_other();
+    struct taken t = take_with(
+        &wish, &(struct work_hooks){ .progress = release_when_waited_for, .arg = &waits });
+    assert_int_equal(t.rc, DR_OK);
+    assert_int_equal(waits, 2);
+    start_other();
+    t = take_with(&wish, &(struct work_hooks){ .progress = stop_waiting });
+    end_other();
+    assert_int_equal(t.rc, DR_E_CANCELLED);
+    assert_int_equal(snapshot_count(), 1);
+}
+
 #define HOOK_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -323,6 +401,8 @@ int main(void)
         HOOK_TEST(a_dry_run_runs_none),
         HOOK_TEST(of_many_words_the_last_are_kept),
         HOOK_TEST(after_a_kill_the_next_backup_works),
+        HOOK_TEST(beside_another_backup_of_the_source_nothing_is_begun),
+        HOOK_TEST(whoever_has_patience_waits_for_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
