@@ -89,8 +89,10 @@ static void unescape(char *text)
     char *to = text;
     for (const char *from = text; *from != '\0'; from++) {
         bool octal = from[0] == '\\' && strspn(from + 1, "01234567") >= 3;
-        *to++ =
-            octal ? (char)((from[1] - '0') * 64 + (from[2] - '0') * 8 + (from[3] - '0')) : *from;
+        unsigned byte = octal ? (unsigned)(from[1] - '0') * 64 + (unsigned)(from[2] - '0') * 8 +
+                                    (unsigned)(from[3] - '0')
+                              : (unsigned char)*from;
+        *to++ = (char)(unsigned char)byte;
         from += octal ? 3 : 0;
     }
     *to = '\0';
@@ -183,7 +185,7 @@ static void look_at_unit(struct look *l, const char *unit)
         return;
     }
     if (r.code < 0) {
-        put_field(l, "unit", unit, NULL, command_tell(&r, argv.items[0], why));
+        put_field(l, "unit", unit, NULL, command_tell(&r, "the status command", why));
         return;
     }
     DR_FREE char *value = dr_strf("status %d", r.code);

@@ -103,7 +103,7 @@ ln -sfn gen-1 current
 # The fresh snapshot vanishes from the bucket that is not dark, so an older one is picked.
 cat >lose.sh <<LOSE
 [ ! -e $work/lost ] || exit 0
-find $work/eu/snapshots -type f | sort | tail -n 1 >$work/lost.name
+find $work/eu/snapshots -type f -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2 >$work/lost.name
 mv "\$(cat $work/lost.name)" $work/lost
 LOSE
 plan older true
@@ -177,4 +177,25 @@ fact "and a number of faults" test $rc -eq 2
 touch quick
 run "$DRCTL" drill move --controls none --json
 fact "with --json each line is JSON, the last has the verdict" test "$(printf '%s\n' "$out" | jq -s '.[-1].passed')" = true
+
+# -- the real thing happens ------------------------------------------------------------------------------
+cat >real.yaml <<YAML
+plan: real
+regions: [us-east-1, eu-west-1]
+steps:
+  - {id: pick, use: region.pick}
+YAML
+rm -f quick pid
+"$DRCTL" drill slow --controls none >slow.out 2>&1 &
+runner=$!
+until_true test -s pid
+dead=$(newest)
+run "$DRCTL" failover real --failed us-east-1 --yes
+fact "a failover does not wait for a drill" test $rc -eq 0
+rc=0
+wait $runner || rc=$?
+fact "the drill gives way" test $rc -eq 6
+run "$DRCTL" drill --clean
+fact "and is cleaned up when the failover is over" has "$out" "CLEANED  $dead"
+fact "without anything left" empty
 facts_end

@@ -137,21 +137,23 @@ static int clean(struct cli *cli, const struct config *c, const char *id)
 
 struct drill_job {
     struct cli *cli;
-    struct run_screen *screen;
+    struct run_screen screen;
     struct production_place place;
     struct drill_faults faults;
     const char *mode, *active;
     char *who;
 };
 
-/* A drill does not wait for people: what holds it ends it, and it is cleaned up. */
-static enum dr_rc end_hold(struct drill_job *j, struct run *r, struct dr_err *err)
+static void job_fini(struct drill_job *j)
 {
-    const struct run_state *s = engine_state(r->engine);
+    run_screen_fini(&j->screen);
+}
+
+/* No more steps: it is to be cleaned up. */
+static enum dr_rc abort_drill(struct drill_job *j, struct run *r, const char *why,
+                              struct dr_err *err)
+{
     DR_JSON json_t *words = json_object();
-    if (s->phase != RUN_HELD)
-        return DR_OK;
-    DR_FREE char *why = dr_strf("a drill does not wait: %s", s->why != NULL ? s->why : "held");
     json_put_text(words, "verb", "abort");
     json_put_text(words, "by", j->who);
     json_put(words, "reason", json_printable(why));
@@ -159,11 +161,35 @@ static enum dr_rc end_hold(struct drill_job *j, struct run *r, struct dr_err *er
     return engine_go(r->engine, err);
 }
 
+/* A drill does not wait for people: what holds it ends it, and it is cleaned up. */
+static enum dr_rc end_hold(struct drill_job *j, struct run *r, struct dr_err *err)
+{
+    const struct run_state *s = engine_state(r->engine);
+    if (s->phase != RUN_HELD)
+        return DR_OK;
+    DR_FREE char *why = dr_strf("a drill does not wait: %s", s->why != NULL ? s->why : "held");
+    return abort_drill(j, r, why, err);
+}
+
+/* Through all of its steps, or as far as they go. */
+static enum dr_rc go_through(struct drill_job *j, struct run *r, const json_t *before,
+                             const json_t *planted, struct dr_err *err)
+{
+    enum dr_rc rc = drill_open(r, before, planted, err);
+    if (rc != DR_OK && rc != DR_E_REFUSED) { /* refused: the lease is lost, and with it the word */
+        DR_FREE char *why = dr_strdup(err->msg);
+        return abort_drill(j, r, why, err);
+    }
+    DR_TRY(rc);
+    DR_TRY(run_drive_on(j->cli, r, &j->screen, err));
+    return end_hold(j, r, err);
+}
+
 /* Behind the last step: look, try the faults, take away, prove. */
 static enum dr_rc finish(struct drill_job *j, struct run *r, struct drill_verdict *v,
                          struct dr_err *err)
 {
-    const struct run_screen *s = j->screen;
+    const struct run_screen *s = &j->screen;
     const struct journal_records *all = journal_all(r->journal);
     DR_TRY(drill_look(r, err));
     drill_tell_looked(s, all);
@@ -190,7 +216,7 @@ static int tell_end(struct drill_job *j, struct run *r, const struct drill_verdi
     if (report_make(journal_all(r->journal), 0, &report, &err) != DR_OK)
         log_err(&err);
     int exit = exit_of(v, report);
-    drill_tell_verdict(j->screen, report, v);
+    drill_tell_verdict(&j->screen, report, v);
     if (!j->cli->json)
         return exit;
     const struct run_state *s = engine_state(r->engine);
@@ -211,13 +237,9 @@ static int carry_out(struct drill_job *j, struct run *r, const json_t *before,
     DR_CLEANUP(drill_verdict_fini) struct drill_verdict v = { 0 };
     DR_CLEANUP(tell_close_ptr) struct tell *tell = tell_open(r->config);
     tell_run(tell, engine_state(r->engine), TELL_BEGUN);
-    enum dr_rc rc = drill_open(r, before, planted, &err);
-    if (rc == DR_OK)
-        rc = run_drive_on(j->cli, r, j->screen, &err);
-    const struct engine_view view = { .record = run_screen_record, .arg = j->screen };
+    enum dr_rc rc = go_through(j, r, before, planted, &err);
+    const struct engine_view view = { .record = run_screen_record, .arg = &j->screen };
     engine_set_view(r->engine, &view, false);
-    if (rc == DR_OK)
-        rc = end_hold(j, r, &err);
     if (rc == DR_OK)
         rc = finish(j, r, &v, &err);
     if (rc == DR_OK) {
@@ -256,7 +278,7 @@ static int begin(struct drill_job *j, struct script *script, const json_t *befor
         return cli_fail(j->cli, &err);
     const struct journal_records *all = journal_all(r->journal);
     for (size_t i = 0; i < all->count; i++)
-        run_screen_record(j->screen, &all->items[i]);
+        run_screen_record(&j->screen, &all->items[i]);
     return carry_out(j, r, before, planted);
 }
 
@@ -278,17 +300,15 @@ static int rehearse(struct cli *cli, struct drill_job *j, struct script *script)
     struct dr_err err = { 0 };
     DR_JSON json_t *before = NULL;
     DR_JSON json_t *planted = NULL;
-    DR_CLEANUP(run_screen_fini) struct run_screen screen;
-    run_screen_init(&screen, cli);
-    screen.started = true; /* what a failover says above its question does not hold here */
-    j->screen = &screen;
-    drill_tell_start(&screen, script, j->place.failed);
+    run_screen_init(&j->screen, cli);
+    j->screen.started = true; /* what a failover says above its question does not hold here */
+    drill_tell_start(&j->screen, script, j->place.failed);
     before = production_read(&j->place);
     if (drill_plant(&j->place, &j->faults, &planted, &err) != DR_OK) {
         script_free(script);
         return cli_fail(cli, &err);
     }
-    drill_tell_planted(&screen, planted);
+    drill_tell_planted(&j->screen, planted);
     return begin(j, script, before, planted);
 }
 
@@ -305,7 +325,7 @@ static int drill(struct cli *cli, const struct config *c, const struct wish *w)
     DR_CLEANUP(plan_free_ptr) struct plan *p = NULL;
     DR_JSON json_t *params = NULL;
     DR_FREE char *who = run_operator();
-    struct drill_job j = { .cli = cli, .who = who };
+    DR_CLEANUP(job_fini) struct drill_job j = { .cli = cli, .who = who };
     int exit = cli_plan_read(cli, c, cli->argv[1], &bytes, &p);
     if (exit != EXIT_DONE)
         return exit;

@@ -3,8 +3,7 @@
  */
 #include "dr/drill/verdict.h"
 
-#include <stdarg.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "dr/base/mem.h"
@@ -29,14 +28,11 @@ static const char *text(const json_t *o, const char *key)
     return t != NULL ? t : "";
 }
 
-DR_PRINTF(2, 3) static void against(struct drill_verdict *v, const char *fmt, ...)
+/* line: taken over. */
+static void against(struct drill_verdict *v, char *line)
 {
-    char line[DR_ERR_MSG_MAX];
-    va_list ap;
-    va_start(ap, fmt);
-    (void)vsnprintf(line, sizeof(line), fmt, ap); /* too long: cut */
-    va_end(ap);
     text_list_add(&v->whys, line);
+    free(line);
 }
 
 /* The newest record of a type; NULL: none. */
@@ -56,14 +52,15 @@ static const json_t *newest(const struct journal_records *all, const char *type,
 static void judge_steps(const struct run_state *s, struct drill_verdict *v)
 {
     if (s->then == NULL)
-        against(v, "it did not come to its end");
+        against(v, dr_strf("it did not come to its end"));
     else if (strcmp(s->then, "recovered") != 0)
-        against(v, "%s: %s", s->then, s->why != NULL ? s->why : "no reason is on record");
+        against(v, dr_strf("%s: %s", s->then, s->why != NULL ? s->why : "no reason is on record"));
     for (size_t i = 0; i < s->step_count; i++) {
         const struct state_step *st = &s->steps[i];
         if (st->at == AT_TOLERATED || st->at == AT_FAILED || st->at == AT_UNKNOWN)
-            against(v, "step %s %s: %s", st->id, st->at == AT_UNKNOWN ? "is unknown" : "failed",
-                    st->why != NULL ? st->why : "no reason is on record");
+            against(v, dr_strf("step %s %s: %s", st->id,
+                               st->at == AT_UNKNOWN ? "is unknown" : "failed",
+                               st->why != NULL ? st->why : "no reason is on record"));
         if (st->left) {
             DR_FREE char *what = dr_strf("what step %s did", st->id);
             text_list_add(&v->leftovers, what);
@@ -81,7 +78,7 @@ static void judge_controls(const struct journal_records *all, struct drill_verdi
         const json_t *b = newest(all, "control", "name", name);
         const char *title = text(json_array_get(drawn, i), "title");
         if (b == NULL)
-            against(v, "the fault '%s' was not tried", title);
+            against(v, dr_strf("the fault '%s' was not tried", title));
         if (b == NULL || !json_is_true(json_object_get(b, "planted")))
             continue;
         v->planted++;
@@ -91,7 +88,7 @@ static void judge_controls(const struct journal_records *all, struct drill_verdi
             text_list_add(&v->missed, title);
     }
     if (v->caught < v->planted)
-        against(v, "drill power %d %%, wanted 100 %%", drill_power(v));
+        against(v, dr_strf("drill power %d %%, wanted 100 %%", drill_power(v)));
 }
 
 static void judge_sentinels(const struct journal_records *all, struct drill_verdict *v)
@@ -101,12 +98,13 @@ static void judge_sentinels(const struct journal_records *all, struct drill_verd
         const char *source = text(json_array_get(planted, i), "source");
         const json_t *b = newest(all, "sentinel", "source", source);
         if (b == NULL)
-            against(v, "no restored data of '%s' was looked at", source);
+            against(v, dr_strf("no restored data of '%s' was looked at", source));
         else if (!json_is_true(json_object_get(b, "ok")))
-            against(v,
-                    "the restored data of '%s' do not hold what was planted: wanted %s, found %s",
-                    source, text(b, "wanted"),
-                    json_is_string(json_object_get(b, "found")) ? text(b, "found") : "nothing");
+            against(v, dr_strf("the restored data of '%s' do not hold what was planted: wanted %s, "
+                               "found %s",
+                               source, text(b, "wanted"),
+                               json_is_string(json_object_get(b, "found")) ? text(b, "found")
+                                                                           : "nothing"));
     }
 }
 
@@ -158,7 +156,7 @@ static void judge_leftovers(const struct journal_records *all, struct drill_verd
     }
     if (v->leftovers.count > 0) {
         DR_FREE char *list = text_list_join(&v->leftovers, "; ");
-        against(v, "left behind: %s", list);
+        against(v, dr_strf("left behind: %s", list));
     }
 }
 
@@ -168,17 +166,18 @@ static void judge_production(const struct journal_records *all, struct drill_ver
     const json_t *differs = json_object_get(after, "differs");
     const json_t *equal = json_object_get(after, "equal");
     if (after == NULL) {
-        against(v, "whether production is as before was not looked at");
+        against(v, dr_strf("whether production is as before was not looked at"));
     } else if (json_is_false(equal)) {
         const json_t *first = json_array_get(differs, 0);
-        against(v, "production is not as before: %s (%zu field%s differ%s)", text(first, "name"),
-                json_array_size(differs), json_array_size(differs) == 1 ? "" : "s",
-                json_array_size(differs) == 1 ? "s" : "");
+        against(v, dr_strf("production is not as before: %s (%zu field%s differ%s)",
+                           text(first, "name"), json_array_size(differs),
+                           json_array_size(differs) == 1 ? "" : "s",
+                           json_array_size(differs) == 1 ? "s" : ""));
     } else if (!json_is_true(equal)) {
         const json_t *unread = json_object_get(after, "unread");
         const char *name = json_string_value(json_array_get(unread, 0));
-        against(v, "whether production is as before is not measured: %s could not be read",
-                name != NULL ? name : "what it was");
+        against(v, dr_strf("whether production is as before is not measured: %s could not be read",
+                           name != NULL ? name : "what it was"));
     }
 }
 
