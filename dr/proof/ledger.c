@@ -71,7 +71,7 @@ const struct journal_record *ledger_record(const struct timeline *t, const char 
 
 const char *ledger_state(const struct timeline *t, const char *step)
 {
-    for (size_t i = t->records->count; i-- > 0;) {
+    for (size_t i = t->settled; i-- > 0;) {
         const json_t *body = t->records->items[i].body;
         const char *id = body_text(body, "step");
         const char *state = body_text(body, "state");

@@ -40,7 +40,7 @@ void ledger_note(struct ledger *ledger, char *text);
 /* The newest record of a type, or NULL. */
 const struct journal_record *ledger_record(const struct timeline *t, const char *type);
 
-/* The state of a step after the last record; "pending" when none speaks of it. */
+/* The state of a step after the last record, of a drill before its clean-up; "pending" when none speaks of it. */
 const char *ledger_state(const struct timeline *t, const char *step);
 
 /* Nanoseconds that are not negative, rounded down and up. */

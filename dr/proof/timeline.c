@@ -149,12 +149,24 @@ static void find_steps(struct timeline *t)
     }
 }
 
+/* A drill takes back what it did; its steps are as they were when that began. */
+static size_t settled_of(const struct journal_records *records)
+{
+    if (!body_is(records->items[0].body, "drill"))
+        return records->count;
+    for (size_t i = 0; i < records->count; i++)
+        if (strcmp(records->items[i].type, "cleaning") == 0)
+            return i + 1;
+    return records->count;
+}
+
 void timeline_init(struct timeline *t, const struct journal_records *records)
 {
     DR_ASSERT(records->count > 0);
     *t = (struct timeline){ .records = records };
     t->at_ns = dr_alloc(records->count, sizeof(*t->at_ns));
     t->boot = dr_alloc(records->count, sizeof(*t->boot));
+    t->settled = settled_of(records);
     lay_out(t);
     find_steps(t);
 }
@@ -210,7 +222,7 @@ static void set_work(const struct timeline *t, enum work *work, size_t step, enu
 static enum phase phase_to_come(const struct timeline *t)
 {
     DR_FREE bool *done = dr_alloc(t->step_count + 1, sizeof(*done));
-    for (size_t i = 0; i < t->records->count; i++) {
+    for (size_t i = 0; i < t->settled; i++) {
         const json_t *body = t->records->items[i].body;
         const char *state = body_text(body, "state");
         const struct timeline_step *step = timeline_step(t, body_text(body, "step"));
@@ -232,7 +244,7 @@ static void find_phases(const struct timeline *t, enum phase *ret_phase)
         const json_t *body = t->records->items[i].body;
         const char *state = body_text(body, "state");
         const struct timeline_step *step = timeline_step(t, body_text(body, "step"));
-        if (state != NULL && step != NULL)
+        if (state != NULL && step != NULL && i < t->settled)
             set_work(t, work, (size_t)(step - t->steps), work_of(state));
         ret_phase[i] = busy_phase(t, work);
     }

@@ -44,8 +44,10 @@ struct timeline {
     const struct journal_records *records;
     int64_t *at_ns;    /* of each record */
     const char **boot; /* of each record: borrowed; "" when the journal does not say */
-    int64_t joins;     /* places where two boots meet */
-    int64_t jump_ns;   /* the largest step of the wall clock against the boot clock, signed */
+    size_t
+        settled; /* records up to a drill's `cleaning`, else all: what is undone later is clean-up */
+    int64_t joins;   /* places where two boots meet */
+    int64_t jump_ns; /* the largest step of the wall clock against the boot clock, signed */
     struct timeline_step *steps;
     size_t step_count;
 };
