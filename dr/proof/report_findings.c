@@ -84,6 +84,8 @@ static void find_figure(struct findings *f, const char *key, const char *name)
     const char *verdict = report_word(figure, "verdict");
     if (is(verdict, "none") || is(verdict, "met") || !report_has(figure, "objective_ms"))
         return;
+    if (!report_has(f->report, "ended") && !is(verdict, "missed"))
+        return; /* what is not known yet may be known in the end */
     DR_CLEANUP(buf_fini) struct buf text = { 0 };
     buf_addf(&text, "%s ", name);
     if (is(verdict, "missed")) {
