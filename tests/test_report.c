@@ -338,7 +338,7 @@ static void what_was_not_done_in_earnest_leaves_the_upper_end_open(void **state)
     assert_string_equal(body_text(figure, "verdict"), "not determinable");
 
     DR_JSON json_t *told =
-        drill("simulate", "", "11.5 assumed {\"ms\":30000,\"run\":\"R-3\"}\n" CLEANING);
+        drill("simulate", "", "11.5 assumed {\"ms\":30000,\"from\":\"R-3\"}\n" CLEANING);
     figure = json_object_get(told, "recovery_time");
     assert_int_equal(body_int(figure, "hi_ms", -1), 41000);
     assert_string_equal(body_text(figure, "verdict"), "met");

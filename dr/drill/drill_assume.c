@@ -56,7 +56,7 @@ enum dr_rc drill_assume(struct run *r, struct dr_err *err)
     DR_FREE char *what = text_list_join(&steps, ", ");
     json_t *b = json_object();
     json_put_int(b, "ms", ms);
-    json_put_text(b, "run", last.id);
+    json_put_text(b, "from", last.id); /* `run` would be a state */
     json_put(b, "what", json_printable(what));
     return engine_note(r->engine, "assumed", b, err);
 }

@@ -100,7 +100,7 @@ void ledger_drill(struct work *w)
         figure->hi_ms = ledger_ceil_ms(took_ns) + (by_word ? more_ms : 0);
     figure->method = dr_strf("from %s; to %s%s%s%s", w->ledger->broke_method, w->back_method,
                              by_word ? "; what was not done in earnest as long as in " : "",
-                             by_word ? body_told(assumed->body, "run") : "",
+                             by_word ? body_told(assumed->body, "from") : "",
                              people ? "; nobody was waited for" : "");
     DR_FREE char *missing = dr_strf("%zu step%s not done in earnest: how long %s in earnest was "
                                     "not measured",
