@@ -70,6 +70,10 @@ fact "leases are looked at" production_has "lease writer/app epoch"
 fact "and the live path" production_has "eu: path $work/current"
 fact "and the unit" production_has "eu: unit app"
 fact "the same seed draws the same faults" test "$(record planted | jq -r .seed)" = 7
+fault_names() { record planted | jq -r '.controls[].name'; }
+fact "there are at least ten faults" test "$(fault_names | wc -l)" -ge 10
+fact "the manual page has each by its name" test -z "$(fault_names | while read -r n; do grep -qx ".It Ql $n" "$root/drctl.1" || echo "$n"; done)"
+fact "repair is sent nowhere because of them" test ! -e state/suspects
 fact "what was made stood on record before it was made" test "$(record made | jq -r .name)" = "$work/state/scratch/$(newest)"
 run "$DRCTL" runs show "$(newest)"
 fact "runs show knows it" test $rc -eq 0
