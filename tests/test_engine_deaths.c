@@ -255,6 +255,16 @@ static void start_drill(const struct script *script)
     assert_int_equal(journal_append(j, "start", run_begin_body(script, &b), &err), DR_OK);
 }
 
+static enum dr_rc to_the_end(struct engine *e, bool passed)
+{
+    struct dr_err err = { 0 };
+    DR_TRY(engine_go(e, &err));
+    DR_TRY(engine_note(e, "sentinel", json_object(), &err));
+    DR_TRY(engine_clean(e, &err));
+    DR_TRY(engine_note(e, "cleaned", json_object(), &err));
+    return engine_end_drill(e, passed, passed ? "passed" : "its runner died", &err);
+}
+
 /* Who takes a drill up only cleans up after it, and holds a note at each turn as its owner does. */
 static enum dr_rc one_owner(const struct script *script, struct fake_world *w, bool first,
                             enum run_phase *ret_phase)
@@ -271,11 +281,7 @@ static enum dr_rc one_owner(const struct script *script, struct fake_world *w, b
         DR_TRY(engine_note(e, "planted", json_object(), &err));
     else if (*ret_phase != RUN_CLEANING)
         DR_TRY(engine_drop_drill(e, "bo", "its runner is gone", &err));
-    DR_TRY(engine_go(e, &err));
-    DR_TRY(engine_note(e, "sentinel", json_object(), &err));
-    DR_TRY(engine_clean(e, &err));
-    DR_TRY(engine_note(e, "cleaned", json_object(), &err));
-    DR_TRY(engine_end_drill(e, first, first ? "passed" : "its runner died", &err));
+    DR_TRY(to_the_end(e, first));
     *ret_phase = engine_state(e)->phase;
     return DR_OK;
 }
