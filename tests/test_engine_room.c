@@ -245,8 +245,11 @@ static void a_drill_that_died_is_cleaned_up_by_the_next_and_only_then_another_be
 
     struct engine_options o = { .config = config, .config_path = config->path, .operator= "bo" };
     config->lease.take_ms = config->lease.hold_ms + LEASE_CLOCK_MARGIN_MS; /* of a drill it waits */
+    json_t *words = json_pack("{s:s,s:s,s:b}", "verb", "abort", "by", "cem", "give_way", 1);
+    assert_int_equal(journal_tell(config->state_dir, open, words, &err), DR_OK);
     assert_int_equal(run_take_up(config, open, &o, NULL, &r, &err), DR_OK);
     assert_string_equal(run_phase_name(engine_state(r->engine)->phase), "cleaning");
+    assert_false(engine_yields(r->engine)); /* that was said to the one that died */
     assert_int_equal(engine_clean(r->engine, &err), DR_OK);
     assert_int_equal(engine_end_drill(r->engine, false, "its runner died", &err), DR_OK);
     run_close(r);

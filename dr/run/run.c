@@ -518,6 +518,15 @@ static enum dr_rc read_up(struct run *r, const struct keeper *keeper, bool known
     return DR_OK;
 }
 
+/* What was said to the runner of a drill that is gone: a run that wanted its place has it, or had it. */
+static void forget_words(const struct config *c, const char *id)
+{
+    struct dr_err ignored = { 0 };
+    json_t *words = NULL;
+    while (journal_hear(c->state_dir, id, &words, &ignored) == DR_OK && words != NULL)
+        json_decref(words);
+}
+
 enum dr_rc run_take_up(const struct config *c, const char *id, const struct engine_options *options,
                        const struct text_list *accept_missing, struct run **ret, struct dr_err *err)
 {
@@ -543,6 +552,8 @@ enum dr_rc run_take_up(const struct config *c, const char *id, const struct engi
     DR_TRY(read_up(r, keeper, known, accept_missing, &s, err));
     start_engine(r, options, DR_TAKE(keeper), s.failed);
     const struct run_state *now = engine_state(r->engine);
+    if (now->drill)
+        forget_words(c, id);
     if (now->drill && now->phase != RUN_HELD && now->phase != RUN_CLEANING)
         DR_TRY(engine_drop_drill(r->engine, options->operator, "its runner is gone", err));
     *ret = DR_TAKE(r);

@@ -188,6 +188,7 @@ static void apply_check(struct state_step *st, const struct journal_record *r)
 {
     const char *verdict = text_of(r->body, "verdict");
     st->already = flag_of(r->body, "already");
+    st->isolated = flag_of(r->body, "isolated");
     if (verdict != NULL && strcmp(verdict, "fail") == 0 && st->ours)
         st->ours = false; /* proved: not in place (also: the point of no return is ahead again) */
     else if (verdict != NULL && strcmp(verdict, "pass") == 0 && !st->already)
