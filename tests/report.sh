@@ -112,4 +112,53 @@ cp ledger.kept "$month"
 rm -r state/runs/R-1 us/runs eu/runs ap/runs 2>/dev/null || true
 run "$DRCTL" report
 fact "a run that only the ledger names is a row" has "$out" "the ledger names it, and its journal is neither here"
+
+# -- a month with a failover and a drill ----------------------------------------------------------------------------
+rm -rf state us eu leases effect && mkdir us eu gen-1
+cp srv/f gen-1/f
+ln -s gen-1 current
+sed -i "s#path: $work/srv, class: data#path: $work/srv, class: data, sentinel: sentinel, site: us#" dr.yaml
+sed -i 's/^disaster_recovery:/&\n  rto: {move: 10m}\n  rpo: {move: 1h}/; s/plans: \[fall\]/plans: [move]/' dr.yaml
+cat >>dr.yaml <<YAML
+here: us
+providers:
+  service: {start: [touch, "$work/started"], stop: [rm, -f, "$work/started"], status: [test, -e, "$work/started"]}
+YAML
+cat >move.yaml <<YAML
+plan: move
+regions: [us-east-1, eu-west-1, ap-southeast-1]
+steps:
+  - {id: pick, use: region.pick}
+  - {id: fence, use: fence, with: {region: "\${failed}", methods: [{use: fence.lease, with: {key: writer/app, margin: 0s}}]}}
+  - {id: snapshot, use: backup.pick, with: {source: app}}
+  - {id: restore, use: backup.restore, with: {snapshot: "\${snapshot.id}", at: "\${target}", to: $work/gen-2}}
+  - id: go_live
+    use: service.promote
+    with: {at: "\${target}", unit: app, data: "\${restore.path}", live: $work/current, lease: writer/app}
+    point_of_no_return: "new writes exist only in \${target}"
+  - {id: healthy, use: exec.check, with: {argv: [test, -e, $work/started], every: 100ms}, timeout: 5s}
+YAML
+run "$DRCTL" init
+"$DRCTL" lease hold writer/app --as app --region us-east-1 -- true
+run "$DRCTL" backup app
+run "$DRCTL" failover move --failed us-east-1 --since "$(date -u +%Y-%m-%dT%H:%M:%SZ)" --yes
+fact "there is a failover, whose recovery time nobody measured" test $rc -eq 4
+run "$DRCTL" drill move --controls 2 --seed 5
+fact "and a drill" test -d state/runs/D-2
+"$DRCTL" report --run D-2 --json >drill.json
+fact "its report holds to the schema" schema drill.json
+fact "what it only simulated took as long as in the failover" jq -e '.recovery_time | .hi_ms > .lo_ms and (.method | contains("R-1"))' drill.json
+fact "each step that was not done as in earnest is listed" \
+    jq -e '.drill.differs | map([.step, .how]) | index([["fence", "simulate"]]) and index([["restore", "isolated"]])' drill.json
+fact "planted faults and what came of them are told" jq -e '.drill.controls | length == 2' drill.json
+fact "production is told before and after" jq -e '.drill.production | .digest_before != null and .digest_before == .digest_after' drill.json
+fact "nothing is left" jq -e '(.drill.leftovers == []) and (.drill.cleaned | length > 0)' drill.json
+fact "a restore beside its source is no evidence" jq -e '.findings | map(select(.kind == "segregation")) | length == 1' drill.json
+"$DRCTL" report --month "$(date -u +%Y-%m)" --json >month.json
+fact "both stand in one month's report" jq -e '[.runs[].id] == ["R-1", "D-2"]' month.json
+fact "which holds to the schema" schema month.json
+fact "the plan's drill is not overdue" jq -e '.plans[0] | .name == "move" and .overdue == false and .last_drill.run == "D-2"' month.json
+fact "the source was backed up and proved" jq -e '.sources[0] | .backups.done >= 2 and .last_proof.result == "pass"' month.json
+fact "each bucket has its loss over time" jq -e '.buckets | all(.series | length > 2)' month.json
+fact "what was not measured has no mean" jq -e '.mttr_ms == null and .forecast == []' month.json
 facts_end
