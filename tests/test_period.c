@@ -467,6 +467,35 @@ static void the_newest_proof_counts_whatever_it_says(void **state)
     assert_string_equal(body_text(finding, "severity"), "critical");
 }
 
+static void a_look_at_names_is_no_proof(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        const char *result; /* NULL: none */
+    } rows[] = {
+        { "'source':'app','exit':0,'depth':'data'", "pass" },
+        { "'source':null,'snapshot':null,'exit':0,'depth':'data'", "pass" },
+        { "'source':null,'snapshot':'db-1','exit':0,'depth':'data'", NULL }, /* of another one */
+        { "'source':'db','exit':0,'depth':'data'", NULL },
+        { "'source':'app','exit':0,'depth':'look'", NULL },
+        { "'source':'app','exit':1,'depth':'look'", "fail" },
+        { "'source':'app','exit':6,'depth':'data'", NULL }, /* busy: nothing was done */
+    };
+    for (size_t i = 0; i < DR_ARRAY_LEN(rows); i++) {
+        DR_FREE char *more =
+            dr_strf("'sources':[{'name':'app'}],'book':[{'type':'verify','time':" AT(
+                        "11-07") ",'body':{%s}}]",
+                    rows[i].body);
+        DR_JSON json_t *period = month(more);
+        const json_t *proof =
+            json_object_get(json_array_get(list_of(period, "sources"), 0), "last_proof");
+        assert_int_equal(json_is_object(proof), rows[i].result != NULL);
+        if (rows[i].result != NULL)
+            assert_string_equal(body_text(proof, "result"), rows[i].result);
+    }
+}
+
 /* --- the rest --- */
 
 static void a_forecast_is_what_the_run_before_took(void **state)
@@ -596,6 +625,7 @@ int main(void)
         cmocka_unit_test(what_was_never_in_a_bucket_makes_its_loss_unknown),
         cmocka_unit_test(many_points_are_thinned_and_keep_their_peaks),
         cmocka_unit_test(the_newest_proof_counts_whatever_it_says),
+        cmocka_unit_test(a_look_at_names_is_no_proof),
         cmocka_unit_test(a_forecast_is_what_the_run_before_took),
         cmocka_unit_test(a_clause_without_evidence_has_an_empty_list),
         cmocka_unit_test(the_map_of_clauses_names_only_kinds_that_there_are),

@@ -22,6 +22,8 @@
  *     a drill is overdue when none was held (to its end, passed or failed) for as long as the schedule says
  *     loss of a bucket at a time: to the newest snapshot that was durable in it, of that source which is worst
  *     off; null when some source has none there. One point before and one after each backup.
+ *     a source is proved by a restore of a run, drill or person, or by a verify that read its data; the newest word
+ *     counts, also when it was bad
  *     mean times: of failovers in earnest; detect is the phase, recover the whole of the phases
  *     forecast: what the run before it of the same plan took. measured_ms: what this one took, both at their worst
  *

@@ -11,7 +11,8 @@
 #include "dr/base/mem.h"
 #include "dr/proof/period_work.h"
 
-enum { EXIT_OF_BUSY = 6 }; /* another backup was at work: none was due from this one */
+/* Exit codes in the ledger: another one was at work, so this one did nothing; all well but for a warning. */
+enum { EXIT_OF_BUSY = 6, EXIT_OF_WARNINGS = 8 };
 
 static bool is(const char *text, const char *word)
 {
@@ -81,21 +82,39 @@ static void proofs_of_runs(const struct period_facts *f, const char *source, str
     }
 }
 
+/* Well done: without anything to say, or with a warning. */
+static bool went_well(const json_t *body)
+{
+    int64_t exit = body_int(body, "exit", -1);
+    return exit == 0 || exit == EXIT_OF_WARNINGS;
+}
+
+/* Does a verify or a restore of the ledger prove something of this source, for or against it? */
+static bool is_proof(const json_t *line, const char *source)
+{
+    const char *type = report_word(line, "type");
+    const json_t *body = json_object_get(line, "body");
+    bool of_it = is(report_word(body, "source"), source);
+    bool of_all = !report_has(body, "source") && !report_has(body, "snapshot");
+    if (is(type, "restore"))
+        return of_it;
+    if (!is(type, "verify") || body_int(body, "exit", 0) == EXIT_OF_BUSY || (!of_it && !of_all))
+        return false;
+    return is(report_word(body, "depth"), "data") ||
+           !went_well(body); /* a look reads nothing back */
+}
+
 static void proofs_of_book(const struct period_facts *f, const char *source, struct proof *best)
 {
     size_t i;
     const json_t *line;
     json_array_foreach(f->book, i, line)
     {
-        const char *type = report_word(line, "type");
-        const json_t *body = json_object_get(line, "body");
-        bool verify = is(type, "verify");
+        bool verify = is(report_word(line, "type"), "verify");
         struct proof p = { .kind = verify ? "verify" : "restore",
                            .by = verify ? "verify" : "restore",
-                           .pass = body_int(body, "exit", -1) == 0 };
-        bool about = is(report_word(body, "source"), source) ||
-                     (verify && !report_has(body, "source")); /* of all sources */
-        if ((verify || is(type, "restore")) && about && period_time(line, "time", &p.at_ns) &&
+                           .pass = went_well(json_object_get(line, "body")) };
+        if (is_proof(line, source) && period_time(line, "time", &p.at_ns) &&
             p.at_ns < period_end_ns(f))
             take_proof(best, &p);
     }
