@@ -78,6 +78,20 @@ fact "what was made stood on record before it was made" test "$(record made | jq
 run "$DRCTL" runs show "$(newest)"
 fact "runs show knows it" test $rc -eq 0
 
+# -- proved data, an application's own sentinel, objectives -----------------------------------------------
+plan proved true
+sed -i -e "s#source: app}#source: app, verified_within: 1h}#" -e "s#^steps:#objectives: {rto: 10m, rpo: 1h}\nsteps:#" proved.yaml
+cp dr.yaml kept.yaml
+sed -i "s#sentinel: sentinel#sentinel: {file: own, by: application}#" dr.yaml
+date -u +%Y-%m-%dT%H:%M:%SZ >srv/own
+run "$DRCTL" drill proved --controls none
+fact "a plan that wants proved data gets the drill's own, proved before" has "$out" "proved"
+fact "an application's own sentinel is compared with that of its source" test "$(record sentinel | jq -r .ok)" = true
+fact "a drill that passes, and cannot tell whether an objective is met, ends with 4" test $rc -eq 4
+fact "its data loss is told" has "$out" "RPO"
+cp kept.yaml dr.yaml
+rm srv/own
+
 # -- what must fail ------------------------------------------------------------------------------------
 echo goodbye >srv/f
 run "$DRCTL" drill move --controls none
