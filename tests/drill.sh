@@ -202,6 +202,7 @@ plan: real
 regions: [us-east-1, eu-west-1]
 steps:
   - {id: pick, use: region.pick}
+  - {id: switch, use: exec, with: {argv: [touch, $work/switched]}, undo: none}
 YAML
 rm -f quick pid
 "$DRCTL" drill slow --controls none >slow.out 2>&1 &
@@ -216,4 +217,8 @@ fact "the drill gives way" test $rc -eq 6
 run "$DRCTL" drill --clean
 fact "and is cleaned up when the failover is over" has "$out" "CLEANED  $dead"
 fact "without anything left" empty
+rm -f switched
+run "$DRCTL" drill real --failed us-east-1 --controls none
+fact "what a drill only simulates took its time in the last run in earnest" test "$(record assumed | jq -r '.what + " " + .from')" = "switch $(cd state/runs && echo R-*)"
+fact "and is not done again" test ! -e switched
 facts_end

@@ -54,7 +54,7 @@ enum dr_rc drill_open(struct run *r, const json_t *before, const json_t *planted
 
 /*
  * How long the steps that are only simulated here took in the last run in earnest of this plan: the
- * record `assumed` {ms, run, what}. Without such a run: nothing. Before the first step or in RUN_CLEANING.
+ * record `assumed` {ms, from, what}. Without such a run: nothing. Before the first step or in RUN_CLEANING.
  */
 enum dr_rc drill_assume(struct run *r, struct dr_err *err) DR_MUST_USE;
 
