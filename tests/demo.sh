@@ -59,13 +59,13 @@ nothing_left() {
 }
 
 journal_says() { # JQ-EXPRESSION
-    jq -se "$1" "$kept/regions/eu-west-1/state/runs/R-1/journal.jsonl" >/dev/null
+    jq -se "$1" "$kept/regions/eu-west-1/state/runs/$run/journal.jsonl" >/dev/null
 }
 
 # The paths in the kept configuration lead to the kept state.
 kept_run_is_reported() {
     local report
-    report=$("$DRCTL" -c "$kept/dr.eu-west-1.yaml" report --run R-1) && [[ $report == *RECOVERED* ]]
+    report=$("$DRCTL" -c "$kept/dr.eu-west-1.yaml" report --run "$run") && [[ $report == *RECOVERED* ]]
 }
 
 pruned_before_the_loss() {
@@ -132,7 +132,7 @@ broken() { # PART WORDS
 }
 
 # From here on fewer backups before the loss: what differs lies behind it.
-export DEMO_INCREMENTALS=4
+export DEMO_INCREMENTALS=4 DEMO_DRILL=no
 begin eu DEMO_EU=ready
 begin fence BREAK=fence
 end eu

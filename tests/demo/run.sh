@@ -14,6 +14,7 @@
 #     DEMO_EU=ready     the first standby is ready (else its own preflight probe says that it is not)
 #     STORE=s3          the buckets are S3: a radosgw in each region, by https; the primary's is killed. Default: directories
 #     DEMO_LEASE=bucket the leases lie in the bucket of eu-west-1. Default: in a directory
+#     DEMO_DRILL=no     the plan is not rehearsed before the loss
 #     DEMO_KILL=STEP    drctl gets SIGKILL as soon as that step has begun, and another one goes on
 #     DEMO_SERVE=1      the page of `drctl serve`, as eu-west-1 sees it, is up until Enter is pressed at the end
 #
@@ -32,6 +33,8 @@ DEMO_KILL=${DEMO_KILL:-}
 STORE=${STORE:-dir}
 DEMO_LEASE=${DEMO_LEASE:-file}
 DEMO_INCREMENTALS=${DEMO_INCREMENTALS:-10}
+DEMO_DRILL=${DEMO_DRILL:-yes}
+RUN=R-1
 PROBE_MS=150
 HOME_REGION=us-east-1
 OPERATED_FROM=eu-west-1 # a survivor, which asks the probes: from there bo runs the failover
@@ -258,6 +261,26 @@ protect() {
     sleep 0.2
 }
 
+# The plan is rehearsed before it is needed: a drill counts as a run, so the failover is the next number.
+rehearse() {
+    local code
+    DRCTL_OPERATOR=bo on $OPERATED_FROM drill "$WORLD/$PLAN.yaml" --set ticket=INC-0 --seed 7 2>&1 </dev/null |
+        tee "$WORLD/outside/drill.txt"
+    code=${PIPESTATUS[0]}
+    [ "$code" -eq 0 ] || [ "$code" -eq 4 ] || failed "the drill ended with $code"
+    RUN=R-2
+}
+
+# Drill and failover stand in one month's report, and nobody can have changed the books behind it.
+account() {
+    local page=$WORLD/outside/report.html
+    on $OPERATED_FROM report --format html --output "$page" || failed "drctl report --format html"
+    on $OPERATED_FROM report >"$WORLD/outside/month.txt" || failed "drctl report"
+    on $OPERATED_FROM audit verify "$WORLD/regions/$OPERATED_FROM/state" >"$WORLD/outside/audit.txt" ||
+        failed "drctl audit verify: $(tail -n 1 "$WORLD/outside/audit.txt")"
+    say "the month's report has a page; drctl audit verify: $(tail -n 1 "$WORLD/outside/audit.txt")"
+}
+
 lose_region() {
     local dir=$WORLD/regions/$HOME_REGION
     local dead=(-- "-$(cat "$dir/nginx.pid")" "-$(cat "$WORLD/edge-us.pid")")
@@ -278,12 +301,12 @@ lose_region() {
 
 # bo, logged in on a survivor, runs the failover; ana, who has the role, says yes when the run asks.
 approve() {
-    until DRCTL_OPERATOR=ana on $OPERATED_FROM -q runs approve R-1 go >"$WORLD/ops/approve.log" 2>&1; do sleep 0.1; done
+    until DRCTL_OPERATOR=ana on $OPERATED_FROM -q runs approve $RUN go >"$WORLD/ops/approve.log" 2>&1; do sleep 0.1; done
 }
 
 # The failover to its end, and its exit code. With DEMO_KILL its runner dies on the way.
 carry_out() {
-    local journal=$WORLD/regions/$OPERATED_FROM/state/runs/R-1/journal.jsonl runner
+    local journal=$WORLD/regions/$OPERATED_FROM/state/runs/$RUN/journal.jsonl runner
     DRCTL_OPERATOR=bo "$DRCTL" -c "$WORLD/dr.$OPERATED_FROM.yaml" failover "$WORLD/$PLAN.yaml" --yes --set ticket=INC-4711 &
     runner=$!
     if [ -n "$DEMO_KILL" ]; then
@@ -292,7 +315,7 @@ carry_out() {
         done
         kill -KILL $runner
         say "the process that ran it is dead, in the middle of $DEMO_KILL; bo starts another one"
-        DRCTL_OPERATOR=bo "$DRCTL" -c "$WORLD/dr.$OPERATED_FROM.yaml" runs resume R-1 &
+        DRCTL_OPERATOR=bo "$DRCTL" -c "$WORLD/dr.$OPERATED_FROM.yaml" runs resume $RUN &
         runner=$!
     fi
     wait $runner
@@ -309,8 +332,8 @@ fail_over() {
     local code blame
     code=$(cat "$WORLD/outside/failover.exit")
     [ "$code" -ne 0 ] || return 0
-    on $OPERATED_FROM runs show R-1 || true
-    blame=$(judge blame "$WORLD/regions/$OPERATED_FROM/state/runs/R-1/journal.jsonl") || failed "drctl ended with $code; $blame"
+    on $OPERATED_FROM runs show $RUN || true
+    blame=$(judge blame "$WORLD/regions/$OPERATED_FROM/state/runs/$RUN/journal.jsonl") || failed "drctl ended with $code; $blame"
     verdict 1 "DEMO BROKEN at $blame"
 }
 
@@ -363,13 +386,15 @@ break_early
 start_world
 say "three regions, two edges, a name server; the users have their answers from us-east-1"
 protect
-say "every byte of every copy was read and is right; now us-east-1 is lost, with its backupd"
+say "every byte of every copy was read and is right"
+[ "$DEMO_DRILL" = no ] || rehearse
+say "now us-east-1 is lost, with its backupd"
 lose_region
 sleep 0.5
 fail_over
 say "drctl says that it is done; the judge looks through the front door"
 must "what is served is not what was restored" judge served "$WORLD"
-must "what was restored is no incremental" judge restored "$WORLD/regions/$OPERATED_FROM/state/runs/R-1/journal.jsonl" \
+must "what was restored is no incremental" judge restored "$WORLD/regions/$OPERATED_FROM/state/runs/$RUN/journal.jsonl" \
     <(on $OPERATED_FROM -q snapshots --source app --json 2>/dev/null)
 say "the old region wakes up, starts its writer and takes a backup"
 wake_old_writer
@@ -379,8 +404,9 @@ new=$(judge where "$WORLD") || failed "the name leads nowhere"
 must "the new region does not go on" until_true 20 "a new round" judge goes-on "$WORLD"
 judge goes-on "$WORLD"
 go_on
-on $OPERATED_FROM report --run R-1
-on $OPERATED_FROM report --run R-1 --json >"$WORLD/outside/report.json" || failed "drctl report --json"
+on $OPERATED_FROM report --run $RUN
+on $OPERATED_FROM report --run $RUN --json >"$WORLD/outside/report.json" || failed "drctl report --json"
 figures=$(judge times "$WORLD" "$WORLD/outside/report.json") || failed "what drctl says is not what the users saw"
+[ "$DEMO_DRILL" = no ] || account
 [ -z "${DEMO_SERVE:-}" ] || read -rp "http://127.0.0.1:$SERVE_PORT/ is up until Enter is pressed " _
 verdict 0 "DEMO OK $figures"
