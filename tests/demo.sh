@@ -68,6 +68,11 @@ kept_run_is_reported() {
     report=$("$DRCTL" -c "$kept/dr.eu-west-1.yaml" report --run "$run") && [[ $report == *RECOVERED* ]]
 }
 
+both_in_the_month() {
+    grep -q 'D-1' "$kept/outside/month.txt" && grep -q "$run" "$kept/outside/month.txt" &&
+        grep -q '<svg' "$kept/outside/report.html"
+}
+
 pruned_before_the_loss() {
     jq -e '.expired > 0 and ([.freed[].packs] | add) > 0' "$kept/outside/prune.json" >/dev/null
 }
@@ -103,6 +108,7 @@ next_by_the_new_backupd() { # REGION
         [ -n "$(ls "$kept/regions/eu-west-1/bucket/epochs/app")" ]
 }
 
+run=R-2 # the drill was D-1
 begin plain
 end plain
 fact a_lost_region_is_replaced show_if_not ended_well
@@ -122,6 +128,9 @@ fact keep_leaves_the_users_log test -s "$kept/outside/load.jsonl"
 fact keep_leaves_the_surviving_buckets test -d "$kept/regions/eu-west-1/bucket/packs"
 fact the_lost_bucket_stays_lost test ! -e "$kept/regions/us-east-1/bucket"
 fact the_kept_run_can_be_reported kept_run_is_reported
+fact the_plan_was_rehearsed_and_every_planted_fault_was_caught grep -q 'drill power 100 %' "$kept/outside/drill.txt"
+fact drill_and_failover_stand_in_one_months_report show_if_not both_in_the_month
+fact the_books_of_the_kept_state_are_whole "$DRCTL" audit verify "$kept/regions/eu-west-1/state"
 fact nothing_is_left_running nothing_left
 
 # What a user breaks, and the words that must name it.
@@ -131,6 +140,7 @@ broken() { # PART WORDS
     fact "nothing_is_left_running_after_a_broken_$1" nothing_left
 }
 
+run=R-1
 # From here on fewer backups before the loss: what differs lies behind it.
 export DEMO_INCREMENTALS=4 DEMO_DRILL=no
 begin eu DEMO_EU=ready

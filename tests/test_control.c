@@ -363,6 +363,20 @@ static void an_older_snapshot_without_a_sentinel_cannot_be_mistaken(void **state
     control_result_fini(&r);
 }
 
+/* Of a snapshot that was taken when the sentinel was there already nobody can say that it is too old. */
+static void what_may_hold_the_sentinel_is_no_older_snapshot(void **state)
+{
+    struct control_place p = place();
+    (void)state;
+    p.planted = "2000-01-01T00:00:00.000000000Z";
+    struct control_result r = run("yesterdays-sentinel", &p);
+    assert_false(r.planted);
+    assert_string_equal(r.why, "there is no older snapshot of 'app'");
+    control_result_fini(&r);
+    p.planted = "2999-01-01T00:00:00.000000000Z";
+    assert_true(is_caught("yesterdays-sentinel", &p));
+}
+
 static void what_cannot_be_planted_is_not_counted_and_says_why(void **state)
 {
     static const struct {
@@ -632,6 +646,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(whichever_file_the_seed_picks_it_is_caught),
         cmocka_unit_test(a_first_snapshot_has_no_yesterday),
         cmocka_unit_test(an_older_snapshot_without_a_sentinel_cannot_be_mistaken),
+        cmocka_unit_test(what_may_hold_the_sentinel_is_no_older_snapshot),
         cmocka_unit_test(what_cannot_be_planted_is_not_counted_and_says_why),
         cmocka_unit_test(a_machinery_that_always_says_yes_catches_nothing),
         cmocka_unit_test(a_failure_for_another_reason_catches_nothing),

@@ -270,6 +270,20 @@ static void an_applications_own_lies_between_its_two_times(void **state)
     assert_false(is_planted(theirs, "{}", "s"));
 }
 
+/* Backups go on during a drill; what is newer than the drill's own is no worse. */
+static void a_newer_snapshot_may_have_a_newer_sentinel(void **state)
+{
+    (void)state;
+    const char *ours = "{\"by\":\"backupd\",\"nonce\":\"ab\",\"snapshot\":\"app-0-2\","
+                       "\"time\":\"2026-01-01T00:00:02.000000000Z\"}";
+    const char *newer = "{\"time\":\"2026-01-01T00:00:02.000000001Z\",\"nonce\":\"\"}";
+    const char *older = "{\"time\":\"2026-01-01T00:00:02.000000000Z\",\"nonce\":\"\"}";
+    assert_true(is_planted(ours, newer, "app-0-3"));
+    assert_false(is_planted(ours, newer, "app-0-2"));
+    assert_false(is_planted(ours, older, "app-0-3"));
+    assert_false(is_planted(ours, newer, NULL));
+}
+
 static void without_a_sentinel_the_snapshot_has_to_be_the_drills(void **state)
 {
     (void)state;
@@ -471,6 +485,7 @@ int main(void)
         cmocka_unit_test(without_a_reading_before_nothing_is_equal),
         cmocka_unit_test(only_the_planted_sentinel_is_the_planted_one),
         cmocka_unit_test(an_applications_own_lies_between_its_two_times),
+        cmocka_unit_test(a_newer_snapshot_may_have_a_newer_sentinel),
         cmocka_unit_test(without_a_sentinel_the_snapshot_has_to_be_the_drills),
         cmocka_unit_test(a_snapshot_belongs_to_the_longest_name_that_fits),
         cmocka_unit_test(the_manifest_has_each_place_once_also_those_known_from_intents),

@@ -46,7 +46,9 @@ struct control_place {
     const char *at;       /* the site of restores; NULL: here */
     const char *source;   /* a name of the configuration */
     const char *snapshot; /* of it: the id that the drill picked and restored */
-    const char *scratch;  /* a directory of the controls' own, at `at`; gone again when empty */
+    const char *
+        planted; /* when the sentinel was (RFC 3339): what ended before is older; NULL: not known */
+    const char *scratch; /* a directory of the controls' own, at `at`; gone again when empty */
     int64_t epoch;
     uint64_t seed;
     int64_t timeout_ms; /* of one step; 0: ten minutes */

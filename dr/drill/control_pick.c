@@ -8,9 +8,21 @@
 
 #include "backup/format/names.h"
 #include "dr/base/mem.h"
+#include "dr/data/time.h"
 #include "dr/drill/control_work.h"
 
 /* -- what is old ----------------------------------------------------------------------------- */
+
+enum { OLDER_MAX = 100 };
+
+/* Was that snapshot still being taken when the drill's sentinel was there already? Backups go on during a drill, so it
+ * may hold the very same one, and would be no fault. */
+static bool may_hold_it(const struct control_job *j, const struct control_answer *a)
+{
+    int64_t planted_ns = 0, taken_ns = 0;
+    return j->place->planted != NULL && time_parse(j->place->planted, &planted_ns) &&
+           time_parse(control_fact(a, "taken_at"), &taken_ns) && taken_ns >= planted_ns;
+}
 
 /* backup.pick, while no bucket shows a snapshot of the source that is as new as the drill's. */
 static enum dr_rc pick_older(struct control_job *j, struct control_answer *ret, struct dr_err *err)
@@ -19,7 +31,18 @@ static enum dr_rc pick_older(struct control_job *j, struct control_answer *ret, 
     names_snapshots_of(j->place->source, prefix);
     names_of(NAMES_SNAPSHOTS, j->place->snapshot, name);
     const struct plant plant = { .kind = PLANT_HIDE, .name = name, .at = strlen(prefix) };
-    return job_pick(j, NULL, &plant, ret, err);
+    for (int i = 0; i < OLDER_MAX; i++) {
+        DR_TRY(job_pick(j, NULL, &plant, ret, err));
+        const char *id = control_output(ret, "id");
+        if (ret->outcome.verdict != STEP_PASS || id[0] == '\0' || !may_hold_it(j, ret) ||
+            strcmp(id, j->place->snapshot) == 0)
+            return DR_OK;
+        names_of(NAMES_SNAPSHOTS, id, name);
+        control_answer_fini(ret);
+        *ret = (struct control_answer){ 0 };
+    }
+    return dr_fail(err, DR_E_STEP, "of %d snapshots none is older than the drill's sentinel",
+                   OLDER_MAX);
 }
 
 /* Restore the sentinel of that snapshot, and ask the drill what it thinks of it. */
@@ -97,9 +120,9 @@ static enum dr_rc restore_is_refused(struct control_job *j, const char *id,
     return job_caught(j, "%s", a.outcome.why);
 }
 
-/* The forged one must not be picked; wanted: which must, or NULL: an older one, or none. */
-static enum dr_rc must_not_be_picked(struct control_job *j, enum control_forgery how,
-                                     const char *wanted, struct dr_err *err)
+/* The forged one must not be picked; genuine: another must be. */
+static enum dr_rc must_not_be_picked(struct control_job *j, enum control_forgery how, bool genuine,
+                                     struct dr_err *err)
 {
     DR_CLEANUP(plant_fini) struct plant plant = { .kind = PLANT_NONE };
     DR_CLEANUP(control_answer_fini) struct control_answer a = { 0 };
@@ -115,8 +138,9 @@ static enum dr_rc must_not_be_picked(struct control_job *j, enum control_forgery
                           a.outcome.why);
     if (strcmp(id, forged) == 0)
         return job_missed(j, "backup.pick picked %s: %s", forged, a.outcome.why);
-    if (wanted != NULL && (a.outcome.verdict != STEP_PASS || strcmp(id, wanted) != 0))
-        return job_missed(j, "backup.pick was to pick %s: %s", wanted, a.outcome.why);
+    if (genuine && (a.outcome.verdict != STEP_PASS || strcmp(id, j->place->snapshot) < 0))
+        return job_missed(j, "backup.pick was to pick %s, or a newer one: %s", j->place->snapshot,
+                          a.outcome.why);
     if (a.outcome.verdict != STEP_PASS && !control_failed_as(&a, DR_E_NOTFOUND))
         return job_missed(j, "backup.pick neither picked nor refused: %s", a.outcome.why);
     return restore_is_refused(j, forged, &plant, err);
@@ -124,15 +148,15 @@ static enum dr_rc must_not_be_picked(struct control_job *j, enum control_forgery
 
 enum dr_rc control_forged_signature(struct control_job *j, struct dr_err *err)
 {
-    return must_not_be_picked(j, FORGERY_TEXT, NULL, err);
+    return must_not_be_picked(j, FORGERY_TEXT, false, err);
 }
 
 enum dr_rc control_strangers_key(struct control_job *j, struct dr_err *err)
 {
-    return must_not_be_picked(j, FORGERY_KEY, NULL, err);
+    return must_not_be_picked(j, FORGERY_KEY, false, err);
 }
 
 enum dr_rc control_stranger_writer(struct control_job *j, struct dr_err *err)
 {
-    return must_not_be_picked(j, FORGERY_STRANGER, j->place->snapshot, err);
+    return must_not_be_picked(j, FORGERY_STRANGER, true, err);
 }

@@ -97,6 +97,15 @@ static bool lies_between(const char *from, const char *until, const char *found)
            strcmp(found, until) <= 0; /* all have nine digits: text sorts as time does */
 }
 
+/* Backups go on during a drill: a newer snapshot than the drill's has a newer sentinel. */
+static bool is_superseded(const json_t *planted, const char *found, const char *snapshot)
+{
+    const char *own = text(planted, "snapshot"), *time = text(planted, "time");
+    const char *until = text(planted, "until");
+    return own != NULL && snapshot != NULL && strcmp(snapshot, own) != 0 && found != NULL &&
+           time != NULL && strcmp(found, until != NULL ? until : time) > 0;
+}
+
 bool drill_is_planted(const json_t *planted, const json_t *found, const char *snapshot,
                       char **ret_wanted, char **ret_found)
 {
@@ -113,13 +122,14 @@ bool drill_is_planted(const json_t *planted, const json_t *found, const char *sn
         *ret_wanted =
             dr_strf("a time from %s to %s", from != NULL ? from : "?", until != NULL ? until : "?");
         *ret_found = time != NULL ? dr_strdup(time) : NULL;
-        return lies_between(from, until, time);
+        return lies_between(from, until, time) || is_superseded(planted, time, snapshot);
     }
     *ret_wanted = dr_strf("nonce %s", wanted != NULL ? wanted : "of the drill");
     *ret_found = nonce != NULL && nonce[0] != '\0' ? dr_strf("nonce %s", nonce)
                  : time != NULL                    ? dr_strf("one of %s, without a nonce", time)
                                                    : NULL;
-    return wanted != NULL && nonce != NULL && strcmp(wanted, nonce) == 0;
+    return (wanted != NULL && nonce != NULL && strcmp(wanted, nonce) == 0) ||
+           is_superseded(planted, time, snapshot);
 }
 
 /* A step that brought data back into the scratch place. */
@@ -313,6 +323,7 @@ enum dr_rc drill_control(struct run *r, const struct drill_faults *faults, struc
         .at = at,
         .source = source,
         .snapshot = snapshot,
+        .planted = text(planted, "time"),
         .scratch = scratch,
         .seed = faults->seed,
         .sentinel = has_planted,

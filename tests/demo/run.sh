@@ -235,7 +235,7 @@ have_status() { # VERB FILE WORD...: what the operator's host sees is as the jud
 }
 
 protect() {
-    local region done
+    local region past
     must "drctl init" init_hosts
     must "the writer" site $HOME_REGION start
     for region in "${REGIONS[@]}"; do start_backupd "$region"; done
@@ -256,8 +256,8 @@ protect() {
     until_true 20 "a good status" have_status well "$WORLD/outside/before.json" ||
         failed "the status before the loss: $(cat "$WORLD/outside/before.json.why")"
     # An incremental is what will be restored: the region is lost before another full can be done.
-    done=$(jobs_done $HOME_REGION "incremental of 'app'")
-    must "one more" until_true 20 "an incremental" have_done $HOME_REGION "incremental of 'app'" $((done + 1))
+    past=$(jobs_done $HOME_REGION "incremental of 'app'")
+    must "one more" until_true 20 "an incremental" have_done $HOME_REGION "incremental of 'app'" $((past + 1))
     sleep 0.2
 }
 
