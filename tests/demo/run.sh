@@ -227,6 +227,7 @@ forget_and_prune() {
     say "a core dump came and went; $pruned"
 }
 
+# shellcheck disable=SC2317 # by until_true
 have_status() { # VERB FILE WORD...: what the operator's host sees is as the judge wants it
     local verb=$1 file=$2
     shift 2
