@@ -97,10 +97,11 @@ static void on_start(void *arg, const char *name, const char **attrs)
     for (const char **a = attrs; a[0] != NULL; a += 2)
         assert_false(text_starts(a[0], "on"));
     if (strcmp(name, "svg") == 0) {
-        double height;
+        const char *box = attr(attrs, "viewBox");
+        assert_true(box != NULL && text_starts(box, "0 0 "));
         r->in_svg++;
         r->count = 0;
-        assert_int_equal(sscanf(attr(attrs, "viewBox"), "0 0 %lf %lf", &r->width, &height), 2);
+        r->width = strtod(box + strlen("0 0 "), NULL);
         if (attr(attrs, "role") != NULL)
             r->pictures++;
     }
@@ -116,7 +117,7 @@ static void on_start(void *arg, const char *name, const char **attrs)
         r->in_text++;
         r->x = number(attr(attrs, "x"));
         r->y = number(attr(attrs, "y"));
-        r->kind = class[0] != '\0' ? class[0] : 's';
+        r->kind = class[0];
         buf_clear(&r->text);
     }
 }

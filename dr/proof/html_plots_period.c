@@ -203,9 +203,14 @@ static bool phases_of(const json_t *run, int64_t *ret_whole)
 
 static void run_bar(const struct plot *p, const json_t *run, int y)
 {
+    const json_t *phases = json_object_get(run, "phases");
     int64_t objective = 0;
+    DR_CLEANUP(buf_fini) struct buf whole = { 0 };
+    html_tell_ms(&whole, body_int(phases, "whole_ms", 0), true);
     svg_name(p->out, "e", p->left - 50, y + 85, report_word(run, "id"));
-    html_bar(p, json_object_get(json_object_get(run, "phases"), "list"), y, 110);
+    svg_line(p->out, "ax", p->left, y, p->left, y + 110); /* where even a short one begins */
+    int end = html_bar(p, json_object_get(phases, "list"), y, 110);
+    svg_text(p->out, "halo", end + 60, y + 85, whole.data);
     if (plot_int(run, "rto_ms", &objective) && objective > 0)
         svg_line(p->out, "ob", plot_x(p, objective), y - 15, plot_x(p, objective), y + 125);
 }
@@ -225,7 +230,7 @@ void html_plot_runs(struct html *h, const json_t *report)
     const json_t *runs = json_object_get(report, "runs");
     const json_t *drawn[RUNS_MAX]; /* newest first, then turned round by the loop below */
     size_t count = 0, all = 0;
-    struct plot p = { .out = h->out, .left = 640, .right = 3300, .top = 40, .x_hi = 1000 };
+    struct plot p = { .out = h->out, .left = 640, .right = 2720, .top = 40, .x_hi = 1000 };
     DR_CLEANUP(buf_fini) struct buf desc = { 0 };
     for (size_t i = json_array_size(runs); i-- > 0;) {
         const json_t *run = json_array_get(runs, i);
@@ -242,7 +247,6 @@ void html_plot_runs(struct html *h, const json_t *report)
         html_figure_none(h, title, "Not measured: no run of this period has phases on record.");
         return;
     }
-    p.x_hi += p.x_hi / 20;
     p.bottom = p.top + 160 * (int)count;
     html_figure(h, title);
     svg_begin(h->out, &(struct svg_about){ "wide", PLOT_WIDTH, p.bottom + 180, title, desc.data });

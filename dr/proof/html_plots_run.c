@@ -19,7 +19,10 @@ size_t html_phase(const char *name)
 
 /* ---- phases ------------------------------------------------------------------------------------ */
 
-enum { NUMBER_WIDTH = 90 }; /* a segment that has room for its number */
+enum {
+    FRAME_WIDTH = 20,  /* a thinner segment would vanish behind its frame */
+    NUMBER_WIDTH = 90, /* a segment that has room for its number */
+};
 
 /* One bar: a segment a phase, numbered; returns where it ends. */
 int html_bar(const struct plot *p, const json_t *list, int y, int height)
@@ -37,7 +40,7 @@ int html_bar(const struct plot *p, const json_t *list, int y, int height)
         size_t phase = html_phase(report_word(one, "phase"));
         int end = plot_x(p, sum);
         char class[16], number[16];
-        snprintf(class, sizeof(class), "f c%zu", phase);
+        snprintf(class, sizeof(class), "%sc%zu", end - x >= FRAME_WIDTH ? "f " : "", phase);
         snprintf(number, sizeof(number), "%zu", phase + 1);
         svg_rect(p->out, class, x, y, end - x, height);
         if (end - x >= NUMBER_WIDTH && height >= 100)

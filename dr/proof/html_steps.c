@@ -148,8 +148,9 @@ static void add_approvals(struct html *h, const json_t *r)
 static void add_guard(struct html_table *t, const json_t *one)
 {
     struct html *h = t->h;
+    bool simulated = json_is_true(json_object_get(one, "simulated"));
     html_cell(t);
-    html_add_badge(h, report_word(one, "verdict"),
+    html_add_badge(h, simulated ? "simulated" : report_word(one, "verdict"),
                    report_has(one, "skipped_by") ? "skipped" : "not on record");
     html_cell(t);
     html_add_word_or(h, one, "why", "-");
@@ -158,7 +159,7 @@ static void add_guard(struct html_table *t, const json_t *one)
         html_add_word(h, one, "skipped_by");
         buf_adds(h->out, ": nothing proves that the region cannot write</b>");
     }
-    if (json_is_true(json_object_get(one, "simulated")))
+    if (simulated)
         buf_adds(h->out,
                  "<br><b class=\"open\">simulated: nothing was changed, nothing is proved</b>");
     html_add_evidence(h, json_object_get(one, "evidence"));
@@ -196,7 +197,7 @@ static void add_fencing(struct html *h, const json_t *r)
 static void add_restored(struct html *h, const json_t *list)
 {
     static const char *const columns[] = { "Source", "Snapshot", "To",   "Result",
-                                           "Bytes",  "Took",     "Step", NULL };
+                                           "Size",   "Took",     "Step", NULL };
     size_t i;
     const json_t *one;
     if (json_array_size(list) == 0)
@@ -214,7 +215,7 @@ static void add_restored(struct html *h, const json_t *list)
         html_cell(&t);
         html_add_badge(h, report_word(one, "verdict"), "not on record");
         html_cell(&t);
-        html_add_number(h, one, "bytes");
+        html_add_bytes(h, one, "bytes");
         html_cell(&t);
         html_add_ms(h, one, "ms");
         html_cell(&t);

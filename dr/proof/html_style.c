@@ -71,7 +71,7 @@ static const char plot_style[] =
     "svg text{font:10.5px system-ui,sans-serif;fill:var(--ink)}svg .m{text-anchor:middle}"
     "svg .e{text-anchor:end}svg .on{fill:var(--on);font-weight:600}svg .soft{fill:var(--soft)}\n"
     ".ax{stroke:var(--soft);stroke-width:1}.gr{stroke:var(--line);stroke-width:.7}\n"
-    ".ob{stroke:var(--bad);stroke-width:1.6;stroke-dasharray:5 3}svg .obt{fill:var(--bad);paint-order:stroke;stroke:var(--back);"
+    ".ob{stroke:var(--bad);stroke-width:1.6;stroke-dasharray:5 3}svg .obt{fill:var(--bad)}svg .obt,svg .halo{paint-order:stroke;stroke:var(--back);"
     "stroke-width:3px;stroke-linejoin:round}\n"
     ".f{stroke:var(--back);stroke-width:.8}"
     ".c0{fill:var(--c0);background:var(--c0)}.c1{fill:var(--c1);background:var(--c1)}"

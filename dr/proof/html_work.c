@@ -132,6 +132,26 @@ void html_add_number(struct html *h, const json_t *object, const char *key)
         buf_adds(h->out, "<span class=\"soft\">not on record</span>");
 }
 
+void html_add_bytes(struct html *h, const json_t *object, const char *key)
+{
+    static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+    const json_t *value = json_object_get(object, key);
+    if (!json_is_integer(value) || json_integer_value(value) < 0) {
+        html_add_number(h, NULL, key);
+        return;
+    }
+    int64_t whole = json_integer_value(value), rest = 0;
+    size_t unit = 0;
+    for (; whole >= 1024 && unit + 1 < DR_ARRAY_LEN(units); unit++) {
+        rest = whole % 1024;
+        whole /= 1024;
+    }
+    buf_addf(h->out, "%" PRId64, whole);
+    if (unit > 0)
+        buf_addf(h->out, ".%" PRId64, rest * 10 / 1024);
+    buf_addf(h->out, " %s", units[unit]);
+}
+
 void html_add_bool(struct html *h, const json_t *value, const char *yes, const char *no)
 {
     if (json_is_true(value))

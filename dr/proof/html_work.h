@@ -77,6 +77,9 @@ void html_add_word_or(struct html *h, const json_t *object, const char *key, con
 /* A whole number, or "not on record". */
 void html_add_number(struct html *h, const json_t *object, const char *key);
 
+/* "41.2 GiB", rounded down, or "not on record". */
+void html_add_bytes(struct html *h, const json_t *object, const char *key);
+
 /* true, false, neither: in our words, with their colours. */
 void html_add_bool(struct html *h, const json_t *value, const char *yes, const char *no);
 

@@ -127,7 +127,7 @@ static void ticks_months(int64_t lo_ms, int64_t hi_ms, size_t most, struct ticks
 {
     size_t i = 0;
     while (i + 1 < DR_ARRAY_LEN(month_steps) &&
-           (hi_ms - lo_ms) / (month_steps[i] * 28 * DAY_MS) + 1 > (int64_t)most)
+           (hi_ms - lo_ms) / (month_steps[i] * (28 * DAY_MS)) + 1 > (int64_t)most)
         i++;
     int step = month_steps[i];
     int64_t at = first_of(lo_ms, DAY_MS);
@@ -135,7 +135,7 @@ static void ticks_months(int64_t lo_ms, int64_t hi_ms, size_t most, struct ticks
         char label[TICK_TEXT_MAX];
         struct date d = date_of(at);
         if (d.day != 1) { /* no month is shorter than what is left of the shortest */
-            at += d.day < 28 ? (28 - d.day) * DAY_MS : DAY_MS;
+            at += d.day < 28 ? (int64_t)(28 - d.day) * DAY_MS : DAY_MS;
             continue;
         }
         if (step >= 12)
