@@ -218,13 +218,24 @@ catch_a_dump() {
     until_run incremental "$since"
 }
 
-# All but the newest of each kind are forgotten and pruned away, while backupd goes on.
+# backupd goes on meanwhile. While a new snapshot is in some buckets and not yet in all, retention holds, and a
+# verify may find that it is not everywhere: asked again.
+# shellcheck disable=SC2317 # by until_true
+prune_once() {
+    drctl -q --yes prune --json >"$WORLD/outside/prune.json"
+    judge pruned "$WORLD/outside/prune.json" >"$WORLD/outside/pruned"
+}
+
+# shellcheck disable=SC2317 # by until_true
+verify_once() {
+    drctl -q verify --data >"$WORLD/outside/verified"
+}
+
+# All but the newest of each kind are forgotten and pruned away.
 forget_and_prune() {
-    local pruned
     must "drctl forget" drctl -q --yes forget --source app --keep-last 1 >"$WORLD/outside/forgotten"
-    drctl -q --yes prune --json >"$WORLD/outside/prune.json" || failed "drctl prune"
-    pruned=$(judge pruned "$WORLD/outside/prune.json") || failed "the prune freed nothing"
-    say "a core dump came and went; $pruned"
+    must "the prune" until_true 20 "a prune that frees something" prune_once
+    say "a core dump came and went; $(cat "$WORLD/outside/pruned")"
 }
 
 # shellcheck disable=SC2317 # by until_true
@@ -236,7 +247,7 @@ have_status() { # VERB FILE WORD...: what the operator's host sees is as the jud
 }
 
 protect() {
-    local region past
+    local region
     must "drctl init" init_hosts
     must "the writer" site $HOME_REGION start
     for region in "${REGIONS[@]}"; do start_backupd "$region"; done
@@ -253,10 +264,15 @@ protect() {
     say "$(jobs_done $HOME_REGION "full of 'app'") full, $(jobs_done $HOME_REGION "incremental of 'app'") incremental," \
         "$(jobs_done $HOME_REGION "config snapshot of '.*'") configuration snapshots, while files are changed," \
         "created, renamed, linked and removed"
-    must "drctl verify --data" drctl -q verify --data
+    must "drctl verify --data" until_true 30 "a verify without a finding" verify_once
+    cat "$WORLD/outside/verified"
     until_true 20 "a good status" have_status well "$WORLD/outside/before.json" ||
         failed "the status before the loss: $(cat "$WORLD/outside/before.json.why")"
-    # An incremental is what will be restored: the region is lost before another full can be done.
+}
+
+# An incremental is what will be restored: the region is lost before another full can be done.
+await_incremental() {
+    local past
     past=$(jobs_done $HOME_REGION "incremental of 'app'")
     must "one more" until_true 20 "an incremental" have_done $HOME_REGION "incremental of 'app'" $((past + 1))
     sleep 0.2
@@ -389,6 +405,7 @@ say "three regions, two edges, a name server; the users have their answers from 
 protect
 say "every byte of every copy was read and is right"
 [ "$DEMO_DRILL" = no ] || rehearse
+await_incremental
 say "now us-east-1 is lost, with its backupd"
 lose_region
 sleep 0.5
