@@ -137,12 +137,12 @@ static void find_told(struct open *o)
 
 /* --- of what is missing --- */
 
-/* text is taken over. */
-static void miss(struct open *o, const char *kind, const char *subject, const char *severity,
-                 char *text)
+/* since: what it has been missing since, part of the id, so that a closed one opens again with the next. text is
+ * taken over. */
+static void miss(struct open *o, const char *since, const char *kind, const char *subject,
+                 const char *severity, char *text)
 {
-    json_t *one =
-        report_finding(o->f->name != NULL ? o->f->name : "", kind, subject, severity, text);
+    json_t *one = report_finding(since, kind, subject, severity, text);
     free(text);
     json_put(one, "run", json_null());
     json_put(one, "plan", is(kind, "overdue") ? json_string(subject) : json_null());
@@ -160,7 +160,7 @@ static void find_overdue(struct open *o, const json_t *plans)
         const json_t *last = json_object_get(one, "last_drill");
         if (!json_is_true(json_object_get(one, "overdue")))
             continue;
-        miss(o, "overdue", name, "warning",
+        miss(o, report_word(last, "run"), "overdue", name, "warning",
              json_is_object(last) ? dr_strf("the drill of %s is overdue: the last was %s on %.10s",
                                             name, report_word(last, "run"), report_word(last, "at"))
                                   : dr_strf("the drill of %s is overdue: none was held", name));
@@ -177,13 +177,13 @@ static void find_sources(struct open *o, const json_t *sources)
         const json_t *backups = json_object_get(one, "backups");
         const json_t *proof = json_object_get(one, "last_proof");
         if (body_int(backups, "wanted", 0) > 0 && body_int(backups, "done", 0) == 0)
-            miss(o, "backup", name, "critical",
+            miss(o, o->f->name != NULL ? o->f->name : "", "backup", name, "critical",
                  dr_strf("no backup of %s is on record in this period", name));
         if (!json_is_object(proof))
-            miss(o, "proof", name, "warning",
+            miss(o, "", "proof", name, "warning",
                  dr_strf("no restore and no verification of %s is on record", name));
         else if (!is(report_word(proof, "result"), "pass"))
-            miss(o, "proof", name, "critical",
+            miss(o, report_word(proof, "at"), "proof", name, "critical",
                  dr_strf("the last %s of %s did not pass", report_word(proof, "kind"), name));
     }
 }
@@ -193,7 +193,7 @@ static void find_broken(struct open *o)
     size_t i;
     const json_t *run;
     json_array_foreach(o->f->runs, i, run) if (period_is_broken(run) && period_has(o->f, run))
-        miss(o, "journal", report_word(run, "run"), "critical",
+        miss(o, report_word(run, "run"), "journal", report_word(run, "run"), "critical",
              dr_strf("the journal of %s cannot be read: %s", report_word(run, "run"),
                      report_word(run, "broken")));
 }
