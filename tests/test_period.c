@@ -274,6 +274,8 @@ static void a_drill_that_is_late_is_overdue(void **state)
     } rows[] = {
         { "", true },
         { HELD("D-1", "10-03", "recovered", ",'drill':{}"), true },
+        { HELD("D-1", "10-31", "recovered", ",'drill':{}"),
+          false }, /* a day late: a tenth is none */
         { HELD("D-1", "11-03", "recovered", ",'drill':{}"), false },
         { HELD("D-1", "11-03", "failed", ",'drill':{}"), false },   /* it was held */
         { HELD("D-1", "11-03", "aborted", ",'drill':{}"), true },   /* it was not */

@@ -390,6 +390,12 @@ static void what_was_made_and_not_removed_is_a_leftover(void **state)
     assert_int_equal(json_array_size(json_object_get(told, "cleaned")), 1);
     assert_int_equal(json_array_size(json_object_get(told, "leftovers")), 2);
     assert_null(finding(report, "leftover", "/a"));
+    DR_JSON json_t *again =
+        drill("run", "",
+              "11.5 made {\"what\":\"directory\",\"at\":\"eu\",\"name\":\"/a\"}\n"
+              "11.6 cleaned {\"what\":\"directory\",\"at\":\"eu\",\"name\":\"/a\",\"ok\":true}\n"
+              "11.7 made {\"what\":\"directory\",\"at\":\"eu\",\"name\":\"/a\"}\n");
+    assert_non_null(finding(again, "leftover", "/a"));
     assert_non_null(strstr(body_text(finding(report, "leftover", "/b"), "text"), "busy"));
     assert_string_equal(body_text(finding(report, "leftover", "/c"), "severity"), "critical");
 }
