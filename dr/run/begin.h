@@ -14,9 +14,8 @@ struct run_begin {
     const char *failed, *active, *to; /* or NULL */
     const char *file;                 /* the plan's path as it was given */
     const char *since;                /* when it broke, a person's word; or NULL */
-    const char
-        *scratch; /* drill: absolute; run_begin() puts the id behind it. NULL: STATE_DIR/scratch */
-    const char *seed; /* drill: of the planted faults, decimal; or NULL */
+    const char *scratch; /* run_begin() puts the id behind it; NULL: STATE_DIR/scratch */
+    const char *seed;    /* of the planted faults, decimal; or NULL */
     bool dry, drill, remote;
     const json_t *params; /* {name: value}; or NULL */
 };

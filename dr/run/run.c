@@ -23,8 +23,9 @@ enum { PASSWD_MAX = 4096, CREATE_TRIES = 16, PLAN_FILE_MAX = 1 << 20 };
 enum { YIELD_MS = 5000, YIELD_LOOK_MS = 50 }; /* how long a drill here may take to make room */
 
 static const char run_key[] = "run"; /* one run at a time, whatever the plan */
-static const char drill_mark[] =
-    "drill/"; /* before the name of a holder that makes room for a run in earnest */
+
+/* How the name of a holder begins that makes room for a run in earnest. */
+static const char drill_mark[] = "drill/";
 
 enum kind { KIND_EARNEST = 'R', KIND_DRILL = 'D', KIND_DRY = 'T' };
 

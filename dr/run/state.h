@@ -51,7 +51,7 @@ struct state_standby {
 struct run_state {
     char *id, *mode, *by, *host, *failed, *active, *to, *plan, *title, *text, *file, *sha;
     char *scratch, *seed; /* of a drill, or NULL */
-    char *then; /* the state that a drill would have, were there nothing to clean up; or NULL */
+    char *then;           /* of a drill that is cleaning: the state it would have; or NULL */
     bool dry, drill, remote;
     enum run_phase phase;
     bool back;     /* going back, also while held */
@@ -62,10 +62,9 @@ struct run_state {
     int64_t epoch;
     int64_t preflight_ns; /* wall time at which it was done; 0: not yet */
     bool has_impact, has_recovered;
-    json_t *start;  /* body of the first record */
-    json_t *impact; /* body */
-    json_t
-        *refused; /* {step or check: connects to the dark region that were refused}; NULL: none */
+    json_t *start;   /* body of the first record */
+    json_t *impact;  /* body */
+    json_t *refused; /* {step or check: refused connects to the dark region}; NULL: none */
     struct text_list excluded, approvers;
     struct state_standby *standbys;
     size_t standby_count;
