@@ -39,6 +39,8 @@ void html_add_style(struct buf *out);
 
 /* Opens a section, and closes the one before. id and title are ours. */
 void html_section(struct html *h, const char *id, const char *title);
+
+/* Closes the section that is open, if one is: html.c does it behind the last. */
 void html_section_end(struct html *h);
 
 /* A title within a section. */
@@ -47,7 +49,7 @@ void html_part(struct html *h, const char *title);
 /* "<p class=soft>none on record</p>": for lists that are empty. words are ours. */
 void html_nothing(struct html *h, const char *words);
 
-/* -- tables ------------------------------------------------------------------------------------- */
+/* -- tables, as above; a row that lacks a cell is a bug of ours, and asserted -------------------- */
 
 struct html_table {
     struct html *h;
@@ -121,7 +123,10 @@ void html_figure_end(struct html *h);
 /* The same without a picture: why there is none, in words (ours). */
 void html_figure_none(struct html *h, const char *title, const char *why);
 
-/* html_plots_run.c */
+/*
+ * html_plots_run.c: each of these writes a whole figure, or html_figure_none() when the report has nothing to draw. What
+ * a picture shows stands in words, too: in its desc for those who cannot see it, in a legend or caption for all.
+ */
 void html_plot_phases(struct html *h, const json_t *report);
 void html_plot_samples(struct html *h, const json_t *report);
 

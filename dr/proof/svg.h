@@ -39,6 +39,7 @@ struct svg_about {
 void svg_begin(struct buf *out, const struct svg_about *about);
 void svg_end(struct buf *out);
 
+/* Between svg_begin() and svg_end(); what is drawn later covers what was drawn before. */
 void svg_line(struct buf *out, const char *class, int x1, int y1, int x2, int y2);
 void svg_rect(struct buf *out, const char *class, int x, int y, int width, int height);
 
@@ -54,6 +55,10 @@ void svg_add_length(struct buf *out, int tenths);
 
 /* -- scales ------------------------------------------------------------------------------------- */
 
+/*
+ * Zeroed members are fine for an axis that is not used. Both ends of an axis must lie within twice PLOT_LIMIT_MS; what
+ * plot_int() and plot_time() give does.
+ */
 struct plot {
     struct buf *out;
     int left, right, top, bottom; /* where the data lie; top is the smaller number */
@@ -74,6 +79,7 @@ bool plot_time(const json_t *object, const char *key, int64_t *ret_ms);
 
 enum { TICKS_MAX = 12, TICK_TEXT_MAX = DURATION_TEXT_MAX + 4 };
 
+/* Places on an axis, rising, each with its label. None when the axis is too long for any step of the table. */
 struct ticks {
     size_t count;
     struct {
