@@ -516,6 +516,7 @@ static void each_row_has_its_command(void **state)
     DR_FREE char *ask = dr_strf("drctl -c %s/dr.yaml -q --json --yes plan preflight fire", dir);
     assert_words(c, &s, SCHEDULE_PREFLIGHT, "fire", ask);
     assert_words(c, &s, SCHEDULE_REPAIR, NULL, "drctl -c /copy -q --json --yes repair");
+    assert_words(c, &s, SCHEDULE_ANCHOR, NULL, "drctl -c /copy -q --json --yes audit anchor");
     assert_words(c, &s, SCHEDULE_SENTINEL, NULL, "drctl -c /copy -q --json --yes sentinel");
 }
 

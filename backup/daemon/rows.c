@@ -14,6 +14,7 @@
 #include "dr/status/status.h"
 
 static const struct schedule_every hourly = { .ms = 3600000 };
+static const struct schedule_every daily = { .ms = 24 * 3600000 };
 static const struct schedule_every every_1m = { .ms = 60000 };
 
 static struct schedule_every every_of(int64_t ms, const char *word)
@@ -88,6 +89,7 @@ void rows_make(const struct config *c, const struct rows_here *here, struct sche
         if (keeps)
             (void)schedule_add(ret, SCHEDULE_PRUNE, NULL, &prune);
         (void)schedule_add(ret, SCHEDULE_VERIFY, NULL, &verify);
+        (void)schedule_add(ret, SCHEDULE_ANCHOR, NULL, &daily);
     }
     add_plans(c->rto, c->rto_count, c->preflight_ms, ret);
     add_plans(c->rpo, c->rpo_count, c->preflight_ms, ret);
@@ -159,6 +161,7 @@ void rows_argv(const struct config *c, const struct schedule *s, const struct sc
         [SCHEDULE_REPAIR] = { "repair" },
         [SCHEDULE_PREFLIGHT] = { "plan", "preflight" },
         [SCHEDULE_DRILL] = { "drill-turn", "--since" },
+        [SCHEDULE_ANCHOR] = { "audit", "anchor" },
         [SCHEDULE_STATUS] = { "status" },
     };
     for (size_t i = 0; i < DR_ARRAY_LEN(tails[0]) && tails[row->what][i] != NULL; i++)

@@ -27,6 +27,7 @@ static const char *const words[SCHEDULE_WHATS] = {
     [SCHEDULE_VERIFY] = "verify",
     [SCHEDULE_PREFLIGHT] = "preflight",
     [SCHEDULE_DRILL] = "drill",
+    [SCHEDULE_ANCHOR] = "anchor",
     [SCHEDULE_STATUS] = "status",
 };
 
@@ -540,6 +541,7 @@ int64_t schedule_deadline_ms(const struct schedule_row *row)
     case SCHEDULE_SENTINEL:
         return MINUTE;
     case SCHEDULE_PREFLIGHT:
+    case SCHEDULE_ANCHOR:
         return HOUR;
     default:
         return DAY;

@@ -62,6 +62,7 @@ enum schedule_what {
     SCHEDULE_VERIFY,
     SCHEDULE_PREFLIGHT,
     SCHEDULE_DRILL,
+    SCHEDULE_ANCHOR, /* the ledger into the buckets */
     SCHEDULE_STATUS, /* what all sites see, for whom it is told */
     SCHEDULE_WHATS,
 };
@@ -108,7 +109,7 @@ struct schedule {
 
 void schedule_fini(struct schedule *s);
 
-/* "full" "incremental" "config" "sentinel" "repair" "prune" "verify" "preflight" "drill"; "look" and "status". */
+/* "full" "incremental" "config" "sentinel" "repair" "prune" "verify" "preflight" "drill" "anchor"; "look" and "status". */
 const char *schedule_word(enum schedule_what what);
 
 /* Is it asked for our own sake? Then nobody wants to see it in a status. */
