@@ -79,7 +79,7 @@ enum dr_rc planted_tamper(struct plant *p, const char *tree, struct dr_err *err)
     const struct timespec times[2] = { st.st_atim, st.st_mtim };
     if (sys.pread(fd, &byte, 1, st.st_size / 2) != 1)
         return dr_fail_sys(err, errno, "cannot read '%s' in '%s'", p->only, tree);
-    byte ^= 0x5A;
+    byte ^= PLANT_BITS;
     if (sys.pwrite(fd, &byte, 1, st.st_size / 2) != 1 || sys.futimens(fd, times) < 0)
         return dr_fail_sys(err, errno, "cannot change '%s' in '%s'", p->only, tree);
     plant_meet(p);

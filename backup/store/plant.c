@@ -194,7 +194,7 @@ static void flip(struct planted *s, const char *name, uint64_t offset, size_t le
     struct plant *p = s->plant;
     if (p->at < offset || p->at - offset >= len || !flips(s, name))
         return;
-    ((uint8_t *)out)[p->at - offset] ^= 0x5A;
+    ((uint8_t *)out)[p->at - offset] ^= PLANT_BITS;
     plant_meet(p);
 }
 

@@ -54,6 +54,8 @@ enum plant_kind {
     PLANT_KINDS,
 };
 
+enum { PLANT_BITS = 0x5A }; /* those that a flipped byte has the other way round */
+
 /* A zeroed struct is none. */
 struct plant {
     enum plant_kind kind;

@@ -27,7 +27,7 @@
 struct control_victim {
     char *path;        /* below the source's root; owned */
     char *object;      /* the pack that holds it; owned */
-    uint64_t offset;   /* a byte in the middle of its piece, in the pack */
+    uint64_t offset;   /* a byte about the middle of its piece, in the pack, that matters */
     bool small;        /* its bytes lie in one piece: it is there whole or not at all */
     size_t in_buckets; /* of those that are open, that show the snapshot */
 };
