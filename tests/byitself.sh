@@ -60,7 +60,7 @@ notify:
   desk: {command: [sh, -c, "cat >>$work/letters; echo >>$work/letters"]}
   cems: {command: [sh, -c, "cat >>$work/cems; echo >>$work/cems"]}
 coordination:
-  lease: {driver: file, path: $work/leases, hold: 1s, take: 2s}
+  lease: {driver: file, path: $work/leases, hold: 4s, take: 5s}
 state_dir: $work/state
 YAML
     mv dr.yaml.new dr.yaml
@@ -182,6 +182,22 @@ run "$DRCTL" -c there.yaml --json drill-turn tiny --since 2026-11-01T00:00:00Z
 fact "and another site knows by the buckets that it was" jq -e '.exit == 0 and .why == "it was held: D-1"' .out
 run "$DRCTL" -c dr.yaml --json drill-turn tiny --since 2099-01-01T00:00:00Z
 fact "the next time there is another one" test -d state/runs/D-2
+cat >slow.yaml <<YAML
+plan: slow
+regions: [us-east-1, eu-west-1]
+steps:
+  - {id: pick, use: region.pick}
+  - {id: fits, use: exec.check, with: {argv: [sh, -c, "touch $work/began; test -e $work/quick || sleep 60"]}}
+YAML
+"$DRCTL" -c dr.yaml -q drill slow >slow.out 2>&1 &
+one=$!
+until_true test -e began
+kill -KILL $one
+wait $one 2>/dev/null || true
+touch quick
+run "$DRCTL" -c dr.yaml -q --json drill-turn slow --since 2026-11-01T00:00:00Z
+fact "a drill whose runner died was not held: it is now" test -d state/runs/D-4
+fact "and what died is cleaned up" bash -c "! '$DRCTL' -c dr.yaml runs | grep -q 'nobody runs it'"
 sed -i 's/{frequency: monthly,/{frequency: monthly, plans: [tiny],/' dr.yaml
 cp dr.yaml open.yaml
 sed -i 's/plans: \[tiny\],/& blackout: [{days: [mon, tue, wed, thu, fri, sat, sun], reason: never}],/' dr.yaml
@@ -217,8 +233,9 @@ fact "it is no drill's business" test ! -e cems
 # -- one that only watches ---------------------------------------------------------------------------
 rm -rf us/status eu/status
 printf 'health:\n  - {name: front, kind: tcp, url: "tcp://127.0.0.1:9", interval: 100ms, timeout: 100ms}\n' >>dr.yaml
+bin/backupd -c dr.yaml --once --watch >once || true # it has an answer before it writes its row
 start log6 --watch
-probed() { "$DRCTL" -q -c dr.yaml status --json | jq -e '[.sites[].probes[]? | select(.name == "front")] | length == 1'; }
+probed() { { "$DRCTL" -q -c dr.yaml status --json || true; } | jq -e '[.sites[].probes[]? | select(.name == "front")] | length == 1'; }
 fact "others see what a backupd saw that only watches" until_true probed
 end_daemon
 fact "it took no backups" bash -c "! grep -q 'of .app.: ' log6"

@@ -2,7 +2,7 @@
  * drill_turn.c - "drctl drill-turn": whose turn is it to carry out the drill that is due? backupd starts it.
  *
  * Each site's backupd has the same row. Whoever gets the lease `drill/PLAN` looks whether a drill of this plan was
- * begun since the time it is due, by anybody, as far as the journals here and in the buckets tell; if not, it
+ * held since the time it is due, by anybody, as far as the journals here and in the buckets tell; if not, it
  * is held now, by `drctl drill`, in a process of its own under the lease. All others have nothing to do: exit 0, and
  * why. So one is held, and not three; and where a site is away, another one has its turn.
  *
@@ -53,28 +53,52 @@ static char *name_of(const char *word)
 
 /* ---- was it held? ---------------------------------------------------------------------------------- */
 
-static bool is_drill_of(const struct run_state *s, const char *plan)
+/* One that was aborted proved nothing: it gave way to a recovery, or its runner died. One that is at work refuses
+ * another one by itself. */
+enum counts { WHAT_BEGAN, WHAT_WAS_HELD };
+
+static bool is_drill_of(const struct run_state *s, const char *plan, enum counts counts)
 {
     DR_FREE char *name = name_of(s->plan != NULL ? s->plan : "");
-    return !s->dry && json_is_true(json_object_get(s->start, "drill")) && strcmp(name, plan) == 0;
+    bool held = run_is_final(s->phase) && s->phase != RUN_ABORTED;
+    return !s->dry && (held || counts == WHAT_BEGAN) &&
+           json_is_true(json_object_get(s->start, "drill")) && strcmp(name, plan) == 0;
+}
+
+/* Among these, of which the last is the newest. The caller frees. */
+static char *find_among(const struct config *c, const struct text_list *ids, const char *plan,
+                        int64_t since_ns, enum counts counts)
+{
+    int looked = 0;
+    for (size_t i = ids->count; i > 0 && looked < LOOK_BACK; i--) {
+        const char *id = ids->items[i - 1];
+        DR_CLEANUP(run_state_fini) struct run_state s = { 0 };
+        if (id[0] != 'D')
+            continue;
+        looked++;
+        if (!run_peek(c, id, &s))
+            continue;
+        if (s.started_ns < since_ns)
+            return NULL;
+        if (is_drill_of(&s, plan, counts))
+            return dr_strdup(id);
+    }
+    return NULL;
 }
 
 /* The drill of this plan that was begun since then; NULL: none that is known. The caller frees. */
-static char *held_since(const struct config *c, const char *plan, int64_t since_ns)
+static char *drill_since(const struct config *c, const char *plan, int64_t since_ns,
+                         enum counts counts)
 {
-    DR_CLEANUP(text_list_fini) struct text_list ids = { 0 };
-    struct dr_err ignored = { 0 };
-    if (journal_runs(c->state_dir, &ids, &ignored) != DR_OK)
-        log_warning("the runs of this host cannot be listed: %s", ignored.msg);
-    run_list_outside(c, NULL, &ids);
-    size_t first = ids.count > LOOK_BACK ? ids.count - LOOK_BACK : 0;
-    for (size_t i = ids.count; i > first; i--) {
-        DR_CLEANUP(run_state_fini) struct run_state s = { 0 };
-        if (ids.items[i - 1][0] == 'D' && run_peek(c, ids.items[i - 1], &s) &&
-            is_drill_of(&s, plan) && s.started_ns >= since_ns)
-            return dr_strdup(ids.items[i - 1]);
-    }
-    return NULL;
+    DR_CLEANUP(text_list_fini) struct text_list here = { 0 }, outside = { 0 };
+    struct dr_err err = { 0 };
+    if (journal_runs(c->state_dir, &here, &err) != DR_OK)
+        log_warning("the runs of this host cannot be listed: %s", err.msg);
+    char *found = find_among(c, &here, plan, since_ns, counts);
+    if (found != NULL)
+        return found;
+    run_list_outside(c, NULL, &outside);
+    return find_among(c, &outside, plan, since_ns, counts);
 }
 
 /* ---- the drill ------------------------------------------------------------------------------------- */
@@ -144,10 +168,12 @@ static int hold_and_tell(const struct cli *cli, const struct config *c, const ch
     DR_FREE char *host = run_host();
     const struct drill drill = { .cli = cli, .config = c->path, .plan = meant, .tell = tell };
     int64_t since_ns = 0;
-    int exit = hold_drill(&drill);
     (void)time_parse(since, &since_ns); /* it was one before */
-    DR_FREE char *held = held_since(c, plan, since_ns);
-    if (held != NULL || exit == EXIT_DONE)
+    DR_FREE char *before = drill_since(c, plan, since_ns, WHAT_BEGAN);
+    int exit = hold_drill(&drill);
+    DR_FREE char *newest = drill_since(c, plan, since_ns, WHAT_BEGAN);
+    bool begun = newest != NULL && (before == NULL || strcmp(before, newest) != 0);
+    if (begun || exit == EXIT_DONE)
         return exit;
     if (exit == EXIT_BUSY) { /* it comes again within the hour: a letter each time would be many */
         log_notice("the drill of plan %s is put off: a run is at work", plan);
@@ -193,7 +219,7 @@ static int take_turn(const struct cli *cli, const struct config *c, const char *
         return not_ours(cli, "another site holds the drill of this plan just now");
     if (rc != DR_OK || keeper_new(lease, &keeper, &err) != DR_OK)
         return cli_fail(cli, &err);
-    DR_FREE char *held = held_since(c, plan, since_ns);
+    DR_FREE char *held = drill_since(c, plan, since_ns, WHAT_WAS_HELD);
     if (held != NULL) {
         DR_FREE char *why = dr_strf("it was held: %s", held);
         return not_ours(cli, why);
