@@ -132,6 +132,46 @@ fact "which says what was wanted" has "$out" "do not hold what was planted"
 mv lost "$(cat lost.name)"
 fact "nothing of all that is left" empty
 
+# -- what is asked of others -------------------------------------------------------------------------------
+cat >front.py <<'PY'
+"""A balancer's runtime API: two servers; while the file "mute" is there it says nothing."""
+import os
+import socket
+import sys
+
+server = socket.socket(socket.AF_UNIX)
+server.bind("front.sock")
+server.listen(8)
+while True:
+    peer, _ = server.accept()
+    asked = peer.recv(1000).decode()
+    if not os.path.exists("mute") and asked.startswith("show servers state"):
+        peer.sendall(b"1\n# be_id be_name\n1 web 1 us-east-1 127.0.0.1 2 0 1\n1 web 2 eu-west-1 127.0.0.2 2 1 1\n\n")
+    elif not os.path.exists("mute"):
+        print(asked, file=sys.stderr)
+    peer.close()
+PY
+python3 front.py 2>asked &
+front=$!
+until_true test -S front.sock
+cat >mute.sh <<MUTE
+[ ! -e $work/mute-now ] || touch $work/mute
+MUTE
+plan front true
+cat >>front.yaml <<YAML
+  - {id: lb, use: haproxy, with: {backend: web, socket: $work/front.sock, to: "\${target}"}}
+  - {id: late, use: exec.check, with: {argv: ["false"]}, drill: {with: {argv: [sh, $work/mute.sh]}}}
+YAML
+run "$DRCTL" drill front --controls none
+fact "a balancer that is not touched is as before" test $rc -eq 0
+fact "because it was asked" production_has "haproxy of step lb"
+fact "and told nothing" test ! -s asked
+touch mute-now
+run "$DRCTL" drill front --controls none
+fact "a balancer that does not answer afterwards is not as before" test $rc -eq 1
+fact "but not measured" has "$out" "not measured: haproxy of step lb could not be read"
+kill $front
+
 # -- the scratch disk is full --------------------------------------------------------------------------
 head -c 3000000 /dev/urandom >srv/large
 run "$DRCTL" backup
@@ -184,8 +224,8 @@ until_true gone
 run "$DRCTL" drill --clean
 fact "the clean-up alone does it as well" test $rc -eq 0
 fact "and nothing is left" empty
-run "$DRCTL" drill --clean
-fact "when there is nothing to clean it is done" test $rc -eq 0
+run "$DRCTL" drill --clean --json
+fact "when there is nothing to clean it is done" test "$(jq -r .exit <<<"$out")" = 0
 
 # -- words ---------------------------------------------------------------------------------------------
 run "$DRCTL" drill

@@ -15,6 +15,7 @@
 #include "dr/base/log.h"
 #include "dr/base/mem.h"
 #include "dr/cli/book.h"
+#include "dr/cli/data.h"
 #include "dr/cli/drill_screen.h"
 #include "dr/cli/plan.h"
 #include "dr/cli/tell.h"
@@ -88,9 +89,15 @@ static int tell_buried(struct cli *cli, const char *id, const struct drill_verdi
 {
     bool clean = v->leftovers.count == 0;
     DR_FREE char *left = text_list_join(&v->leftovers, "; ");
-    if (!cli->json)
+    if (cli->json) {
+        json_t *o = json_object();
+        json_put_text(o, "cleaned", id);
+        json_put(o, "left", data_texts_json(&v->leftovers));
+        cli_print_json(o);
+    } else {
         printf("CLEANED  %s, whose runner died: %s%s\n", id,
                clean ? "nothing left" : "LEFT BEHIND: ", left);
+    }
     return clean ? EXIT_DONE : EXIT_FAILED;
 }
 
@@ -128,8 +135,8 @@ static int bury_all(struct cli *cli, const struct config *c)
 static int clean(struct cli *cli, const struct config *c, const char *id)
 {
     int exit = id != NULL ? bury(cli, c, id) : bury_all(cli, c);
-    if (cli->json && exit == EXIT_DONE)
-        return cli_result_json(json_object(), exit, NULL);
+    if (cli->json && (exit == EXIT_DONE || exit == EXIT_FAILED))
+        return cli_result_json(json_object(), exit, exit == EXIT_DONE ? NULL : "not all is clean");
     return exit;
 }
 

@@ -214,10 +214,10 @@ static char *figure(const json_t *f)
     struct buf out = { 0 };
     if (json_is_integer(from))
         buf_adds(&out, duration_tell(json_integer_value(from), lo));
-    if (json_is_integer(to))
+    if (json_is_integer(to) && !json_equal(from, to))
         buf_addf(&out, "%s%s", json_is_integer(from) ? " to " : "at most ",
                  duration_tell(json_integer_value(to), hi));
-    else
+    else if (!json_is_integer(to))
         buf_adds(&out, json_is_integer(from) ? " at least" : "not measured");
     if (json_is_integer(objective) && json_integer_value(objective) >= 0)
         buf_addf(&out, " of %s  %s", duration_tell(json_integer_value(objective), of),
