@@ -81,15 +81,16 @@ static void read_leases(struct reading *r)
 
 /* -- traffic ----------------------------------------------------------------------------------- */
 
-/* What a provider tells of the state, without the words that are about itself. The caller frees. */
+/* What a provider tells of the state, and nothing that it tells about itself or about its failure. NULL: it
+ * tells nothing. The caller frees. */
 static char *state_of(const json_t *evidence)
 {
-    static const char *const about_itself[] = { "honours", "refused_connects", "site", "host",
-                                                "begun" };
+    static const char *const members[] = { "servers", "values", "ttl_s" };
     DR_CLEANUP(buf_fini) struct buf out = { 0 };
-    DR_JSON json_t *state = json_is_object(evidence) ? json_deep_copy(evidence) : NULL;
-    for (size_t i = 0; i < DR_ARRAY_LEN(about_itself); i++)
-        (void)json_object_del(state, about_itself[i]); /* not there: fine */
+    DR_JSON json_t *state = json_object();
+    for (size_t i = 0; i < DR_ARRAY_LEN(members); i++)
+        if (json_object_get(evidence, members[i]) != NULL)
+            json_put(state, members[i], json_incref(json_object_get(evidence, members[i])));
     if (json_object_size(state) == 0)
         return NULL;
     json_add_canonical(&out, state);
