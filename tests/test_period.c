@@ -162,7 +162,8 @@ static json_t *month(const char *more)
 {
     DR_FREE char *text = dr_strf(MONTH, more); /* NOLINT(clang-diagnostic-format-nonliteral) */
     for (char *at = text; *at != '\0'; at++)
-        *at = *at == '\'' ? '"' : *at;
+        if (*at == '\'')
+            *at = '"';
     DR_JSON json_t *facts = json_of(text);
     return make(facts);
 }
@@ -563,14 +564,14 @@ static void times_that_people_name_have_bounds(void **state)
     (void)state;
     int64_t from = 0, to = 0;
     assert_true(period_month("2026-02", &from, &to));
-    assert_int_equal(to - from, 28 * 24 * HOUR);
+    assert_int_equal(to - from, 28 * (24 * HOUR));
     assert_true(period_month("2026-12", &from, &to));
     assert_int_equal(to, ns_of("2027-01-01T00:00:00Z"));
     assert_true(period_quarter("2026-Q4", &from, &to));
     assert_int_equal(from, ns_of("2026-10-01T00:00:00Z"));
     assert_int_equal(to, ns_of("2027-01-01T00:00:00Z"));
     assert_true(period_year("2026", &from, &to));
-    assert_int_equal(to - from, 365 * 24 * HOUR);
+    assert_int_equal(to - from, 365 * (24 * HOUR));
     assert_true(period_moment("2026-11-21", &from));
     assert_int_equal(from, ns_of("2026-11-21T00:00:00Z"));
     static const char *const bad[] = { "",        "2026",    "2026-13", "2026-00",    "2026-1",
