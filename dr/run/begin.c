@@ -61,6 +61,8 @@ json_t *run_begin_body(const struct script *s, const struct run_begin *b)
     put(o, "by", b->by);
     put(o, "host", b->host);
     put(o, "boot_id", health_boot_id());
+    if (health_clock_error_ms() >= 0)
+        json_put_int(o, "clock_error_ms", health_clock_error_ms());
     put(o, "version", "1");
     put(o, "config", b->config_path);
     put(o, "failed", b->failed);

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/timex.h>
 
 #include "dr/base/clock.h"
 #include "dr/base/fs.h"
@@ -38,6 +39,15 @@ const char *health_boot_id(void)
             snprintf(id, sizeof(id), "%.*s", (int)strcspn(b.data, "\n"), b.data);
     }
     return id;
+}
+
+int64_t health_clock_error_ms(void)
+{
+    struct timex t = { 0 }; /* modes 0: only asked */
+    int state = adjtimex(&t);
+    if (state < 0 || state == TIME_ERROR || (t.status & STA_UNSYNC) != 0 || t.maxerror < 0)
+        return -1;
+    return (t.maxerror + 999) / 1000;
 }
 
 static struct health_mark mark_now(void)

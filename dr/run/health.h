@@ -130,4 +130,8 @@ enum dr_rc health_log_ask(struct health_log *log, const struct config_probe *pro
 /* This boot of this machine (/proc/sys/kernel/random/boot_id); "" when it cannot be read. */
 const char *health_boot_id(void);
 
+/* How far the wall clock of this host may be off, as its kernel knows from whoever keeps it (NTP, PTP), rounded
+ * up; -1: nobody keeps it. */
+int64_t health_clock_error_ms(void);
+
 #endif

@@ -81,6 +81,8 @@ enum dr_rc engine_resume(struct engine *e, const char *by, const char *host, boo
     json_put_text(b, "by", by);
     json_put_text(b, "host", host);
     json_put_text(b, "boot_id", health_boot_id());
+    if (health_clock_error_ms() >= 0)
+        json_put_int(b, "clock_error_ms", health_clock_error_ms());
     json_put_int(b, "records", s->last_n);
     json_put(b, "forward", json_boolean(forward));
     body_run(b, before ? RUN_PREFLIGHT : back ? RUN_UNDOING : RUN_RUNNING);
