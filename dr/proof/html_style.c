@@ -110,7 +110,7 @@ static const char paper_style[] =
     "@page{margin:14mm}\n"
     "@media print{:root{color-scheme:light;" LIGHT ";" PAPER "}\n"
     "body{max-width:none;padding:0 1px;font-size:10.5pt}\n"
-    "nav ol{columns:3 10rem;font-size:9pt}.why{font-size:1rem}h2{margin-top:1.4rem}"
+    "nav ol{columns:3 10rem;font-size:9pt}.why{font-size:1rem}h2{margin-top:.6rem}figure{margin-top:.2rem}"
     "table{font-size:9pt}figure p,.legend{font-size:8pt}\n"
     "h2,h3,figcaption,caption{break-after:avoid}tr,figure,.tile,dl>div,li{break-inside:avoid}"
     "thead{display:table-header-group}\n"
