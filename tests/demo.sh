@@ -23,9 +23,10 @@ fact() { # NAME COMMAND...
 
 # begin NAME SETTING...: a demo in the background; its output is in $work/NAME.out.
 begin() {
-    local name=$1
+    local name=$1 keep=$work/$1
     shift
-    env "$@" KEEP="$work/$name" timeout -k 10 150 bash "$here/demo/run.sh" >"$work/$name.out" 2>&1 &
+    [[ $* != *BREAK=* ]] || keep= # its last line says it all
+    env "$@" KEEP="$keep" timeout -k 10 150 bash "$here/demo/run.sh" >"$work/$name.out" 2>&1 &
     pids[$name]=$!
 }
 declare -A pids
