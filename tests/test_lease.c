@@ -28,8 +28,15 @@ static int64_t now_ms;
 static struct clock_ops real_clock;
 static struct lease *renewing; /* renewed each time somebody waits: a living holder */
 
+static int64_t late_ms;     /* each look at the clock takes so long ... */
+static unsigned late_looks; /* ... so often */
+
 static int64_t fake_ns(void)
 {
+    if (late_looks > 0) {
+        late_looks--;
+        now_ms += late_ms;
+    }
     return now_ms * 1000000;
 }
 
@@ -416,6 +423,39 @@ static void a_recovery_survives_every_fault_and_death_of_each_operation(void **s
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* -- a place that is slow --------------------------------------------------------------------------- */
+
+/* It stands in the record, but nobody may believe in it; it is ours, so that nobody has to be waited for. */
+static void a_grant_that_came_too_late_is_taken_again_at_once(void **state)
+{
+    (void)state;
+    struct dr_err err = { 0 };
+    DR_CLEANUP(lease_free_ptr) struct lease *l = NULL;
+    const struct lease_wish wish = { .key = "slow", .holder = "a" };
+    late_ms = place.hold_ms;
+    late_looks = 3;
+    int64_t from = now_ms;
+    assert_int_equal(lease_acquire(&place, &wish, &l, &err), DR_OK);
+    assert_true(l->epoch > 1);
+    assert_true(lease_left_ms(l) > 0);
+    assert_true(now_ms - from < 3 * place.hold_ms + place.take_ms);
+    late_looks = 0;
+}
+
+static void a_place_that_is_always_too_slow_is_given_up(void **state)
+{
+    (void)state;
+    struct dr_err err = { 0 };
+    struct lease *l = NULL;
+    const struct lease_wish wish = { .key = "slow", .holder = "a" };
+    late_ms = place.hold_ms;
+    late_looks = 1000;
+    assert_int_equal(lease_acquire(&place, &wish, &l, &err), DR_E_TIMEOUT);
+    late_looks = 0;
+    assert_non_null(strstr(err.msg, "each time too late to believe in"));
+    assert_null(l);
+}
+
 int main(void)
 {
     site_without_waiting();
@@ -433,6 +473,8 @@ int main(void)
         TEST(fencing_a_region_leaves_the_holder_of_another_alone),
         TEST(keys_keep_their_slashes_and_never_leave_the_directory),
         TEST(a_damaged_record_is_never_a_free_lease),
+        TEST(a_grant_that_came_too_late_is_taken_again_at_once),
+        TEST(a_place_that_is_always_too_slow_is_given_up),
         TEST(epochs_survive_every_fault_and_death),
         TEST(a_recovery_survives_every_fault_and_death_of_each_operation),
     };

@@ -19,7 +19,7 @@
 #include "dr/lease/bucket.h"
 #include "dr/lease/file.h"
 
-enum { WATCH_MS = 200, WATCH_PARTS = 8 };
+enum { WATCH_MS = 200, WATCH_PARTS = 8, LATE_MAX = 5 };
 
 /* -- the place ---------------------------------------------------------------------------------- */
 
@@ -211,6 +211,12 @@ void lease_free(struct lease *l)
     free(l);
 }
 
+/* Is it the one that we were granted last? */
+static bool is_ours(const struct lease *l, const struct lease_record *r)
+{
+    return r->epoch == l->epoch && strcmp(r->instance, l->instance) == 0;
+}
+
 /* Put us into the record. DR_E_TRANSIENT: somebody was faster. */
 static enum dr_rc take(struct lease *l, struct lease_record *r, struct dr_err *err)
 {
@@ -227,8 +233,7 @@ static enum dr_rc take(struct lease *l, struct lease_record *r, struct dr_err *e
     DR_TRY(driver(&l->place)->swap(&l->place, seen, r, err));
     l->epoch = r->epoch;
     l->believed_ms = before_ms + l->place.hold_ms;
-    if (lease_left_ms(l) <=
-        0) /* the answer came too late to believe in: somebody may have it by now */
+    if (lease_left_ms(l) <= 0) /* too late to believe in: somebody may have it by now */
         return dr_fail(err, DR_E_TRANSIENT, "lease '%s' was granted too late", l->key);
     return DR_OK;
 }
@@ -245,7 +250,8 @@ static enum dr_rc try_acquire(struct lease *l, const char *over, struct watch *w
     int64_t unchanged = watch_ms(w, &r);
     *ret_alive = looked && strcmp(before, r.nonce) != 0 && r.holder[0] != '\0';
     enum dr_rc rc = may_take(&l->place, &r, l->region, unchanged, err);
-    if (rc == DR_E_TRANSIENT && over != NULL && text_starts(r.holder, over))
+    bool passed = is_ours(l, &r) || (over != NULL && text_starts(r.holder, over));
+    if (rc == DR_E_TRANSIENT && passed)
         return take(l, &r, err);
     if (rc == DR_E_TRANSIENT && *ret_alive)
         return busy(&r, err);
@@ -258,11 +264,19 @@ enum dr_rc lease_acquire(const struct lease_place *p, const struct lease_wish *w
     DR_ASSERT(wish->key != NULL && wish->holder != NULL && wish->holder[0] != '\0');
     DR_CLEANUP(lease_free_ptr) struct lease *l = lease_new(p, wish);
     struct watch w = { 0 };
-    for (;;) {
+    for (int late = 0;;) {
         bool alive = false;
+        int64_t epoch = l->epoch;
         enum dr_rc rc = try_acquire(l, wish->over, &w, &alive, err);
         if (rc == DR_OK)
             break;
+        late += l->epoch != epoch;
+        if (late == LATE_MAX) {
+            (void)dr_fail(err, DR_E_TIMEOUT,
+                          "lease '%s' was granted %d times, each time too late to believe in",
+                          l->key, late);
+            return dr_hint(err, "Its place is too slow for 'coordination.lease.hold'.");
+        }
         if (rc != DR_E_TRANSIENT && !(rc == DR_E_BUSY && wish->wait))
             return rc;
         DR_TRY(wait_a_little(p, err));
@@ -270,11 +284,6 @@ enum dr_rc lease_acquire(const struct lease_place *p, const struct lease_wish *w
     *err = (struct dr_err){ 0 };
     *ret = DR_TAKE(l);
     return DR_OK;
-}
-
-static bool is_ours(const struct lease *l, const struct lease_record *r)
-{
-    return r->epoch == l->epoch && strcmp(r->instance, l->instance) == 0;
 }
 
 enum dr_rc lease_renew(struct lease *l, struct dr_err *err)
