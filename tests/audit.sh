@@ -49,6 +49,29 @@ types=$("$DRCTL" audit query --json | jq -r .type | sort | uniq -c | awk '{print
 fact "each thing that ended has its line, a dry run has none" is "$types" \
     "anchor 2, backup 1, open 1, prune 1, repair 1, restore 1, run 1, verify 1, "
 
+# -- what another host counts ----------------------------------------------------------------------------
+key=$("$DRCTL" key show | grep -o 'ed25519:[^ ]*')
+sed "s#^state_dir: .*#state_dir: $work/other#" dr.yaml >stranger.yaml
+{ cat stranger.yaml && echo "trusted_writers: {app: [\"$key\"]}"; } >other.yaml
+counted() { # CONFIG: backups that are counted there, and what its notes say of ledgers
+    "$DRCTL" -c "$1" report --json 2>/dev/null | jq -r '"\(.sources[0].backups.done) \([.notes[] | select(test("not in this report|broken behind"))] | join("; "))"'
+}
+fact "another host counts what the buckets hold of this one's ledger" is "$(counted other.yaml)" "1 "
+mv us/ledger us.ledger
+fact "from whichever bucket has it" is "$(counted other.yaml)" "1 "
+mv us.ledger us/ledger
+object=$(cd us && find ledger -type f | sort | head -n 1)
+cp "us/$object" kept.object
+printf '\125' | dd of="us/$object" bs=1 seek=500 conv=notrunc status=none
+fact "a damaged copy is passed over" is "$(counted other.yaml)" "1 "
+cp "us/$object" "eu/$object"
+fact "what is right nowhere is told, and not counted" has "$(counted other.yaml)" "is not in this report"
+fact "nor is the rest without it" is "$(counted other.yaml | cut -d' ' -f1)" 0
+cp kept.object "us/$object" && cp kept.object "eu/$object"
+fact "a ledger by a stranger's key is not believed" has "$(counted stranger.yaml)" "trusted_writers does not name"
+fact "and not counted" is "$(counted stranger.yaml | cut -d' ' -f1)" 0
+fact "here its own is read once, from here" is "$(counted dr.yaml | cut -d' ' -f1)" 1
+
 # -- by hand, as the page says -------------------------------------------------------------------------
 mkdir hand
 awk '/^```sh/ { on = 1; next } /^```/ { on = 0 } on' "$root/dr/audit/LEDGER.md" >hand/commands
@@ -94,11 +117,14 @@ tampered "a dropped record of a journal" "broken   ${journal#copy/}:3: record 4 
 tampered "two lines of the ledger in another order" "${book#copy/}:2: record 3 stands where 2" sed -i '2{h;d};3{G}' "$b"
 tampered "two records of a journal in another order" "${journal#copy/}:2: record 3 stands" sed -i '2{h;d};3{G}' "$j"
 tampered "the ledger's end, cut" "its tail is cut" sed -i "$((lines - 2)),\$d" "$b"
+# shellcheck disable=SC2016 # sed's own
 tampered "a journal's end, cut" "its end is cut" sed -i '$d' "$j"
 tampered "a journal that is gone" "runs/R-1/journal.jsonl: the journal is missing" rm -r bad/runs/R-1
 tampered "a ledger that is gone" "its tail is cut" rm "$b"
 tampered "half a month" "" truncate -s 900 "$b"
+# shellcheck disable=SC2016 # the shell in there expands it
 tampered "an anchor that is gone" "which it names, is missing" bash -c 'rm "$(ls bad/anchors/*/* | tail -n 1)"'
+# shellcheck disable=SC2016 # the shell in there expands it
 tampered "a changed byte of an anchor" "broken   anchors/" bash -c 'f=$(ls bad/anchors/*/* | head -n 1); printf "\x55" | dd of="$f" bs=1 seek=400 conv=notrunc status=none'
 rm -rf bad && cp -r copy bad && rm -r bad/anchors
 run "$DRCTL" audit verify bad

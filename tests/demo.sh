@@ -131,6 +131,7 @@ fact the_lost_bucket_stays_lost test ! -e "$kept/regions/us-east-1/bucket"
 fact the_kept_run_can_be_reported kept_run_is_reported
 fact the_plan_was_rehearsed_and_every_planted_fault_was_caught grep -q 'drill power 100 %' "$kept/outside/drill.txt"
 fact drill_and_failover_stand_in_one_months_report show_if_not both_in_the_month
+fact what_the_lost_hosts_backupd_did_is_counted_from_the_buckets grep -Eq 'app +[1-9][0-9]* backups' "$kept/outside/month.txt"
 fact the_books_of_the_kept_state_are_whole "$DRCTL" audit verify "$kept/regions/eu-west-1/state"
 fact nothing_is_left_running nothing_left
 

@@ -50,6 +50,7 @@ preflight:
 steps:
   - {id: pick, use: region.pick}
 YAML
+# shellcheck disable=SC2016 # a name of the plan
 sed 's/^plan: asks/plan: cannot/; s/use: exec.check, with: {argv: \[test, -e.*/use: exec.check, with: {argv: [test, "${ticket}", =, x]}}/' asks.yaml >cannot.yaml
 find state ! -name '*.lock' 2>/dev/null | sort >before
 run "$DRCTL" plan preflight asks

@@ -14,7 +14,7 @@
 #include "dr/status/status.h"
 
 static const struct schedule_every hourly = { .ms = 3600000 };
-static const struct schedule_every daily = { .ms = 24 * 3600000 };
+static const struct schedule_every daily = { .ms = INT64_C(24) * 3600000 };
 static const struct schedule_every every_1m = { .ms = 60000 };
 
 static struct schedule_every every_of(int64_t ms, const char *word)
@@ -63,6 +63,15 @@ static void add_drills(const struct config *c, struct schedule *ret)
             (void)schedule_add(ret, SCHEDULE_DRILL, plans->items[i], &every);
 }
 
+/* As often as something ends that is worth it: so what a lost host did stands in the buckets, but for the last hour. */
+static struct schedule_every anchor_every(const struct config *c)
+{
+    int64_t least_ms = STATUS_SILENT * status_interval_s(c) * 1000;
+    int64_t ms = c->incremental.frequency_ms > 0 ? c->incremental.frequency_ms : daily.ms;
+    ms = ms < least_ms ? least_ms : ms;
+    return (struct schedule_every){ .ms = ms < daily.ms ? ms : daily.ms };
+}
+
 void rows_make(const struct config *c, const struct rows_here *here, struct schedule *ret)
 {
     bool sentinel = false;
@@ -89,7 +98,8 @@ void rows_make(const struct config *c, const struct rows_here *here, struct sche
         if (keeps)
             (void)schedule_add(ret, SCHEDULE_PRUNE, NULL, &prune);
         (void)schedule_add(ret, SCHEDULE_VERIFY, NULL, &verify);
-        (void)schedule_add(ret, SCHEDULE_ANCHOR, NULL, &daily);
+        const struct schedule_every anchor = anchor_every(c);
+        (void)schedule_add(ret, SCHEDULE_ANCHOR, NULL, &anchor);
     }
     add_plans(c->rto, c->rto_count, c->preflight_ms, ret);
     add_plans(c->rpo, c->rpo_count, c->preflight_ms, ret);

@@ -417,3 +417,18 @@ enum dr_rc book_each(const char *state_dir, int64_t from_ns, int64_t to_ns, book
     }
     return DR_OK;
 }
+
+static bool take_first(void *arg, const struct book_record *r)
+{
+    (void)book_id(r->hash, arg);
+    return false;
+}
+
+char *book_own(const char *dir, char out[BOOK_ID_SIZE])
+{
+    struct dr_err ignored = { 0 };
+    out[0] = '\0';
+    if (book_each(dir, 0, INT64_MAX, take_first, out, &ignored) != DR_OK)
+        return out; /* what was found stays */
+    return out;
+}

@@ -128,6 +128,9 @@ enum dr_rc book_keys(const char *dir, struct text_list *ret, struct dr_err *err)
 enum dr_rc book_lock(const char *dir, const char *name, int *ret_fd, struct dr_err *err)
     DR_MUST_USE;
 
+/* The id of the book in DIR, by its first line; "" when there is none that can be read. Returns out. */
+char *book_own(const char *dir, char out[BOOK_ID_SIZE]);
+
 /* The first 16 digits of the hash of record 1: which book it is. Returns out. */
 char *book_id(const char *first_hash, char out[BOOK_ID_SIZE]);
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "dr/audit/book.h"
+#include "dr/audit/elsewhere.h"
 #include "dr/base/fs.h"
 #include "dr/base/mem.h"
 #include "dr/data/time.h"
@@ -109,9 +110,6 @@ static void gather_config(struct report_facts *r, const struct config *c)
         json_put(one, "mine", json_boolean(mine));
         put_ms(one, "every_ms", mine ? every_ms(c, source) : -1);
         json_array_append_new(r->sources, one);
-        if (!mine)
-            note(r, dr_strf("backups of %s are in the ledger of the host that takes them, not here",
-                            source->name));
     }
     for (size_t i = 0; i < c->bucket_count; i++) {
         json_t *one = json_object();
@@ -241,17 +239,25 @@ static int by_begin(const void *left, const void *right)
     return order != 0 ? order : strcmp(report_word(a, "run"), report_word(b, "run"));
 }
 
-static void sort_runs(struct report_facts *r)
+/* Lines of the ledger; those of one moment, on several hosts, by what they say. */
+static int by_time(const void *left, const void *right)
 {
-    size_t count = json_array_size(r->runs);
+    const json_t *a = *(json_t *const *)left, *b = *(json_t *const *)right;
+    int order = strcmp(report_word(a, "time"), report_word(b, "time"));
+    return order != 0 ? order : strcmp(report_word(a, "type"), report_word(b, "type"));
+}
+
+static void sort_by(json_t *list, int (*order)(const void *, const void *))
+{
+    size_t count = json_array_size(list);
     DR_FREE json_t **all = dr_alloc(count + 1, sizeof(json_t *));
     for (size_t i = 0; i < count; i++)
-        all[i] = json_incref(json_array_get(r->runs, i));
+        all[i] = json_incref(json_array_get(list, i));
     if (count > 1)
-        qsort((void *)all, count, sizeof(json_t *), by_begin);
-    json_array_clear(r->runs);
+        qsort((void *)all, count, sizeof(json_t *), order);
+    json_array_clear(list);
     for (size_t i = 0; i < count; i++)
-        json_array_append_new(r->runs, all[i]);
+        json_array_append_new(list, all[i]);
 }
 
 static enum dr_rc gather_runs(struct report_facts *r, const struct config *c,
@@ -324,6 +330,67 @@ static bool take_line(void *arg, const struct book_record *line)
     return true;
 }
 
+/* Backups of a source whose host's ledger is known are counted as this host's are. */
+static void know_site(struct report_facts *r, const struct config *c, const char *site)
+{
+    for (size_t i = 0; i < c->source_count; i++) {
+        const struct config_source *source = &c->sources[i];
+        json_t *one = json_array_get(r->sources, i);
+        if (source->site == NULL || strcmp(source->site, site) != 0 ||
+            json_is_true(json_object_get(one, "mine")))
+            continue;
+        json_put(one, "mine", json_true());
+        put_ms(one, "every_ms", every_ms(c, source));
+    }
+}
+
+struct away {
+    struct reading reading; /* of the book at hand */
+    const struct config *c;
+    char *site; /* whose; owned */
+};
+
+static void end_book(struct away *a)
+{
+    if (a->site != NULL) {
+        DR_FREE char *of = dr_strf("ledger of %s", a->site);
+        add_head(a->reading.r, of, a->reading.count, a->reading.head);
+    }
+    free(DR_TAKE(a->site));
+    a->reading.count = 0;
+}
+
+static bool take_away(void *arg, const char *site, const struct book_record *line)
+{
+    struct away *a = arg;
+    if (a->site == NULL || strcmp(a->site, site) != 0) {
+        end_book(a);
+        a->site = dr_strdup(site);
+        know_site(a->reading.r, a->c, site);
+    }
+    return take_line(&a->reading, line);
+}
+
+static void gather_elsewhere(struct report_facts *r, const struct config *c,
+                             const struct report_when *when, const char *own)
+{
+    struct away away = { .reading = { .r = r, .when = when }, .c = c };
+    DR_CLEANUP(text_list_fini) struct text_list notes = { 0 };
+    const struct elsewhere_wish wish = { .config = c,
+                                         .own = own[0] != '\0' ? own : NULL,
+                                         .from_ns = when->from_ns - PERIOD_BEFORE_DAYS * DAY_NS,
+                                         .to_ns = when->to_ns };
+    elsewhere_each(&wish, take_away, &away, &notes);
+    end_book(&away);
+    for (size_t i = 0; i < notes.count; i++)
+        note(r, dr_strdup(notes.items[i]));
+    for (size_t i = 0; i < c->source_count; i++)
+        if (!json_is_true(json_object_get(json_array_get(r->sources, i), "mine")))
+            note(r, dr_strf("backups of %s are in the ledger of the host that takes them, which is "
+                            "neither here nor in a readable bucket",
+                            c->sources[i].name));
+}
+
 static void gather_book(struct report_facts *r, const struct config *c,
                         const struct report_when *when)
 {
@@ -343,6 +410,10 @@ static void gather_book(struct report_facts *r, const struct config *c,
     else
         note(r, dr_strdup("no ledger of this host has a line of this time: backups were not "
                           "counted"));
+    char own[BOOK_ID_SIZE] = "";
+    book_own(c->state_dir, own);
+    gather_elsewhere(r, c, when, own);
+    sort_by(r->book, by_time);
 }
 
 enum dr_rc report_facts_gather(const struct config *c, const struct report_when *when,
@@ -360,7 +431,7 @@ enum dr_rc report_facts_gather(const struct config *c, const struct report_when 
     gather_config(&r, c);
     gather_clauses(&r, c);
     gather_book(&r, c, when);
-    sort_runs(&r);
+    sort_by(r.runs, by_begin);
     *ret = r;
     return DR_OK;
 }

@@ -422,7 +422,7 @@ int run_drive(struct cli *cli, struct run *r, struct run_screen *s)
         (void)dr_hint(&err, "Go on with: drctl runs resume %s", r->id);
         exit = cli_fail(cli, &err);
     }
-    (void)fflush(stdout); /* letters may take a moment */
+    (void)fflush(stdout);           /* letters may take a moment */
     cli_book_run(r->config, r->id); /* while they are on their way */
     return exit;
 }

@@ -34,8 +34,9 @@ static char *run_dir(const char *state_dir, const char *run)
 
 static enum dr_rc check_run(const char *run, struct dr_err *err)
 {
-    bool good = run[0] != '\0' && strchr("RDT", run[0]) != NULL && run[1] == '-' && run[2] != '\0' &&
-                strlen(run) < RUN_ID_MAX && strspn(run + 2, "0123456789") == strlen(run + 2);
+    bool good = run[0] != '\0' && strchr("RDT", run[0]) != NULL && run[1] == '-' &&
+                run[2] != '\0' && strlen(run) < RUN_ID_MAX &&
+                strspn(run + 2, "0123456789") == strlen(run + 2);
     if (good)
         return DR_OK;
     (void)dr_fail(err, DR_E_USAGE, "'%s' is not the id of a run", run);

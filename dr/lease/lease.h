@@ -100,7 +100,8 @@ struct lease_wish {
     const char *holder;
     const char *region; /* "" or NULL: none (then fences and grants do not concern us) */
     bool wait;          /* a live holder: go on waiting instead of DR_E_BUSY */
-    const char *over;   /* a holder whose name begins so is not waited for: the lease is taken from it at
+    const char
+        *over; /* a holder whose name begins so is not waited for: the lease is taken from it at
                            once, and it finds out at its next renewal; NULL: nobody */
 };
 

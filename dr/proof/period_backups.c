@@ -139,7 +139,7 @@ static json_t *last_proof(const struct period_facts *f, const char *source)
 static json_t *source_json(const struct period_facts *f, const json_t *told)
 {
     const char *name = report_word(told, "name");
-    int64_t done = 0, degraded = 0, failed = 0, last_ns = INT64_MIN;
+    int64_t done = 0, degraded = 0, failed = 0, last_ns = INT64_MIN, first_ns = INT64_MAX;
     size_t i;
     const json_t *line;
     json_array_foreach(f->book, i, line)
@@ -148,6 +148,7 @@ static json_t *source_json(const struct period_facts *f, const json_t *told)
         if (!backup_of(line, &b) || !is(b.source, name) || b.ended_ns >= period_end_ns(f))
             continue;
         last_ns = b.done && b.began_ns > last_ns ? b.began_ns : last_ns;
+        first_ns = b.began_ns < first_ns ? b.began_ns : first_ns;
         if (b.ended_ns < f->from_ns)
             continue;
         done += b.done;
@@ -155,7 +156,9 @@ static json_t *source_json(const struct period_facts *f, const json_t *told)
         failed += !b.done;
     }
     int64_t every_ms = body_int(told, "every_ms", 0);
-    int64_t long_ms = (period_end_ns(f) - f->from_ns) / PERIOD_MS;
+    /* A host that came in the middle of the period owes none from before; without any backup all are owed. */
+    int64_t from_ns = first_ns != INT64_MAX && first_ns > f->from_ns ? first_ns : f->from_ns;
+    int64_t long_ms = (period_end_ns(f) - from_ns) / PERIOD_MS;
     json_t *backups = json_object();
     json_put(backups, "wanted", every_ms > 0 ? json_integer(long_ms / every_ms) : json_null());
     json_put_int(backups, "done", done);

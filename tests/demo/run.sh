@@ -165,6 +165,7 @@ make_world() {
     must "the buckets" start_stores
     make_hosts
     fill_in "$HERE/plan.yaml.in" "$WORLD/$PLAN.yaml"
+    cp "$ROOT/conf/clauses.json" "$WORLD"
 }
 
 # What BREAK names goes wrong in the world: before the loss (early) or with it (late).
