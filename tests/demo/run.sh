@@ -14,7 +14,7 @@
 #     DEMO_EU=ready     the first standby is ready (else its own preflight probe says that it is not)
 #     STORE=s3          the buckets are S3: a radosgw in each region, by https; the primary's is killed. Default: directories
 #     DEMO_LEASE=bucket the leases lie in the bucket of eu-west-1. Default: in a directory
-#     DEMO_HOLD=3       seconds that a lease is believed in without being renewed; more for a disk that stands still that long
+#     DEMO_HOLD=5       seconds that a lease is believed in without being renewed; more for a disk that stands still that long
 #     DEMO_DRILL=no     the plan is not rehearsed before the loss
 #     DEMO_KILL=STEP    drctl gets SIGKILL as soon as that step has begun, and another one goes on
 #     DEMO_SERVE=1      the page of `drctl serve`, as eu-west-1 sees it, is up until Enter is pressed at the end
@@ -35,7 +35,7 @@ STORE=${STORE:-dir}
 DEMO_LEASE=${DEMO_LEASE:-file}
 DEMO_INCREMENTALS=${DEMO_INCREMENTALS:-10}
 DEMO_DRILL=${DEMO_DRILL:-yes}
-DEMO_HOLD=${DEMO_HOLD:-3}
+DEMO_HOLD=${DEMO_HOLD:-5}
 RUN=R-1
 PROBE_MS=150
 HOME_REGION=us-east-1
