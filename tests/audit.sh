@@ -70,6 +70,9 @@ fact "nor is the rest without it" is "$(counted other.yaml | cut -d' ' -f1)" 0
 cp kept.object "us/$object" && cp kept.object "eu/$object"
 fact "a ledger by a stranger's key is not believed" has "$(counted stranger.yaml)" "trusted_writers does not name"
 fact "and not counted" is "$(counted stranger.yaml | cut -d' ' -f1)" 0
+cp -r state/ledger kept.ledger && rm state/ledger/*.jsonl
+fact "a ledger that its host lost is read back from the buckets" is "$(counted dr.yaml | cut -d' ' -f1)" 1
+rm -r state/ledger && mv kept.ledger state/ledger
 fact "here its own is read once, from here" is "$(counted dr.yaml | cut -d' ' -f1)" 1
 
 # -- by hand, as the page says -------------------------------------------------------------------------

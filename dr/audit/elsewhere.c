@@ -82,14 +82,6 @@ static bool read_name(const char *name, char **ret_site, char **ret_book, const 
 
 /* -- one object ---------------------------------------------------------------------------------- */
 
-static bool is_trusted(const struct config *c, const char *writer)
-{
-    for (size_t i = 0; i < c->trust_count; i++)
-        if (text_list_has(&c->trusts[i].keys, writer))
-            return true;
-    return false;
-}
-
 /* From the first bucket where it is whole, and by a key that is trusted. */
 static bool get_object(struct away *w, const char *name, struct buf *object, struct anchor *ret)
 {
@@ -101,7 +93,8 @@ static bool get_object(struct away *w, const char *name, struct buf *object, str
         if (store_get_all(w->stores[i], name, ANCHOR_OBJECT_MAX, object, &err) != DR_OK ||
             anchor_read(name, object, ret, &err) != DR_OK || strcmp(ret->book, w->book) != 0)
             continue;
-        if (is_trusted(w->wish->config, ret->writer))
+        if (config_trusts_key(w->wish->config, ret->writer) ||
+            text_list_has(w->wish->own_keys, ret->writer))
             return true;
         (void)dr_fail(&err, DR_E_REFUSED, "%s is signed by %s, which trusted_writers does not name",
                       name, ret->writer);

@@ -6,7 +6,7 @@
  *
  * A host anchors its ledger in every bucket (anchor.h), so any host with keys and buckets can count what another one did,
  * also when that one is lost. The union over the buckets is taken: each object comes from the first bucket that has
- * it whole. An object counts when a key signed it that the configuration trusts; its lines when each follows the one
+ * it whole. An object counts when a key signed it that the configuration trusts, or one of this host's own; its lines when each follows the one
  * before. What cannot be read is a sentence for the reader, never an error: half of the buckets may be away.
  */
 #ifndef DR_AUDIT_ELSEWHERE_H
@@ -18,7 +18,9 @@
 
 struct elsewhere_wish { /* all borrowed */
     const struct config *config;
-    const char *own;        /* id of the book that is here and is left out (book_id()); or NULL */
+    const char *own; /* id of the book that is here and is left out (book_id()); or NULL */
+    const struct text_list
+        *own_keys;          /* book_keys() of this host: an older book of its own counts */
     int64_t from_ns, to_ns; /* [from, to): lines of other times are not given */
 };
 

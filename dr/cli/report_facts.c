@@ -376,7 +376,12 @@ static void gather_elsewhere(struct report_facts *r, const struct config *c,
 {
     struct away away = { .reading = { .r = r, .when = when }, .c = c };
     DR_CLEANUP(text_list_fini) struct text_list notes = { 0 };
+    DR_CLEANUP(text_list_fini) struct text_list keys = { 0 };
+    struct dr_err err = { 0 };
+    if (book_keys(c->state_dir, &keys, &err) != DR_OK)
+        note(r, dr_strdup(err.msg));
     const struct elsewhere_wish wish = { .config = c,
+                                         .own_keys = &keys,
                                          .own = own[0] != '\0' ? own : NULL,
                                          .from_ns = when->from_ns - PERIOD_BEFORE_DAYS * DAY_NS,
                                          .to_ns = when->to_ns };

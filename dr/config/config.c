@@ -310,6 +310,14 @@ bool config_is_region(const struct config *c, const char *name)
     return text_list_has(&all, name);
 }
 
+bool config_trusts_key(const struct config *c, const char *key)
+{
+    for (size_t i = 0; i < c->trust_count; i++)
+        if (text_list_has(&c->trusts[i].keys, key))
+            return true;
+    return false;
+}
+
 static enum dr_rc secret_from_file(const char *path, char **ret, struct dr_err *err)
 {
     DR_CLEANUP(buf_fini) struct buf bytes = { 0 };

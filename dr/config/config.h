@@ -332,6 +332,9 @@ const struct config_channel *config_channel(const struct config *c, const char *
 const char *config_site_field(const struct config_site *site, const char *field);
 bool config_is_region(const struct config *c, const char *name);
 
+/* Does trusted_writers name this key ("ed25519:BASE64") for any source? For what hosts say of themselves. */
+bool config_trusts_key(const struct config *c, const char *key);
+
 /*
  * The site that this host is: 'here' of the file; else the one site whose host, address or name is
  * hostname (its first label is enough); else the only site. NULL: not known (or no sites at all). So one

@@ -204,10 +204,8 @@ void row_fini(struct row *r)
 
 static bool is_trusted(const struct row_reading *how, const char *writer)
 {
-    for (size_t i = 0; i < how->config->trust_count; i++)
-        if (text_list_has(&how->config->trusts[i].keys, writer))
-            return true;
-    return how->own_key[0] != '\0' && strcmp(how->own_key, writer) == 0;
+    return config_trusts_key(how->config, writer) ||
+           (how->own_key[0] != '\0' && strcmp(how->own_key, writer) == 0);
 }
 
 static enum dr_rc read_members(const char *name, struct row *r, struct dr_err *err)
