@@ -21,6 +21,7 @@
 #include "dr/base/clock.h"
 #include "dr/base/mem.h"
 #include "dr/base/sys.h"
+#include "dr/config/rights.h"
 #include "plugins/providers.h"
 #include "plugins/stage.h"
 
@@ -150,7 +151,7 @@ static bool asks_for_more(const struct step_call *call)
 
 static enum dr_rc open_pool(struct stage *p, struct pool *pool, struct dr_err *err)
 {
-    const char *fallback = p->config ? p->config->providers.haproxy_socket : NULL;
+    const char *fallback = p->config ? config_haproxy_rights(p->config) : NULL;
     pool->socket = step_text(p->call, "socket", fallback);
     pool->backend = step_text(p->call, "backend", "");
     const char *to = step_text(p->call, "to", NULL);

@@ -13,6 +13,7 @@
 
 #include "dr/base/clock.h"
 #include "dr/base/mem.h"
+#include "dr/config/rights.h"
 #include "dr/net/http.h"
 #include "plugins/providers.h"
 #include "plugins/stage.h"
@@ -96,10 +97,11 @@ static enum dr_rc read_key(struct stage *p, struct target *t, struct dr_err *err
         t->key = dr_strf("X-API-Key: %s", given);
         return DR_OK;
     }
-    if (!p->config || !p->config->providers.powerdns_key)
+    const char *name = p->config ? config_powerdns_rights(p->config) : NULL;
+    if (!name)
         return dr_fail(err, DR_E_CONFIG, "providers.powerdns.key names no secret");
     char *secret = NULL;
-    DR_TRY(config_secret(p->config, p->config->providers.powerdns_key, &secret, err));
+    DR_TRY(config_secret(p->config, name, &secret, err));
     t->key = dr_strf("X-API-Key: %s", secret);
     explicit_bzero(secret, strlen(secret));
     free(secret);

@@ -57,12 +57,21 @@ static enum dr_rc load(struct stage *p, const char *path, struct dr_err *err)
     return rc;
 }
 
+/* Of a drill, unless the plan says that this very step does its work in it, too. */
+static bool is_rehearsal(const struct step_call *call)
+{
+    const json_t *run = step_run(call);
+    return json_is_true(json_object_get(run, "drill")) &&
+           !json_is_true(json_object_get(run, "meant"));
+}
+
 enum dr_rc stage_init(struct stage *p, struct step_call *call, struct dr_err *err)
 {
     const char *path = step_config(call);
     *p = (struct stage){ .call = call, .gate = gate_new(), .evidence = json_object() };
     if (path && path[0] != '\0') {
         DR_TRY(load(p, path, err));
+        p->config->rehearsal = is_rehearsal(call);
         close_gate(p);
     }
     return DR_OK;

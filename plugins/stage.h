@@ -8,6 +8,8 @@
  *     ...
  *     return stage_says(&p, STEP_PASS, "%s", "why");
  *
+ * In a drill the configuration reads by the drill's own credentials (dr/config/rights.h).
+ *
  * The gate is closed to every address that the configuration gives the dark regions (the sites'
  * address, host, and each field that is one), so a URL, a name server or a socket in there is
  * refused although the plan's author wrote it. stage_says() and stage_cannot() put the number of

@@ -21,6 +21,7 @@
 #include "dr/base/fs.h"
 #include "dr/base/mem.h"
 #include "dr/config/review.h"
+#include "dr/config/rights.h"
 
 static const char golden_dir[] = "tests/golden/config";
 
@@ -225,6 +226,42 @@ static void the_complete_example_is_accepted(void **state)
     assert_false(config_is_region(c, "ap-southeast-2"));
     assert_int_equal(c->person_count, 5);
     assert_true(c->people_at.line > 1);
+    unload(&f);
+}
+
+/* By whose right a bucket is opened, as text. */
+static const char *right_of(const struct config *c, const char *bucket, bool guard)
+{
+    const struct config_credentials *by = config_bucket_rights(c, config_bucket(c, bucket), guard);
+    return by->profile != NULL ? by->profile : by->access_key != NULL ? by->access_key : "-";
+}
+
+static void a_rehearsal_reads_by_rights_of_its_own_where_there_are_some(void **state)
+{
+    (void)state;
+    struct loaded_file f = load("conf/dr.yaml");
+    assert_non_null(f.c);
+    assert_false(f.c->rehearsal);
+    const struct config drill = config_rehearsing(f.c);
+    assert_string_equal(right_of(f.c, "eu", false), "drctl");
+    assert_string_equal(right_of(f.c, "eu", true), "drctl-guard");
+    assert_string_equal(right_of(&drill, "eu", false), "drctl-drill");
+    assert_string_equal(right_of(&drill, "eu", true), "drctl-drill"); /* nobody deletes in it */
+    assert_string_equal(right_of(&drill, "ap", false), "s3-drill-id");
+    assert_string_equal(right_of(&drill, "us", true), right_of(f.c, "us", false));
+    assert_string_equal(config_powerdns_rights(f.c), "pdns");
+    assert_string_equal(config_powerdns_rights(&drill), "pdns-drill");
+    assert_string_equal(config_haproxy_rights(f.c), "/run/haproxy/admin.sock");
+    assert_string_equal(config_haproxy_rights(&drill), "/run/haproxy/user.sock");
+    unload(&f);
+    f = load_text("providers: {haproxy: {socket: /a}, powerdns: {url: \"http://x\", key: k}}\n"
+                  "secrets: {k: {env: K}}\n"
+                  "buckets: [{name: b, url: \"s3://bbb\", region: r, guard: {profile: g}}]\n");
+    assert_non_null(f.c);
+    const struct config usual = config_rehearsing(f.c);
+    assert_string_equal(right_of(&usual, "b", true), "-"); /* the source's, never the guard's */
+    assert_string_equal(config_powerdns_rights(&usual), "k");
+    assert_string_equal(config_haproxy_rights(&usual), "/a");
     unload(&f);
 }
 
@@ -510,6 +547,7 @@ int main(void)
         cmocka_unit_test(a_file_with_the_one_block_alone_makes_buckets_of_its_locations),
         cmocka_unit_test(a_dash_and_an_underscore_are_equal_in_the_name_of_a_plan),
         cmocka_unit_test(the_complete_example_is_accepted),
+        cmocka_unit_test(a_rehearsal_reads_by_rights_of_its_own_where_there_are_some),
         cmocka_unit_test(probes_take_their_times_from_monitoring_unless_they_say),
         cmocka_unit_test(a_probe_is_asked_by_those_whom_it_names),
         cmocka_unit_test(a_host_finds_its_own_site_by_its_name),

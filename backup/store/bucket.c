@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "dr/base/mem.h"
+#include "dr/config/rights.h"
 
 /* The words that the names of secrets stand for; owned. */
 struct words {
@@ -44,8 +45,7 @@ enum dr_rc bucket_open(const struct config *c, const struct config_bucket *b,
     DR_ASSERT(c != NULL && b != NULL && ret != NULL && err != NULL);
     static const struct bucket_access usual = { 0 };
     const struct bucket_access *a = access != NULL ? access : &usual;
-    const struct config_credentials *from =
-        a->guard && b->guard.kind != NULL ? &b->guard : &b->credentials;
+    const struct config_credentials *from = config_bucket_rights(c, b, a->guard);
     DR_FREE char *memory = c->state_dir != NULL ? dr_strf("%s/net", c->state_dir) : NULL;
     DR_CLEANUP(words_fini) struct words words = { 0 };
     if (read_words(c, from, &words, err) != DR_OK)

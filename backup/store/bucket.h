@@ -3,7 +3,7 @@
  *
  * The one place where a row of `buckets:` becomes a store: its secrets are read (and forgotten
  * again), its certificates, retention and region go along, and the addresses of its endpoint are
- * remembered in STATE_DIR/net. Whoever has a configuration opens buckets here; store_open()
+ * remembered in STATE_DIR/net. By whose right it is opened says dr/config/rights.h. Whoever has a configuration opens buckets here; store_open()
  * is for those who have only a url.
  */
 #ifndef BACKUP_STORE_BUCKET_H

@@ -173,6 +173,7 @@ static void finish_bucket(struct reader *r, struct yaml_node *map, void *out)
     warn_unused(r, map, "credentials",
                 "have no effect: a directory is opened as the user who runs drctl");
     warn_unused(r, map, "guard", "has no effect: a directory is opened as the user who runs drctl");
+    warn_unused(r, map, "drill", "has no effect: a directory is opened as the user who runs drctl");
     warn_unused(r, map, "ca", "has no effect: a directory has no certificate");
     struct yaml_node *locked = reader_value(map, "lock");
     if (locked == NULL)
@@ -188,6 +189,8 @@ static const struct config_key bucket_keys[] = {
     { "credentials", KEY_OWN, AT(config_bucket, credentials), .block = &credentials,
       .read = read_credentials, .fini = fini_credentials },
     { "guard", KEY_OWN, AT(config_bucket, guard), .block = &credentials, .read = read_credentials,
+      .fini = fini_credentials },
+    { "drill", KEY_OWN, AT(config_bucket, drill), .block = &credentials, .read = read_credentials,
       .fini = fini_credentials },
     { "ca", KEY_PATH, AT(config_bucket, ca) },
     { "lock", KEY_OWN, AT(config_bucket, lock), .block = &lock, .read = read_lock,

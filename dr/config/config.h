@@ -134,6 +134,7 @@ struct config_bucket {
     char *region; /* declared lost together with it */
     struct config_credentials credentials;
     struct config_credentials guard; /* of who may delete and extend locks; kind NULL: as above */
+    struct config_credentials drill; /* of drills, which should only read; kind NULL: as above */
     char *ca;                        /* file of trusted certificates, or NULL: the system's */
     struct config_lock lock;
     struct config_place at;
@@ -307,12 +308,15 @@ struct config {
     } lease;
     struct {
         char *haproxy_socket;                                /* or NULL */
+        char *haproxy_drill_socket;                          /* of drills; or NULL */
         char *powerdns_url, *powerdns_key, *powerdns_server; /* key: name of a secret */
+        char *powerdns_drill_key;                            /* of drills; likewise, or NULL */
         struct text_list dns_resolvers; /* "ADDRESS:PORT"; empty: the system's */
         struct text_list service_start, service_stop, service_status;
     } providers;
     struct config_prices prices;
     char *state_dir; /* absolute; default /var/lib/drctl */
+    bool rehearsal;  /* never of the file: who reads by it is a part of a drill (rights.h) */
 };
 
 /*

@@ -53,19 +53,26 @@ const struct config_block config_coordination_block = { "'coordination'", coordi
 
 /* ---- providers ------------------------------------------------------------------------------- */
 
-static void finish_haproxy(struct reader *r, struct yaml_node *map, void *out)
+static void check_socket(struct reader *r, const struct yaml_node *map, const char *key,
+                         const char *read)
 {
-    const struct config *c = &((struct loaded *)out)->config;
-    struct yaml_node *node = reader_value(map, "socket");
-    if (node == NULL || c->providers.haproxy_socket == NULL || node->text[0] == '/' ||
-        strrchr(node->text, ':') != NULL)
+    struct yaml_node *node = reader_value(map, key);
+    if (node == NULL || read == NULL || node->text[0] == '/' || strrchr(node->text, ':') != NULL)
         return;
     reader_error(r, node, "address", "'%s' is neither a socket's absolute path nor HOST:PORT",
                  node->text);
 }
 
+static void finish_haproxy(struct reader *r, struct yaml_node *map, void *out)
+{
+    const struct config *c = &((struct loaded *)out)->config;
+    check_socket(r, map, "socket", c->providers.haproxy_socket);
+    check_socket(r, map, "drill_socket", c->providers.haproxy_drill_socket);
+}
+
 static const struct config_key haproxy_keys[] = {
     { "socket", KEY_TEXT, .required = true, AT(loaded, config.providers.haproxy_socket) },
+    { "drill_socket", KEY_TEXT, AT(loaded, config.providers.haproxy_drill_socket) },
     { .name = NULL },
 };
 static const struct config_block haproxy = { "'haproxy'", haproxy_keys, .at = KEY_NOWHERE,
@@ -86,6 +93,7 @@ static void finish_powerdns(struct reader *r, struct yaml_node *map, void *out)
 static const struct config_key powerdns_keys[] = {
     { "url", KEY_TEXT, .required = true, AT(loaded, config.providers.powerdns_url) },
     { "key", KEY_SECRET, .required = true, AT(loaded, config.providers.powerdns_key) },
+    { "drill_key", KEY_SECRET, AT(loaded, config.providers.powerdns_drill_key) },
     { "server", KEY_TEXT, AT(loaded, config.providers.powerdns_server) },
     { .name = NULL },
 };

@@ -12,6 +12,7 @@
 #include "dr/base/clock.h"
 #include "dr/base/fs.h"
 #include "dr/base/mem.h"
+#include "dr/config/rights.h"
 #include "dr/drill/drill_ask.h"
 #include "dr/drill/drill_facts.h"
 
@@ -314,8 +315,9 @@ enum dr_rc drill_control(struct run *r, const struct drill_faults *faults, struc
     DR_FREE char *snapshot = dr_strdup(text(restore->with, "snapshot"));
     const char *at = text(restore->with, "at");
     struct judge judge = { .r = r, .planted = planted, .at = at };
+    const struct config reading = config_rehearsing(r->config);
     const struct control_place place = {
-        .config = r->config,
+        .config = &reading,
         .run = r->id,
         .mode = s->mode,
         .epoch = s->epoch,

@@ -12,6 +12,7 @@
 
 #include "dr/base/hash.h"
 #include "dr/base/mem.h"
+#include "dr/config/rights.h"
 #include "dr/drill/drill_ask.h"
 #include "dr/drill/drill_facts.h"
 #include "dr/lease/lease.h"
@@ -69,7 +70,8 @@ static void read_leases(struct reading *r)
     DR_CLEANUP(lease_place_fini) struct lease_place place = { 0 };
     DR_CLEANUP(text_list_fini) struct text_list keys = { 0 };
     struct dr_err err = { 0 };
-    if (lease_place_of(r->p->config, NULL, &place, &err) != DR_OK ||
+    const struct config reading = config_rehearsing(r->p->config);
+    if (lease_place_of(&reading, NULL, &place, &err) != DR_OK ||
         lease_keys(&place, &keys, &err) != DR_OK) {
         put_field(r, "leases", NULL, err.msg);
         return;

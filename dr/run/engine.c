@@ -254,8 +254,10 @@ json_t *request_of(const struct engine *e, const char *verb, const struct step_t
     put_region(run, "failed", s->failed);
     put_region(run, "active", s->active);
     put_region(run, "target", s->target);
-    if (st != NULL)
+    if (st != NULL) {
         put_isolated(e, (size_t)(st - s->steps), run);
+        put_meant(e, (size_t)(st - s->steps), type, run);
+    }
     bool gives_up = s->drill || (strcmp(s->mode, "failover") == 0 && type->class != STEP_FENCE);
     if (gives_up && s->failed != NULL)
         json_array_append_new(dark, json_printable(s->failed));

@@ -157,6 +157,8 @@ enum script_undo undo_of(const struct engine *e, size_t i);
 /* Turn the arguments of an isolated step to the scratch directory. */
 void isolate(const struct engine *e, size_t i, json_t *with);
 void put_isolated(const struct engine *e, size_t i, json_t *run); /* what a request says about it */
+/* ... and whether the plan has it change something outside of the scratch directory, in a drill too */
+void put_meant(const struct engine *e, size_t i, const struct step_type *type, json_t *run);
 
 /* -- clean.c ----------------------------------------------------------------------------------- */
 void drill_stops(struct engine *e, enum run_phase then, const char *why);

@@ -143,6 +143,14 @@ static const char *restored_above(const struct engine *e, size_t i)
     return NULL;
 }
 
+void put_meant(const struct engine *e, size_t i, const struct step_type *type, json_t *run)
+{
+    enum step_how how = e->state.steps[i].how;
+    bool reads = !step_is_effect(type) || strcmp(type->name, "backup.restore") == 0;
+    if (e->state.drill && (how == HOW_RUN || how == HOW_WITH) && !reads)
+        json_put(run, "meant", json_true());
+}
+
 void put_isolated(const struct engine *e, size_t i, json_t *run)
 {
     if (e->state.steps[i].how != HOW_ISOLATED)

@@ -11,7 +11,8 @@
  *               "with":{...},                     arguments, typed as type.h says
  *               "former":{...},                   what an earlier check or apply told to keep (undo)
  *               "run":{"id","mode","drill","by","epoch","started","failed","active","target"},
- *                                                 of a drill also "plant": a fault (plant.h); else refused
+ *                                                 of a drill also "plant": a fault (plant.h); else refused;
+ *                                                 "meant": the plan has it change things in a drill, too
  *               "dark":["us-east-1"],             regions this step must not connect to
  *               "config":"/abs/path/dr.yaml", "timeout_ms":30000}
  *     events   {"event":"log","text":"..."}
