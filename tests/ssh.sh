@@ -8,75 +8,12 @@ set -euo pipefail
 . "$root/tests/support/regions.sh"
 until_true() { for _ in $(seq 600); do "$@" 2>/dev/null && return 0; sleep 0.1; done; return 1; }
 
-# -- a server that belongs to this test --------------------------------------------------------------
-daemon=$(PATH=$PATH:/usr/sbin:/sbin command -v sshd)
-made_run=
-if [ "$(id -u)" -eq 0 ] && [ ! -d /run/sshd ]; then
-    mkdir /run/sshd # where root's sshd locks up those who are not logged in yet; nothing is put there
-    made_run=yes
-fi
-sshd=
-sessions() { # the processes of sshd that serve a connection
-    local child
-    for child in $(pgrep -P "$sshd"); do
-        pgrep -P "$child" '^sshd' || true
-        echo "$child"
-    done
-}
-end_server() {
-    [ -z "$sshd" ] || { kill "$sshd" 2>/dev/null && wait "$sshd" 2>/dev/null; } || true
-    sshd=
-}
-clean_up() {
-    end_server
-    [ -z "$made_run" ] || rmdir /run/sshd 2>/dev/null || true
-    facts_cleanup
-}
-trap clean_up EXIT
-
-mkdir ssh far
-ssh-keygen -q -t ed25519 -N '' -f ssh/host
-ssh-keygen -q -t ed25519 -N '' -f ssh/other
-ssh-keygen -q -t ed25519 -N '' -f ssh/id
-start_server() { # PORT: false when it is taken
-    cat >ssh/config <<CONFIG
-Port $1
-ListenAddress 127.0.0.1
-ListenAddress 127.0.0.2
-HostKey $work/ssh/host
-PidFile none
-AuthorizedKeysFile $work/ssh/id.pub
-StrictModes no
-UsePAM no
-PasswordAuthentication no
-KbdInteractiveAuthentication no
-PermitRootLogin prohibit-password
-SetEnv DRCTL_CONFIG=$work/far/dr.yaml
-LogLevel VERBOSE
-CONFIG
-    "$daemon" -D -e -f "$work/ssh/config" 2>>ssh/log &
-    sshd=$!
-    for _ in $(seq 600); do
-        grep -q "Server listening on 127.0.0.1 port $1" ssh/log && return 0
-        kill -0 "$sshd" 2>/dev/null || break
-        sleep 0.1
-    done
-    end_server
-    return 1
-}
-port=
-for _ in 1 2 3 4 5 6 7 8; do
-    port=$((20000 + RANDOM))
-    : >ssh/log
-    ! start_server "$port" || break
-done
+# shellcheck source=tests/support/sshd.sh
+. "$root/tests/support/sshd.sh"
+mkdir far
+ssh_more() { echo "SetEnv DRCTL_CONFIG=$work/far/dr.yaml"; }
+sshd_begin
 fact "an sshd of our own listens on loopback" test -n "$sshd"
-known() { # FILE: that key is the host's
-    for host in 127.0.0.1 127.0.0.2; do
-        echo "[$host]:$port $(cut -d' ' -f1,2 "$1")"
-    done >ssh/known_hosts
-}
-known ssh/host.pub
 
 # -- two hosts, each with a configuration of its own ---------------------------------------------------
 # What the shell over there must not take apart.

@@ -227,6 +227,18 @@ static void a_field_that_cannot_be_read_is_not_measured_and_never_equal(void **s
                      PRODUCTION_NOT_MEASURED);
 }
 
+static void fields_of_a_site_that_is_away_are_unread_and_not_gone(void **state)
+{
+    (void)state;
+    const char *one = "[{\"name\":\"eu: unit a\",\"value\":\"1\"}]";
+    const char *away = "[{\"covers\":\"eu: \",\"name\":\"eu: all\",\"value\":null}]";
+    assert_int_equal(compare(one, away, "[]"), PRODUCTION_NOT_MEASURED);
+    assert_int_equal(compare(away, one, "[]"), PRODUCTION_NOT_MEASURED);
+    assert_int_equal(compare("[{\"name\":\"ap: unit a\",\"value\":\"1\"}]", away,
+                             "[{\"after\":null,\"before\":\"1\",\"name\":\"ap: unit a\"}]"),
+                     PRODUCTION_DIFFERS);
+}
+
 static void without_a_reading_before_nothing_is_equal(void **state)
 {
     (void)state;
@@ -307,6 +319,48 @@ static void a_snapshot_belongs_to_the_longest_name_that_fits(void **state)
 }
 
 /* -- the manifest -------------------------------------------------------------------------------- */
+
+#define ENDED "10 end {\"run\":\"failed\"}\n"
+#define AWAY                                                                            \
+    "8 cleaned {\"what\":\"directory\",\"at\":\"eu\",\"name\":\"/s/D-1\",\"ok\":false," \
+    "\"why\":\"the site is away\"}\n"
+
+/* What these drills, in this order, have left. The caller frees. */
+static char *left_by(const char *const *scripts, size_t count)
+{
+    DR_JSON json_t *list = json_array();
+    for (size_t i = 0; i < count; i++) {
+        DR_CLEANUP(journal_records_fini) struct journal_records all = { 0 };
+        DR_FREE char *id = dr_strf("D-%zu", i + 1);
+        recorded_run(scripts[i], &all);
+        drill_left_add(list, id, "here", &all);
+    }
+    return json_dumps(list, JSON_COMPACT | JSON_SORT_KEYS);
+}
+
+static void what_an_ended_drill_left_is_known_until_a_later_one_took_it_away(void **state)
+{
+    (void)state;
+    static const char thing[] =
+        "[{\"at\":\"eu\",\"name\":\"/s/D-1\",\"of\":\"D-1\",\"what\":\"directory\"}]";
+    const char *const scripts[] = {
+        START BEFORE MADE RAN CLEANING AWAY ENDED, START BEFORE RAN CLEANING ENDED,
+        START BEFORE "0.3 made {\"what\":\"directory\",\"at\":\"eu\",\"name\":\"/s/D-1\","
+                     "\"of\":\"D-1\"}\n" RAN CLEANING AWAY ENDED,
+        START BEFORE MADE RAN CLEANING CLEANED ENDED
+    };
+    for (size_t n = 1; n <= DR_ARRAY_LEN(scripts); n++) {
+        DR_FREE char *left = left_by(scripts, n);
+        assert_string_equal(left, n < DR_ARRAY_LEN(scripts) ? thing : "[]");
+    }
+    const char *const open[] = { START BEFORE MADE RAN CLEANING AWAY };
+    DR_FREE char *none = left_by(open, 1);
+    assert_string_equal(none, "[]"); /* its own clean-up is still to come */
+    const char *const elsewhere[] = { START BEFORE "0.3 made {\"what\":\"directory\",\"at\":\"\","
+                                                   "\"name\":\"/s/D-1\"}\n" RAN CLEANING ENDED };
+    DR_FREE char *theirs = left_by(elsewhere, 1);
+    assert_string_equal(theirs, "[]"); /* on a host that no site's name leads to */
+}
 
 static void the_manifest_has_each_place_once_also_those_known_from_intents(void **state)
 {
@@ -482,6 +536,7 @@ int main(void)
         cmocka_unit_test(a_run_that_did_not_recover_fails_it),
         cmocka_unit_test(production_is_compared_field_by_field),
         cmocka_unit_test(a_field_that_cannot_be_read_is_not_measured_and_never_equal),
+        cmocka_unit_test(fields_of_a_site_that_is_away_are_unread_and_not_gone),
         cmocka_unit_test(without_a_reading_before_nothing_is_equal),
         cmocka_unit_test(only_the_planted_sentinel_is_the_planted_one),
         cmocka_unit_test(an_applications_own_lies_between_its_two_times),
@@ -489,6 +544,7 @@ int main(void)
         cmocka_unit_test(without_a_sentinel_the_snapshot_has_to_be_the_drills),
         cmocka_unit_test(a_snapshot_belongs_to_the_longest_name_that_fits),
         cmocka_unit_test(the_manifest_has_each_place_once_also_those_known_from_intents),
+        cmocka_unit_test(what_an_ended_drill_left_is_known_until_a_later_one_took_it_away),
         cmocka_unit_test_setup_teardown(a_tree_of_odd_things_of_any_depth_is_gone, place_open,
                                         place_close),
         cmocka_unit_test_setup_teardown(a_tree_deeper_than_its_stack_is_gone, place_open,

@@ -132,9 +132,52 @@ static int bury_all(struct cli *cli, const struct config *c)
     return exit;
 }
 
+static void tell_late(struct cli *cli, const json_t *thing, bool gone, const char *why)
+{
+    const char *run = json_string_value(json_object_get(thing, "of"));
+    const char *at = json_string_value(json_object_get(thing, "at"));
+    const char *name = json_string_value(json_object_get(thing, "name"));
+    if (cli->json) {
+        json_t *o = json_deep_copy(thing);
+        json_put_text(o, "cleaned", run);
+        json_put(o, "gone", json_boolean(gone));
+        json_put(o, "why", json_printable(why));
+        cli_print_json(o);
+        return;
+    }
+    printf("CLEANED  %s, which had left %s%s%s behind: %s%s\n", run, name,
+           at[0] != '\0' ? " at " : "", at, gone ? "it is gone" : "STILL THERE: ", gone ? "" : why);
+}
+
+/* What drills that are over had to leave at a site that was away. The next drill has it on its record. */
+static int clean_late(struct cli *cli, const struct config *c, const char *id)
+{
+    int exit = EXIT_DONE;
+    DR_JSON json_t *list = drill_left(c);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *thing = json_array_get(list, i);
+        const char *run = json_string_value(json_object_get(thing, "of"));
+        DR_FREE char *why = NULL;
+        if (id != NULL && strcmp(id, run) != 0)
+            continue;
+        bool gone = drill_remove(c, run, thing, &why);
+        tell_late(cli, thing, gone, why);
+        exit = gone ? exit : EXIT_FAILED;
+    }
+    return exit;
+}
+
+static bool is_over(const struct config *c, const char *id)
+{
+    DR_CLEANUP(run_state_fini) struct run_state s = { 0 };
+    return run_peek(c, id, &s) && s.drill && run_is_final(s.phase);
+}
+
 static int clean(struct cli *cli, const struct config *c, const char *id)
 {
-    int exit = id != NULL ? bury(cli, c, id) : bury_all(cli, c);
+    int exit = id == NULL ? bury_all(cli, c) : is_over(c, id) ? EXIT_DONE : bury(cli, c, id);
+    if (exit == EXIT_DONE || exit == EXIT_FAILED)
+        exit = cli_gravest(exit, clean_late(cli, c, id));
     if (cli->json && (exit == EXIT_DONE || exit == EXIT_FAILED))
         return cli_result_json(json_object(), exit, exit == EXIT_DONE ? NULL : "not all is clean");
     return exit;
@@ -344,8 +387,10 @@ static int drill(struct cli *cli, const struct config *c, const struct wish *w)
     if (!draw(cli, w, &j.faults))
         return EXIT_USAGE;
     exit = bury_all(cli, c);
-    if (exit == EXIT_DONE || exit == EXIT_FAILED)
+    if (exit == EXIT_DONE || exit == EXIT_FAILED) {
+        (void)clean_late(cli, c, NULL); /* what is still there fails the drill by its own record */
         exit = refuse_beside(cli, c);
+    }
     if (exit != EXIT_DONE)
         return exit;
     j.mode = mode_of(p);
@@ -403,7 +448,8 @@ const struct cli_verb verb_drill = {
         "      planted, and each must be caught. Cleans up, and proves that production is as before.\n"
         "      --failed: the region that is dark; default the one that serves. --controls: how many\n"
         "      faults, all (default) or none; --seed: which, the same number draws the same ones.\n"
-        "      --clean: take away what drills left whose runner died; each new drill does it first.\n"
+        "      --clean: take away what drills left whose runner died, or that could not reach a site\n"
+        "      when they ended; each new drill does it first.\n"
         "      Exit 0: passed. 1: failed. 4: passed, but an objective was missed or not measured.\n"
         "      6: another run or drill is under way, or a run in earnest took the place.\n",
     .run = run_drill,

@@ -67,6 +67,7 @@ enum dr_rc drill_open(struct run *r, const json_t *before, const json_t *planted
     DR_TRY(engine_note(r->engine, "production", production_before(before), err));
     DR_TRY(engine_note(r->engine, "planted", json_deep_copy(planted), err));
     DR_TRY(drill_assume(r, err));
+    DR_TRY(drill_adopt(r, err));
     DR_TRY(engine_note(r->engine, "made", thing("directory", here, scratch), err));
     return fs_make_dirs(scratch, 0700, err);
 }

@@ -73,6 +73,18 @@ enum dr_rc drill_close(struct run *r, bool died, struct drill_verdict *ret, stru
 enum dr_rc drill_bury(const struct config *c, const char *id, const struct engine_options *options,
                       struct drill_verdict *ret, struct dr_err *err) DR_MUST_USE;
 
+/*
+ * What drills that are over left behind (a site was away when they were cleaned up) and no later one took
+ * away: [{"what","at","name","of"}], by the journals here and the newest in the buckets. drill_left_add() is the
+ * pure half: the records of one more drill, oldest first. A drill takes them over before its first step
+ * (drill_adopt(), by drill_open()). drill_remove(): gone, or why not; the caller frees ret_why.
+ */
+json_t *drill_left(const struct config *c) DR_MUST_USE;
+void drill_left_add(json_t *list, const char *run, const char *host,
+                    const struct journal_records *all);
+enum dr_rc drill_adopt(struct run *r, struct dr_err *err) DR_MUST_USE;
+bool drill_remove(const struct config *c, const char *run, const json_t *thing, char **ret_why);
+
 /* Of the journal: what there is to remove, [{"what","at","name"}], each once. Pure. The caller drops. */
 json_t *drill_manifest(const struct config *c, const struct journal_records *all) DR_MUST_USE;
 

@@ -70,8 +70,11 @@ json_t *drill_manifest(const struct config *c, const struct journal_records *all
     for (size_t i = 0; i < all->count; i++) {
         const struct journal_record *r = &all->items[i];
         if (strcmp(r->type, "made") == 0) {
-            list_once(list,
-                      thing_of(text(r->body, "what"), text(r->body, "at"), text(r->body, "name")));
+            json_t *thing =
+                thing_of(text(r->body, "what"), text(r->body, "at"), text(r->body, "name"));
+            if (json_object_get(r->body, "of") != NULL) /* a drill before this one */
+                json_put(thing, "of", json_incref(json_object_get(r->body, "of")));
+            list_once(list, thing);
         } else if (strcmp(r->type, "intent") == 0 && scratch[0] != '\0' &&
                    is_isolated(start, text(r->body, "step"))) {
             DR_FREE char *site = drill_host_site(c, text(json_object_get(r->body, "with"), "at"));
@@ -86,30 +89,28 @@ static bool is_of_another_host(const struct run *r, const json_t *thing, char **
 {
     const char *began = text(engine_state(r->engine)->start, "host");
     DR_FREE char *host = run_host();
-    if (text(thing, "at")[0] != '\0' || strcmp(began, host) == 0)
-        return false;
+    if (text(thing, "at")[0] != '\0' || strcmp(began, host) == 0 || text(thing, "of")[0] != '\0')
+        return false; /* those of an earlier drill were taken over where they lie */
     *ret_why = dr_strf("it lies on host %s, which is no site of the configuration", began);
     return true;
 }
 
-/* Gone, or why not. The caller frees ret_why. */
-static bool remove_thing(struct run *r, const json_t *thing, char **ret_why)
+bool drill_remove(const struct config *c, const char *run, const json_t *thing, char **ret_why)
 {
     struct step_outcome o = { 0 };
     struct dr_err err = { 0 };
     DR_JSON json_t *with = json_object();
+    const char *of = text(thing, "of")[0] != '\0' ? text(thing, "of") : run;
     if (strcmp(text(thing, "what"), "directory") != 0) {
         *ret_why = dr_strf("nobody here knows how to remove a %s", text(thing, "what"));
         return false;
     }
-    if (is_of_another_host(r, thing, ret_why))
-        return false;
     if (text(thing, "at")[0] != '\0')
         json_put(with, "at", json_incref(json_object_get(thing, "at")));
     json_put(with, "scratch", json_incref(json_object_get(thing, "name")));
-    json_put_text(with, "run", r->id);
-    const struct drill_ask ask = { .config = r->config,
-                                   .run = r->id,
+    json_put_text(with, "run", of);
+    const struct drill_ask ask = { .config = c,
+                                   .run = of,
                                    .type = "drill.clean",
                                    .verb = "apply",
                                    .with = with,
@@ -118,6 +119,12 @@ static bool remove_thing(struct run *r, const json_t *thing, char **ret_why)
     *ret_why = dr_strdup(o.why != NULL ? o.why : err.msg);
     step_outcome_fini(&o);
     return gone;
+}
+
+/* Gone, or why not. The caller frees ret_why. */
+static bool remove_thing(struct run *r, const json_t *thing, char **ret_why)
+{
+    return !is_of_another_host(r, thing, ret_why) && drill_remove(r->config, r->id, thing, ret_why);
 }
 
 static bool is_on_record(const struct run *r, const json_t *thing)

@@ -28,14 +28,27 @@ struct reading {
 };
 
 /* value NULL: unread. */
-static void put_field(struct reading *r, const char *name, const char *value, const char *note)
+static void put_field_of(struct reading *r, json_t *o, const char *name, const char *value,
+                         const char *note)
 {
-    json_t *o = json_object();
     json_put(o, "name", json_printable(name));
     json_put(o, "value", value != NULL ? json_printable(value) : json_null());
     if (value == NULL)
         json_put(o, "note", json_printable(note != NULL ? note : "it could not be read"));
     json_array_append_new(r->fields, o);
+}
+
+/* None of the fields whose names begin like this could be read: they are unread, and not gone. */
+static void put_unread(struct reading *r, const char *name, const char *covers, const char *note)
+{
+    json_t *o = json_object();
+    json_put(o, "covers", json_printable(covers));
+    put_field_of(r, o, name, NULL, note);
+}
+
+static void put_field(struct reading *r, const char *name, const char *value, const char *note)
+{
+    put_field_of(r, json_object(), name, value, note);
 }
 
 /* -- leases ------------------------------------------------------------------------------------ */
@@ -52,7 +65,8 @@ static void read_lease(struct reading *r, const struct lease_place *place, const
     struct dr_err err = { 0 };
     if (lease_read(place, key, &record, &err) != DR_OK) {
         DR_FREE char *name = dr_strf("lease %s", key);
-        put_field(r, name, NULL, err.msg);
+        DR_FREE char *covers = dr_strf("lease %s ", key);
+        put_unread(r, name, covers, err.msg);
         return;
     }
     text_list_sort(&record.fenced);
@@ -73,7 +87,7 @@ static void read_leases(struct reading *r)
     const struct config reading = config_rehearsing(r->p->config);
     if (lease_place_of(&reading, NULL, &place, &err) != DR_OK ||
         lease_keys(&place, &keys, &err) != DR_OK) {
-        put_field(r, "leases", NULL, err.msg);
+        put_unread(r, "leases", "lease ", err.msg);
         return;
     }
     for (size_t i = 0; i < keys.count; i++)
@@ -226,10 +240,11 @@ static void read_site(struct reading *r, const char *site)
                                    .with = with,
                                    .timeout_ms = LOOK_MS };
     DR_FREE char *name = dr_strf("%s: paths and units", site);
+    DR_FREE char *covers = dr_strf("%s: ", site);
     if (drill_ask(&ask, &o, &err) != DR_OK)
-        put_field(r, name, NULL, err.msg);
+        put_unread(r, name, covers, err.msg);
     else if (o.verdict != STEP_PASS)
-        put_field(r, name, NULL, o.why);
+        put_unread(r, name, covers, o.why);
     else
         take_fields(r, site, json_object_get(o.outputs, "fields"));
     step_outcome_fini(&o);
@@ -327,6 +342,18 @@ struct comparison {
     json_t *differs, *unread;
 };
 
+/* Not in this reading because what it is one of could not be read; that one is told as unread. */
+static bool is_covered(const json_t *fields, const char *name)
+{
+    for (size_t i = 0; i < json_array_size(fields); i++) {
+        const char *covers =
+            json_string_value(json_object_get(json_array_get(fields, i), "covers"));
+        if (covers != NULL && text_starts(name, covers))
+            return true;
+    }
+    return false;
+}
+
 /* One field of either reading; b or a is NULL where it is missing. */
 static void compare(struct comparison *c, const char *name, const json_t *b, const json_t *a)
 {
@@ -352,12 +379,15 @@ json_t *production_after(const json_t *before, const json_t *after, enum product
     for (size_t i = 0; i < json_array_size(before); i++) {
         const json_t *f = json_array_get(before, i);
         const char *name = json_string_value(json_object_get(f, "name"));
-        compare(&c, name, f, find(after, name));
+        const json_t *then = find(after, name);
+        if (then != NULL || json_object_get(f, "covers") != NULL || !is_covered(after, name))
+            compare(&c, name, f, then);
     }
     for (size_t i = 0; i < json_array_size(after); i++) {
         const json_t *f = json_array_get(after, i);
         const char *name = json_string_value(json_object_get(f, "name"));
-        if (find(before, name) == NULL)
+        if (find(before, name) == NULL &&
+            (json_object_get(f, "covers") != NULL || !is_covered(before, name)))
             compare(&c, name, NULL, f);
     }
     bool differs = json_array_size(c.differs) > 0;
