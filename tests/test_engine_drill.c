@@ -174,6 +174,15 @@ static void only_what_is_isolated_is_done_and_a_check_behind_the_switch_is_not_m
     assert_true(json_is_true(json_object_get(record_of("skip", "healthy"), "not_measured")));
 }
 
+static void what_is_only_told_is_told_with_its_names_put_in(void **state)
+{
+    (void)state;
+    assert_string_equal(hold_drill(WHOLE), "cleaning");
+    assert_string_equal(text(record_of("outcome", "fence"), "title"), "fence");
+    assert_string_equal(text(record_of("outcome", "go"), "title"), "go");
+    assert_string_equal(text(record_of("skip", "healthy"), "title"), "healthy");
+}
+
 static void an_isolated_restore_never_hears_of_the_plans_target(void **state)
 {
     (void)state;
@@ -487,6 +496,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(only_what_is_isolated_is_done_and_a_check_behind_the_switch_is_not_measured),
+        TEST(what_is_only_told_is_told_with_its_names_put_in),
         TEST(an_isolated_restore_never_hears_of_the_plans_target),
         TEST(what_the_plan_says_about_production_is_not_asked_of_an_isolated_step),
         TEST(a_step_with_arguments_of_its_own_is_done_for_real_on_these),

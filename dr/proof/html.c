@@ -53,9 +53,9 @@ void report_html(const json_t *report, struct buf *out)
     html_add_style(out);
     buf_adds(out, "</style>\n</head>\n<body>\n");
     buf_add(out, body.data, h.head_len);
-    buf_adds(out, "<nav aria-label=\"Contents\">\n<ol>\n");
+    buf_adds(out, "<nav aria-label=\"Contents\">\n<details><summary>Contents</summary>\n<ol>\n");
     buf_add(out, h.contents.data, h.contents.len);
-    buf_adds(out, "</ol>\n</nav>\n<main>\n");
+    buf_adds(out, "</ol>\n</details>\n</nav>\n<main>\n");
     buf_add(out, body.data + h.head_len, body.len - h.head_len);
     buf_adds(
         out,

@@ -16,8 +16,9 @@ static void control_row(struct html_table *t, const json_t *c)
     html_row(t);
     html_cell(t);
     html_add_word(h, c, "title");
-    buf_adds(h->out, "<br>");
+    buf_adds(h->out, "<span class=\"wide\"><br>");
     html_add_code(h, c, "name");
+    buf_adds(h->out, "</span>");
     html_cell(t);
     html_add_badge(h,
                    !planted                ? "not planted"
@@ -26,17 +27,20 @@ static void control_row(struct html_table *t, const json_t *c)
                                            : "not measured",
                    "not measured");
     html_cell(t);
+    html_add_ms(h, c, "dur_ms");
+    html_cell(t);
     html_add_word(h, c, "expected");
     html_cell(t);
-    html_add_word_or(h, c, "why", "-");
-    html_cell(t);
-    html_add_ms(h, c, "dur_ms");
+    if (report_has(c, "why"))
+        html_add_long(h, report_word(c, "why"), planted && !json_is_true(caught));
+    else
+        buf_addc(h->out, '-');
 }
 
 static void add_controls(struct html *h, const json_t *drill)
 {
-    static const char *const columns[] = { "Planted fault", "Result", "What had to happen",
-                                           "What happened", "Took",   NULL };
+    static const char *const columns[] = { "Planted fault", "~Result",  "+Took",
+                                           "Had to happen", "Happened", NULL };
     const json_t *power = json_object_get(drill, "power");
     const json_t *list = json_object_get(drill, "controls");
     size_t i;
@@ -62,8 +66,8 @@ static void add_controls(struct html *h, const json_t *drill)
 
 static void add_sentinels(struct html *h, const json_t *list)
 {
-    static const char *const columns[] = { "Source",  "Came back", "Wanted", "Found",
-                                           "Written", "Snapshot",  NULL };
+    static const char *const columns[] = { "Source",   "~Came back", "Wanted", "Found",
+                                           "+Written", "~Snapshot",  NULL };
     size_t i;
     const json_t *one;
     html_part(h, "Sentinels: written before the backup, wanted in the restored data");
@@ -98,7 +102,7 @@ static void add_sentinels(struct html *h, const json_t *list)
 /* {name, note} */
 static void add_unread(struct html *h, const json_t *list)
 {
-    static const char *const columns[] = { "Not read", "Why", NULL };
+    static const char *const columns[] = { "Not read", "=Why", NULL };
     size_t i;
     const json_t *one;
     if (json_array_size(list) == 0)
@@ -153,7 +157,7 @@ static void add_production(struct html *h, const json_t *production)
 
 static void add_differs(struct html *h, const json_t *drill)
 {
-    static const char *const columns[] = { "Step", "How", "Why", NULL };
+    static const char *const columns[] = { "How", "~Steps", "=Why", NULL };
     const json_t *list = json_object_get(drill, "differs");
     const json_t *segregated = json_object_get(drill, "segregated");
     size_t i;
@@ -174,11 +178,14 @@ static void add_differs(struct html *h, const json_t *drill)
     struct html_table t = html_table(h, "Steps that were not done as in a real event", columns);
     json_array_foreach(list, i, one)
     {
+        DR_CLEANUP(buf_fini) struct buf steps = { 0 };
+        if (!report_differs_alike(list, i, &steps))
+            continue;
         html_row(&t);
         html_cell(&t);
-        html_add_word(h, one, "step");
-        html_cell(&t);
         html_add_word(h, one, "how");
+        html_cell(&t);
+        html_add_name(h->out, steps.data);
         html_cell(&t);
         html_add_word_or(h, one, "why", "-");
     }
@@ -188,7 +195,7 @@ static void add_differs(struct html *h, const json_t *drill)
 /* {what, at, name, ok, why} */
 static void add_made(struct html *h, const json_t *list, const char *caption, const char *none)
 {
-    static const char *const columns[] = { "Name", "What", "At", "Cleaned", NULL };
+    static const char *const columns[] = { "Name", "~What", "+At", "~Cleaned", NULL };
     size_t i;
     const json_t *one;
     if (json_array_size(list) == 0) {

@@ -191,7 +191,7 @@ static void add_plots(struct html *h, const json_t *r)
 
 static void add_evidence(struct html *h, const json_t *r)
 {
-    static const char *const columns[] = { "Of", "Records", "Head of the chain", NULL };
+    static const char *const columns[] = { "Of", "+Records", "=Head of the chain", NULL };
     const json_t *made = json_object_get(r, "made_of");
     const json_t *heads = json_object_get(made, "heads");
     size_t i;

@@ -163,13 +163,13 @@ static void scope_facts(struct html *h, const json_t *r)
     html_add_code(h, r, "config");
     if (json_object_size(json_object_get(r, "params")) > 0) {
         html_fact(h, "Parameters");
-        html_add_evidence(h, json_object_get(r, "params"));
+        html_add_params(h, json_object_get(r, "params"));
     }
 }
 
 static void add_standbys(struct html *h, const json_t *list)
 {
-    static const char *const columns[] = { "Standby", "Result", "Why", NULL };
+    static const char *const columns[] = { "Standby", "~Result", "=Why", NULL };
     size_t i;
     const json_t *one;
     if (json_array_size(list) == 0)
@@ -215,15 +215,15 @@ static void figure_row(struct html_table *t, const char *name, const json_t *fig
     html_cell(t);
     html_add_word_or(h, figure, "method", "no method: it was not measured");
     if (report_has(figure, "why")) {
-        buf_adds(h->out, "<br>");
+        buf_adds(h->out, "; <br>");
         html_add_word(h, figure, "why");
     }
 }
 
 static void add_figures(struct html *h, const json_t *r)
 {
-    static const char *const columns[] = { "Figure",  "Measured", "Objective",
-                                           "Verdict", "Method",   NULL };
+    static const char *const columns[] = { "Figure",   "~Measured", "+Objective",
+                                           "~Verdict", "=Method",   NULL };
     const json_t *objectives = json_object_get(r, "objectives");
     const json_t *loss = json_object_get(r, "data_loss");
     const json_t *clock = json_object_get(r, "clock");
@@ -266,7 +266,7 @@ static void add_figures(struct html *h, const json_t *r)
 
 static void add_undone(struct html *h, const json_t *r)
 {
-    static const char *const columns[] = { "Step", "Became", "Standby", "When", NULL };
+    static const char *const columns[] = { "Step", "~Became", "+Standby", "~When", NULL };
     const json_t *list = json_object_get(r, "undone");
     size_t i;
     const json_t *one;

@@ -21,52 +21,61 @@ static void step_state(struct html *h, const json_t *one)
     }
     html_add_badge(h, report_word(one, "state"), "not on record");
     if (strcmp(how, "isolated") == 0)
-        buf_adds(h->out, "<br>isolated, in scratch");
+        buf_adds(h->out, " <br>isolated, in scratch");
     else if (how[0] != '\0' && strcmp(how, "run") != 0) {
-        buf_adds(h->out, "<br>in the drill: ");
+        buf_adds(h->out, " <br>in the drill: ");
         html_add_word(h, one, "drill");
+    }
+}
+
+/* What came of it in its own words, and what a reader of the plan would not expect. */
+static void step_outcome(struct html *h, const json_t *one)
+{
+    const json_t *deviations = json_object_get(one, "deviations");
+    const char *why = report_word(one, "why");
+    bool good = strcmp(html_looks(report_word(one, "state")), "bad") != 0;
+    size_t i;
+    const json_t *text;
+    bool told = why[0] != '\0' && strcmp(why, "simulated") != 0;
+    if (told)
+        html_add_long(h, why, !good);
+    else if (json_array_size(deviations) == 0)
+        html_add_word_or(h, one, "why", "-");
+    json_array_foreach(deviations, i, text)
+    {
+        buf_adds(h->out, told || i > 0 ? " <br>" : "");
+        buf_adds(h->out, "<b class=\"open\">!</b> ");
+        html_add_name(h->out, json_is_string(text) ? json_string_value(text) : "(no text)");
     }
 }
 
 static void step_row(struct html_table *t, const json_t *one)
 {
     struct html *h = t->h;
-    size_t i;
-    const json_t *text;
     html_row(t);
     html_cell(t);
     html_add_word(h, one, "id");
+    html_cell(t);
+    step_state(h, one);
+    html_cell(t);
+    html_add_word(h, one, "phase");
+    html_cell(t);
+    html_add_number(h, one, "attempts");
+    html_cell(t);
+    html_add_ms(h, one, "ms");
     html_cell(t);
     html_add_word_or(h, one, "title", "no title");
     buf_adds(h->out, " <code>");
     html_add_word(h, one, "use");
     buf_adds(h->out, "</code>");
     html_cell(t);
-    html_add_word(h, one, "phase");
-    html_cell(t);
-    step_state(h, one);
-    html_cell(t);
-    html_add_number(h, one, "attempts");
-    html_cell(t);
-    html_add_ms(h, one, "ms");
-    html_cell(t);
-    html_add_word_or(h, one, "why", "-");
-    if (json_array_size(json_object_get(one, "deviations")) > 0)
-        buf_adds(h->out, "<ul>");
-    json_array_foreach(json_object_get(one, "deviations"), i, text)
-    {
-        buf_adds(h->out, "<li>");
-        html_add_name(h->out, json_is_string(text) ? json_string_value(text) : "(no text)");
-        buf_adds(h->out, "</li>");
-    }
-    if (i > 0)
-        buf_adds(h->out, "</ul>");
+    step_outcome(h, one);
 }
 
 static void add_steps(struct html *h, const json_t *r)
 {
-    static const char *const columns[] = { "Step",     "What", "Phase",   "State",
-                                           "Attempts", "Took", "Outcome", NULL };
+    static const char *const columns[] = { "Step",  "~State", "~Phase",   "+Attempts",
+                                           "+Took", "=What",  "=Outcome", NULL };
     size_t i;
     const json_t *one;
     html_section(h, "steps", "Steps");
@@ -75,7 +84,8 @@ static void add_steps(struct html *h, const json_t *r)
         return;
     }
     struct html_table t = html_table(
-        h, "In the order of the plan; under an outcome, what differs from the plan", columns);
+        h, "In the order of the plan; marked !, what a reader of the plan would not expect",
+        columns);
     json_array_foreach(json_object_get(r, "steps"), i, one) step_row(&t, one);
     html_table_end(&t);
 }
@@ -90,7 +100,7 @@ static void add_answers(struct html *h, const json_t *list)
         buf_adds(h->out, "<span class=\"soft\">no answer on record</span>");
     json_array_foreach(list, i, answer)
     {
-        buf_adds(h->out, i > 0 ? "<br>" : "");
+        buf_adds(h->out, i > 0 ? " <br>" : "");
         html_add_badge(h, report_word(answer, "answer"), "not on record");
         buf_adds(h->out, " by ");
         html_add_word(h, answer, "by");
@@ -115,7 +125,7 @@ static void add_answers(struct html *h, const json_t *list)
 static void add_approvals(struct html *h, const json_t *r)
 {
     static const char *const columns[] = {
-        "Step", "Question", "Asked", "Answers", "What was shown, SHA-256", NULL
+        "Step", "=Question", "+Asked", "Answers", "What was shown, SHA-256", NULL
     };
     size_t i;
     const json_t *one;
@@ -153,22 +163,25 @@ static void add_guard(struct html_table *t, const json_t *one)
     html_add_badge(h, simulated ? "simulated" : report_word(one, "verdict"),
                    report_has(one, "skipped_by") ? "skipped" : "not on record");
     html_cell(t);
-    html_add_word_or(h, one, "why", "-");
+    bool told = !simulated && report_word(one, "why")[0] != '\0';
+    if (told)
+        html_add_long(h, report_word(one, "why"), strcmp(report_word(one, "verdict"), "pass") != 0);
+    else if (!simulated)
+        html_add_word_or(h, one, "why", "-");
     if (report_has(one, "skipped_by")) {
-        buf_adds(h->out, "<br><b class=\"bad\">skipped by ");
+        buf_adds(h->out, " <br><b class=\"bad\">skipped by ");
         html_add_word(h, one, "skipped_by");
         buf_adds(h->out, ": nothing proves that the region cannot write</b>");
     }
     if (simulated)
-        buf_adds(h->out,
-                 "<br><b class=\"open\">simulated: nothing was changed, nothing is proved</b>");
+        buf_adds(h->out, "<b class=\"open\">simulated: nothing was changed, nothing is proved</b>");
     html_add_evidence(h, json_object_get(one, "evidence"));
 }
 
 static void add_fencing(struct html *h, const json_t *r)
 {
-    static const char *const columns[] = { "Region",  "Step",  "When", "Proof",
-                                           "Verdict", "Words", NULL };
+    static const char *const columns[] = { "Region",   "+Step",  "~When", "+Proof",
+                                           "~Verdict", "=Words", NULL };
     size_t i;
     const json_t *one;
     html_section(h, "fencing", "Fencing: what proves that the failed region cannot write");
@@ -196,8 +209,8 @@ static void add_fencing(struct html *h, const json_t *r)
 /* {step, source, snapshot, host, bytes, ms, verdict} */
 static void add_restored(struct html *h, const json_t *list)
 {
-    static const char *const columns[] = { "Source", "Snapshot", "To",   "Result",
-                                           "Size",   "Took",     "Step", NULL };
+    static const char *const columns[] = { "Source", "~Snapshot", "+To",   "~Result",
+                                           "~Size",  "+Took",     "+Step", NULL };
     size_t i;
     const json_t *one;
     if (json_array_size(list) == 0)
@@ -226,8 +239,8 @@ static void add_restored(struct html *h, const json_t *list)
 
 static void add_integrity(struct html *h, const json_t *r)
 {
-    static const char *const columns[] = { "Data",    "Against", "Step", "When",
-                                           "Verdict", "Words",   NULL };
+    static const char *const columns[] = { "Data",     "+Against", "+Step", "~When",
+                                           "~Verdict", "=Words",   NULL };
     size_t i;
     const json_t *one;
     html_section(h, "integrity", "The data: what was restored, and its integrity");
@@ -255,9 +268,8 @@ static void add_integrity(struct html *h, const json_t *r)
 
 static void add_preflight(struct html *h, const json_t *r)
 {
-    static const char *const columns[] = {
-        "Check", "Region", "Decisive", "Verdict", "Words", NULL
-    };
+    static const char *const columns[] = { "Check",    "~Region", "+Decisive",
+                                           "~Verdict", "=Words",  NULL };
     size_t i;
     const json_t *one;
     html_part(h, "Before the first step");
@@ -282,7 +294,7 @@ static void add_preflight(struct html *h, const json_t *r)
 
 static void add_invariants(struct html *h, const json_t *r)
 {
-    static const char *const columns[] = { "Check", "Passed", "Asked", "When it did not pass",
+    static const char *const columns[] = { "Check", "+Passed", "+Asked", "When it did not pass",
                                            NULL };
     size_t i, k;
     const json_t *one, *other;
@@ -306,7 +318,7 @@ static void add_invariants(struct html *h, const json_t *r)
             buf_addc(h->out, '-');
         json_array_foreach(json_object_get(one, "others"), k, other)
         {
-            buf_adds(h->out, k > 0 ? "<br>" : "");
+            buf_adds(h->out, k > 0 ? " <br>" : "");
             html_add_badge(h, report_word(other, "verdict"), "not on record");
             buf_adds(h->out, " near step ");
             html_add_word(h, other, "step_near");

@@ -95,16 +95,31 @@ static const char plot_style[] =
     "border-radius:.2rem;font-size:.85em;print-color-adjust:exact;-webkit-print-color-adjust:exact}\n"
     "footer{margin-top:2rem;border-top:1px solid var(--line);font-size:.87rem;color:var(--soft)}\n";
 
-/* A row of a table is a card. */
+/*
+ * What folds is open where there is room: a browser that knows the pseudo-element shows the content and no summary, an
+ * older one keeps both, folded.
+ */
+static const char fold_style[] =
+    "summary{cursor:pointer;color:var(--soft);font-size:.93em}\n"
+    "@supports selector(details::details-content){@media print,(min-width:44.01rem){"
+    "details::details-content{content-visibility:visible;display:block;block-size:auto}"
+    "details>summary{display:none}}}\n";
+
+/* A row of a table is a card of few lines: its heading and what flows beside it, then the rest. */
 static const char phone_style[] =
-    "@media screen and (max-width:44rem){body{padding:.75rem}h1{font-size:1.45rem}\n"
-    "dl>div{grid-template-columns:7.5rem 1fr}\n"
-    "table,tbody,tr,tbody th,td,caption{display:block}thead{position:absolute;width:1px;height:1px;"
-    "overflow:hidden;clip-path:inset(50%)}\n"
-    "tr{border:1px solid var(--line);border-radius:.4rem;padding:.4rem .6rem;margin:.5rem 0;"
-    "background:var(--tile)}tbody th{border:0;padding:.1rem 0;font-size:1.02rem}\n"
-    "td{display:grid;grid-template-columns:6.4rem 1fr;gap:.6rem;border:0;padding:.1rem 0}\n"
-    "td::before{content:attr(data-of);color:var(--soft);font-size:.87rem}td>div{min-width:0}}\n";
+    "@media screen and (max-width:44rem){body{padding:.6rem;font-size:14px;line-height:1.35}"
+    "h1{font-size:1.4rem}h2{margin:1.1rem 0 .3rem;font-size:1.12rem}h3{margin:.7rem 0 .2rem}\n"
+    ".tiles{gap:.4rem;margin:.6rem 0}.tile{padding:.35rem .5rem}.tile .value{font-size:1.08rem}\n"
+    "dl>div{grid-template-columns:6.6rem 1fr;gap:.5rem;padding:.12rem 0}\n"
+    "table,tbody,tr,caption{display:block}thead{position:absolute;width:1px;height:1px;"
+    "overflow:hidden;clip-path:inset(50%)}table{margin:.2rem 0 .5rem}\n"
+    "tr{border-bottom:1px solid var(--line);padding:.25rem 0}\n"
+    "tbody th{display:inline-block;border:0;padding:0;margin-right:.6rem}\n"
+    "td{display:block;border:0;padding:0}td.flows{display:inline-block;margin-right:.6rem}\n"
+    "td>div{display:inline}td::before{content:attr(data-of) \": \";color:var(--soft);font-size:.93em}"
+    "td.bare::before{content:none}td br,.wide{display:none}td ul{margin:0}\n"
+    "td>div>details{display:inline-block;vertical-align:top;max-width:100%}"
+    "td>div>details[open]{display:block}}\n";
 
 static const char paper_style[] =
     "@page{margin:14mm}\n"
@@ -123,8 +138,8 @@ static const char paper_style[] =
 
 void html_add_style(struct buf *out)
 {
-    static const char *const pieces[] = { text_style, table_style, plot_style, phone_style,
-                                          paper_style };
+    static const char *const pieces[] = { text_style, table_style, plot_style,
+                                          fold_style, phone_style, paper_style };
     for (size_t i = 0; i < DR_ARRAY_LEN(pieces); i++)
         buf_adds(out, pieces[i]);
 }

@@ -25,11 +25,11 @@ static void add_last(struct html *h, const json_t *last, const char *none)
     html_add_word(h, last, "run");
     buf_addc(h->out, ' ');
     html_add_badge(h, report_word(last, "verdict"), "not on record");
-    buf_adds(h->out, "<br>");
+    buf_adds(h->out, " <br>");
     html_add_minute(h, last, "at");
     add_age(h, last);
     if (json_is_integer(json_object_get(last, "power")))
-        buf_addf(h->out, "<br>drill power %" PRId64 "\xc2\xa0%%", body_int(last, "power", 0));
+        buf_addf(h->out, " <br>drill power %" PRId64 "\xc2\xa0%%", body_int(last, "power", 0));
 }
 
 static void plan_row(struct html_table *t, const json_t *plan)
@@ -63,7 +63,7 @@ static void plan_row(struct html_table *t, const json_t *plan)
 static void add_plans(struct html *h, const json_t *r)
 {
     static const char *const columns[] = {
-        "Plan", "Objectives", "Last drill", "Last real run", "Next drill", "Recovery times", NULL
+        "Plan", "=Objectives", "Last drill", "Last real run", "Next drill", "Recovery times", NULL
     };
     size_t i;
     const json_t *one;
@@ -100,7 +100,7 @@ static void source_row(struct html_table *t, const json_t *source)
             buf_adds(h->out, " in ");
             html_add_word(h, proof, "by");
         }
-        buf_adds(h->out, "<br>");
+        buf_adds(h->out, " <br>");
         html_add_minute(h, proof, "at");
         add_age(h, proof);
     } else {
@@ -121,10 +121,10 @@ static void source_row(struct html_table *t, const json_t *source)
 
 static void add_sources(struct html *h, const json_t *r)
 {
-    static const char *const columns[] = { "Source",          "Class",
+    static const char *const columns[] = { "Source",          "+Class",
                                            "Newest snapshot", "Last proof",
-                                           "Backups done",    "Degraded",
-                                           "Failed",          NULL };
+                                           "+Backups done",   "+Degraded",
+                                           "+Failed",         NULL };
     size_t i;
     const json_t *one;
     html_section(h, "sources", "Sources and their backups");
@@ -149,7 +149,7 @@ static void run_row(struct html_table *t, const json_t *run)
     html_add_word(h, run, "id");
     html_cell(t);
     html_add_word(h, run, "plan");
-    buf_adds(h->out, json_is_true(json_object_get(run, "drill")) ? "<br>drill" : "<br>real");
+    buf_adds(h->out, json_is_true(json_object_get(run, "drill")) ? " <br>drill" : " <br>real");
     html_cell(t);
     html_add_minute(h, run, "began");
     html_cell(t);
@@ -160,22 +160,22 @@ static void run_row(struct html_table *t, const json_t *run)
         html_add_interval(h, figure);
         if (report_has(figure, "verdict") && strcmp(report_word(figure, "verdict"), "none") != 0 &&
             strcmp(report_word(figure, "verdict"), "not measured") != 0) {
-            buf_adds(h->out, "<br>");
+            buf_adds(h->out, " <br>");
             html_add_badge(h, report_word(figure, "verdict"), "");
         }
     }
     html_cell(t);
     html_add_badge(h, report_word(run, "verdict"), "not on record");
     if (report_has(run, "why")) {
-        buf_adds(h->out, "<br>");
+        buf_adds(h->out, " <br>");
         html_add_word(h, run, "why");
     }
 }
 
 static void add_runs(struct html *h, const json_t *r)
 {
-    static const char *const columns[] = { "Run",           "Plan",      "Began",   "State",
-                                           "Recovery time", "Data loss", "Verdict", NULL };
+    static const char *const columns[] = { "Run",           "~Plan",     "~Began",   "~State",
+                                           "Recovery time", "Data loss", "=Verdict", NULL };
     size_t i;
     const json_t *one;
     html_section(h, "runs", "Runs and drills");
@@ -212,7 +212,7 @@ static void forecast_row(struct html_table *t, const json_t *one)
 
 static void add_forecast(struct html *h, const json_t *r)
 {
-    static const char *const columns[] = { "Run", "Forecast", "Measured", "Difference", NULL };
+    static const char *const columns[] = { "Run", "+Forecast", "+Measured", "~Difference", NULL };
     size_t i;
     const json_t *one;
     html_section(h, "forecast", "Forecast against reality");
@@ -237,7 +237,8 @@ void html_period_tables(struct html *h, const json_t *report)
 
 void html_period_clauses(struct html *h, const json_t *report)
 {
-    static const char *const columns[] = { "Clause", "Asks for", "Evidence of this period", NULL };
+    static const char *const columns[] = { "Clause", "=Asks for", "=Evidence of this period",
+                                           NULL };
     const json_t *list = json_object_get(report, "clauses");
     size_t i, k;
     const json_t *one, *item;
@@ -257,7 +258,7 @@ void html_period_clauses(struct html *h, const json_t *report)
         html_cell(&t);
         html_add_word(h, one, "title");
         if (report_has(one, "words")) {
-            buf_adds(h->out, "<br><span class=\"soft\">");
+            buf_adds(h->out, " <br><span class=\"soft\">");
             html_add_word(h, one, "words");
             buf_adds(h->out, "</span>");
         }
@@ -266,7 +267,7 @@ void html_period_clauses(struct html *h, const json_t *report)
             buf_adds(h->out, "<b class=\"open\">no evidence in this period</b>");
         json_array_foreach(json_object_get(one, "evidence"), k, item)
         {
-            buf_adds(h->out, k > 0 ? "<br>" : "");
+            buf_adds(h->out, k > 0 ? " <br>" : "");
             buf_adds(h->out, "<b>");
             html_add_word(h, item, report_has(item, "row") ? "row" : "run");
             buf_adds(h->out, "</b> ");

@@ -116,7 +116,7 @@ static void add_since(struct html *h, const json_t *r, int64_t ns)
 
 void html_run_timeline(struct html *h, const json_t *report)
 {
-    static const char *const columns[] = { "When", "Since impact", "What", NULL };
+    static const char *const columns[] = { "When", "~Since impact", "~What", NULL };
     struct events e = { 0 };
     html_section(h, "timeline", "Timeline");
     add_points(&e, report);

@@ -39,11 +39,25 @@ void html_nothing(struct html *h, const char *words)
 
 /* ---- tables ------------------------------------------------------------------------------------ */
 
+/* What a column does on a narrow screen: by the first letter of its name, which is no part of it. */
+static const char *column_name(const char *column)
+{
+    return column + (column[0] != '\0' && strchr("~=+", column[0]) != NULL);
+}
+
+static const char *column_class(const char *column)
+{
+    return column[0] == '~'   ? " class=\"flows bare\""
+           : column[0] == '+' ? " class=\"flows\""
+           : column[0] == '=' ? " class=\"bare\""
+                              : "";
+}
+
 struct html_table html_table(struct html *h, const char *caption, const char *const *columns)
 {
     buf_addf(h->out, "<table>\n<caption>%s</caption>\n<thead><tr>", caption);
     for (size_t i = 0; columns[i] != NULL; i++)
-        buf_addf(h->out, "<th scope=\"col\">%s</th>", columns[i]);
+        buf_addf(h->out, "<th scope=\"col\">%s</th>", column_name(columns[i]));
     buf_adds(h->out, "</tr></thead>\n<tbody>\n");
     return (struct html_table){ .h = h, .columns = columns };
 }
@@ -78,7 +92,8 @@ void html_cell(struct html_table *t)
     if (t->at == 0)
         buf_adds(t->h->out, "<th scope=\"row\">");
     else
-        buf_addf(t->h->out, "<td data-of=\"%s\"><div>", t->columns[t->at]);
+        buf_addf(t->h->out, "<td%s data-of=\"%s\"><div>", column_class(t->columns[t->at]),
+                 column_name(t->columns[t->at]));
     t->at++;
 }
 
@@ -86,6 +101,33 @@ void html_table_end(struct html_table *t)
 {
     end_row(t);
     buf_adds(t->h->out, "</tbody>\n</table>\n");
+}
+
+/* ---- folds ------------------------------------------------------------------------------------- */
+
+void html_fold(struct html *h, const char *words, bool open)
+{
+    buf_addf(h->out, "<details%s><summary>%s</summary>\n", open ? " open" : "", words);
+}
+
+void html_fold_end(struct html *h)
+{
+    buf_adds(h->out, "</details>\n");
+}
+
+void html_add_long(struct html *h, const char *text, bool open)
+{
+    enum { SHORT = 110, SHOWN = 60 };
+    DR_FREE char *first = html_short(text, SHOWN);
+    if (open || strlen(text) <= SHORT) {
+        html_add_name(h->out, text);
+        return;
+    }
+    buf_adds(h->out, "<details><summary>");
+    html_add_text(h->out, first);
+    buf_adds(h->out, "</summary><div>");
+    html_add_name(h->out, text);
+    buf_adds(h->out, "</div></details>");
 }
 
 void html_facts(struct html *h)
@@ -283,12 +325,10 @@ void html_add_badge(struct html *h, const char *word, const char *missing)
     buf_adds(h->out, "</b>");
 }
 
-void html_add_evidence(struct html *h, const json_t *value)
+static void add_canonical(struct html *h, const json_t *value)
 {
     static const size_t EVIDENCE_MAX = 2000; /* of one guard, in a page; the report has it whole */
     DR_CLEANUP(buf_fini) struct buf text = { 0 };
-    if (value == NULL || json_is_null(value))
-        return;
     json_add_canonical(&text, value);
     size_t len = text.len < EVIDENCE_MAX ? text.len : EVIDENCE_MAX;
     while (len < text.len && ((unsigned char)text.data[len] & 0xc0) == 0x80)
@@ -298,6 +338,21 @@ void html_add_evidence(struct html *h, const json_t *value)
     buf_adds(h->out, "<code class=\"block\">");
     html_add_text(h->out, text.data);
     buf_adds(h->out, cut ? "</code> (cut: the report's JSON has all of it)" : "</code>");
+}
+
+void html_add_params(struct html *h, const json_t *value)
+{
+    if (json_object_size(value) > 0)
+        add_canonical(h, value);
+}
+
+void html_add_evidence(struct html *h, const json_t *value)
+{
+    if (value == NULL || json_is_null(value))
+        return;
+    html_fold(h, "evidence", false);
+    add_canonical(h, value);
+    html_fold_end(h);
 }
 
 void html_add_list(struct html *h, const json_t *list)
@@ -373,9 +428,8 @@ void html_texts(struct html *h, const json_t *list, const char *none)
 
 void html_findings(struct html *h, const json_t *list)
 {
-    static const char *const columns[] = {
-        "Finding", "Severity", "What", "Of", "Owner", "Due", NULL
-    };
+    static const char *const columns[] = { "Finding", "~Severity", "=What", "+Of",
+                                           "+Owner",  "+Due",      NULL };
     if (json_array_size(list) == 0) {
         html_nothing(h, "No finding is on record.");
         return;

@@ -6,6 +6,10 @@
  * pieces that html.c joins. Tables know their columns: on a narrow screen each cell shows the name of its
  * column, so cells are written in order, one call of html_cell() each:
  *
+ * The first letter of a column's name may say what becomes of it on a narrow screen, where each row is a card:
+ * "~State" flows beside its neighbours, "=What" is a line of its own, and neither shows its name there, since its values
+ * speak for themselves; "+Took" flows and shows it. All others are lines that begin with their names.
+ *
  *     struct html_table t = html_table(h, "Findings", columns);
  *     html_row(&t);
  *     html_cell(&t);            the first cell of a row is its heading
@@ -63,6 +67,16 @@ void html_row(struct html_table *t);
 void html_cell(struct html_table *t);
 void html_table_end(struct html_table *t);
 
+/*
+ * What is only looked up folds on a narrow screen, behind words of ours; it is open on a wide one and on paper. `open`: it
+ * is unfolded from the start. html_fold_end() closes it.
+ */
+void html_fold(struct html *h, const char *words, bool open);
+void html_fold_end(struct html *h);
+
+/* A text of the report; a long one folds behind its first words, unless `open`. */
+void html_add_long(struct html *h, const char *text, bool open);
+
 /* A list of names and values, for things that are one of a kind. name is ours. */
 void html_facts(struct html *h);
 void html_fact(struct html *h, const char *name);
@@ -108,8 +122,9 @@ void html_add_badge(struct html *h, const char *word, const char *missing);
 /* "good", "bad" or "open": the class of a verdict, a state, a severity. Words not known are "open". */
 const char *html_looks(const char *word);
 
-/* Any small value that was recorded, as canonical JSON; nothing when it is absent. */
+/* Any small value that was recorded, as canonical JSON; nothing when it is absent. Evidence folds. */
 void html_add_evidence(struct html *h, const json_t *value);
+void html_add_params(struct html *h, const json_t *value);
 
 /* "a, b"; none: "-". Items that are no text are left out. */
 void html_add_list(struct html *h, const json_t *list);

@@ -122,6 +122,18 @@ static json_t *deviations_of(const struct digest *d, const char *state)
     return list;
 }
 
+/* The newest title on record, into which names were put as they became known; else that of the plan. */
+static const char *title_of(const struct timeline *t, const char *id, const json_t *planned)
+{
+    for (size_t i = t->records->count; i-- > 0;) {
+        const struct journal_record *r = &t->records->items[i];
+        const char *title = body_text(r->body, "title");
+        if (report_of(r, id) && title != NULL)
+            return title;
+    }
+    return body_text(planned, "title");
+}
+
 json_t *report_steps(const struct timeline *t)
 {
     json_t *list = json_array();
@@ -134,7 +146,7 @@ json_t *report_steps(const struct timeline *t)
         json_put_text(one, "id", step->id);
         json_put_text(one, "use", step->use);
         json_put_text(one, "class", step->class);
-        report_copy(one, "title", json_array_get(plan, i), "title");
+        report_put_text(one, "title", title_of(t, step->id, json_array_get(plan, i)));
         json_put_text(one, "phase", phase_name(step->phase));
         json_put_text(one, "state", state);
         json_put_int(one, "attempts", d.attempts);
@@ -227,7 +239,7 @@ json_t *report_fencing(const struct timeline *t)
         json_t *one = json_object();
         json_put_text(one, "step", step->id);
         report_put_time(one, "time", true, r->wall_ns);
-        report_copy(one, "region", with_before(t, step->id, i), "region");
+        report_copy(one, "region", with_before(t, step->id, i + 1), "region");
         report_copy(one, "proof", r->body, "proof");
         report_copy(one, "verdict", r->body, "verdict");
         report_copy(one, "why", r->body, report_is(r, "skip") ? "reason" : "why");

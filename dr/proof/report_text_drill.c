@@ -7,14 +7,39 @@
 #include "dr/base/mem.h"
 #include "dr/proof/report_work.h"
 
+static bool alike(const json_t *a, const json_t *b)
+{
+    return json_equal(json_object_get(a, "how"), json_object_get(b, "how")) &&
+           json_equal(json_object_get(a, "why"), json_object_get(b, "why"));
+}
+
+bool report_differs_alike(const json_t *differs, size_t at, struct buf *ret_steps)
+{
+    const json_t *first = json_array_get(differs, at);
+    for (size_t i = 0; i < at; i++)
+        if (alike(json_array_get(differs, i), first))
+            return false;
+    for (size_t i = at; i < json_array_size(differs); i++) {
+        const json_t *one = json_array_get(differs, i);
+        if (alike(one, first))
+            buf_addf(ret_steps, "%s%s", ret_steps->len > 0 ? ", " : "", report_word(one, "step"));
+    }
+    return true;
+}
+
 static void text_differs(struct buf *out, const json_t *drill)
 {
     size_t i;
     const json_t *one;
     json_array_foreach(report_list(drill, "differs"), i, one)
     {
+        DR_CLEANUP(buf_fini) struct buf steps = { 0 };
+        if (!report_differs_alike(report_list(drill, "differs"), i, &steps))
+            continue;
         report_add_title(out, i == 0 ? "DIFFERS" : "");
-        buf_addf(out, "%-14s %-13s ", report_word(one, "step"), report_word(one, "how"));
+        buf_addf(out, "%-13s %s\n", report_word(one, "how"), steps.data);
+        report_add_title(out, "");
+        buf_addf(out, "%-13s ", "");
         report_add(out, report_word(one, "why"));
         report_end_line(out);
     }

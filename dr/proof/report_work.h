@@ -66,7 +66,13 @@ void report_add_blank(struct buf *out);
 /* "2026-11-21T03:16:00.020Z", or "not on record". */
 void report_add_time(struct buf *out, const char *text);
 
-/* report_text_drill.c: what only a drill has; findings, and how to verify, of any run. */
+/*
+ * report_text_drill.c: steps of drill.differs that were treated alike, for the same reason, are told together. The item
+ * that speaks for those behind it, too: "go, fence, lb" into ret_steps; false: another one before speaks for it.
+ */
+bool report_differs_alike(const json_t *differs, size_t at, struct buf *ret_steps);
+
+/* What only a drill has; findings, and how to verify, of any run. */
 void report_text_drill(struct buf *out, const json_t *report);
 void report_text_findings(struct buf *out, const json_t *findings);
 

@@ -44,10 +44,7 @@ void begin_approval(struct job *j)
         json_put(b, keys[i], v != NULL ? json_incref(v) : json_null());
     }
     json_put(b, "with", json_incref(j->with));
-    DR_JSON json_t *values = engine_facts(e);
-    struct script_facts facts = { .values = values };
-    DR_FREE char *title = e->script->ops->title(e->script, j->i, &facts);
-    json_put_text(b, "title", title); /* with the question's names put in */
+    put_title(e, j->i, b);
     json_put_text(b, "shown", hex_encode(raw, sizeof(raw), hex));
     e->told_wait = false;
     job_end(j);

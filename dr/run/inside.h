@@ -134,6 +134,8 @@ const struct script_step *step_of(const struct job *j);
 struct state_step *at_of(const struct job *j);
 bool is_over(struct job *j); /* the run has ended under it: nothing more is written */
 json_t *outcome_body(struct job *j, enum step_at at, const char *verdict, const char *why);
+/* The step's title with what is known now put in ("Send traffic to eu-west-1"). */
+void put_title(const struct engine *e, size_t i, json_t *b);
 void finish_done(struct job *j, const char *why);
 int64_t with_ms(const json_t *with, const char *name, int64_t fallback);
 

@@ -203,8 +203,10 @@ static void check_says(struct job *j, enum step_verdict verdict, const char *why
     json_t *b = outcome_body(j, at, verdict_word(verdict), told);
     if (former != NULL)
         json_put(b, "former", json_incref(former));
-    if (at == AT_DONE)
+    if (at == AT_DONE) {
         json_put(b, "already", json_true());
+        put_title(e, j->i, b); /* no intent will say it */
+    }
     size_t i = j->i;
     if (at == AT_DONE || at == AT_FAILED || at == AT_UNKNOWN)
         job_end(j);
@@ -356,13 +358,11 @@ static void apply_now(struct job *j)
     ask(j, "apply", s->type, j->with, s->timeout_ms, on_applied);
 }
 
-/* The title with what is known now ("Send traffic to eu-west-1"). */
-static void put_title(const struct job *j, json_t *b)
+void put_title(const struct engine *e, size_t i, json_t *b)
 {
-    const struct engine *e = j->e;
     DR_JSON json_t *values = engine_facts(e);
     struct script_facts facts = { .values = values };
-    DR_FREE char *title = e->script->ops->title(e->script, j->i, &facts);
+    DR_FREE char *title = e->script->ops->title(e->script, i, &facts);
     json_put_text(b, "title", title);
 }
 
@@ -406,7 +406,7 @@ static void intent(struct job *j)
     json_put_text(b, "key", key);
     json_put_text(b, "use", s->type->name);
     json_put_text(b, "class", st->class);
-    put_title(j, b);
+    put_title(j->e, j->i, b);
     json_put(b, "with", json_incref(j->with));
     json_put_int(b, "timeout_ms", s->timeout_ms);
     if (st->how == HOW_ISOLATED)
@@ -590,7 +590,7 @@ static void begin_poll(struct job *j)
     json_t *b = body_of(e, at_of(j)->id, AT_RUNNING);
     json_put_int(b, "round", at_of(j)->round);
     json_put_text(b, "use", s->type->name);
-    put_title(j, b);
+    put_title(j->e, j->i, b);
     json_put(b, "with", json_incref(j->with));
     json_put_int(b, "timeout_ms", s->timeout_ms);
     commit(e, "begin", b);

@@ -63,6 +63,7 @@ bool simulate(struct job *j)
     json_put(b, "outputs", simulated_outputs(step_of(j)->type, j->with));
     json_put(b, "simulated", json_true());
     json_put(b, "with", json_incref(j->with));
+    put_title(e, j->i, b); /* no intent says it */
     job_end(j);
     commit(e, "outcome", b);
     return true;
@@ -97,6 +98,7 @@ bool leave_out(struct engine *e, size_t i)
     if (above != NULL)
         json_put(b, "not_measured", json_true());
     json_put_text(b, "why", why);
+    put_title(e, i, b);
     commit(e, "skip", b);
     return true;
 }
