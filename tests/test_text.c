@@ -121,6 +121,35 @@ static void printable_text_cannot_move_the_cursor(void **state)
     assert_string_equal(b.data, "a\\x1b[2Jb\\x0ac\\\\d\\x7f\\xff\xc3\xa9\\xc2\\x9b");
 }
 
+/* What turns the direction of text, breaks its line or cannot be seen is written out. */
+static void printable_text_does_not_turn_about_or_hide(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes, *shown;
+    } cases[] = {
+        { "\xd8\x9c", "\\u061c" },
+        { "\xe2\x80\x8b", "\\u200b" },
+        { "\xe2\x80\x8e", "\\u200e" },
+        { "\xe2\x80\x8f", "\\u200f" },
+        { "\xe2\x80\xa8", "\\u2028" },
+        { "\xe2\x80\xaa", "\\u202a" },
+        { "\xe2\x80\xae", "\\u202e" },
+        { "\xe2\x81\xa6", "\\u2066" },
+        { "\xe2\x81\xa9", "\\u2069" },
+        { "\xef\xbb\xbf", "\\ufeff" },
+        { "\xf3\xa0\x81\x81", "\\ue0041" },
+        { "\xe2\x80\xaf", "\xe2\x80\xaf" }, /* a narrow blank is one that is seen */
+        { "\xe2\x82\xac", "\xe2\x82\xac" },
+        { "\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80" },
+    };
+    for (size_t i = 0; i < DR_ARRAY_LEN(cases); i++) {
+        DR_CLEANUP(buf_fini) struct buf b = { 0 };
+        text_add_printable(&b, cases[i].bytes, strlen(cases[i].bytes));
+        assert_string_equal(b.data, cases[i].shown);
+    }
+}
+
 static void sizes_are_told_in_powers_of_1024(void **state)
 {
     (void)state;
@@ -188,6 +217,7 @@ int main(void)
         cmocka_unit_test(nearest_offers_only_what_could_be_meant),
         cmocka_unit_test(utf8_is_judged_by_the_rfc),
         cmocka_unit_test(printable_text_cannot_move_the_cursor),
+        cmocka_unit_test(printable_text_does_not_turn_about_or_hide),
         cmocka_unit_test(sizes_are_told_in_powers_of_1024),
         cmocka_unit_test(lists_keep_order_and_copies),
         cmocka_unit_test(sha256_gives_the_published_digests),

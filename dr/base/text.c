@@ -158,16 +158,50 @@ bool text_is_utf8(const char *text, size_t len)
     return true;
 }
 
+static uint32_t code_point(const unsigned char *p, size_t step)
+{
+    uint32_t value = step == 1 ? p[0] : p[0] & (0x7fU >> step);
+    for (size_t i = 1; i < step; i++)
+        value = value << 6 | (p[i] & 0x3fU);
+    return value;
+}
+
+/* What Unicode would do to a reader: bidirectional controls and invisible letters (Boucher and Anderson, "Trojan
+ * Source", 2021), and the code points that no document may hold. */
+static bool misleads(uint32_t c)
+{
+    static const struct {
+        uint32_t first, last;
+    } ranges[] = {
+        { 0xad, 0xad },       /* soft hyphen */
+        { 0x61c, 0x61c },     /* Arabic letter mark */
+        { 0x180e, 0x180e },   /* a separator without width */
+        { 0x200b, 0x200f },   /* spaces and joiners without width, marks of direction */
+        { 0x2028, 0x202e },   /* separators of lines, embeddings and overrides */
+        { 0x2060, 0x206f },   /* invisible operators, isolates */
+        { 0xfdd0, 0xfdef },   /* no characters */
+        { 0xfeff, 0xfeff },   /* byte order mark */
+        { 0xfff9, 0xfffb },   /* annotations */
+        { 0xe0000, 0xe0fff }, /* tags */
+    };
+    for (size_t i = 0; i < DR_ARRAY_LEN(ranges); i++)
+        if (c >= ranges[i].first && c <= ranges[i].last)
+            return true;
+    return (c & 0xfffe) == 0xfffe;
+}
+
 void text_add_printable(struct buf *out, const char *text, size_t len)
 {
     const unsigned char *p = (const unsigned char *)text;
     while (len > 0) {
         size_t step = utf8_step(p, len);
-        bool c1 = step == 2 && p[0] == 0xc2 && p[1] < 0xa0; /* U+0080 to U+009F: controls */
-        if (step == 0 || p[0] < 0x20 || p[0] == 0x7f || c1) {
+        uint32_t c = step > 0 ? code_point(p, step) : 0;
+        if (step == 0 || c < 0x20 || c == 0x7f || (c >= 0x80 && c < 0xa0)) {
             buf_addf(out, "\\x%02x", p[0]);
             step = 1;
-        } else if (p[0] == '\\') {
+        } else if (misleads(c)) {
+            buf_addf(out, "\\u%04x", (unsigned)c);
+        } else if (c == '\\') {
             buf_adds(out, "\\\\");
         } else {
             buf_add(out, p, step);

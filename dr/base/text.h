@@ -43,7 +43,8 @@ bool text_is_utf8(const char *text, size_t len);
 
 /*
  * Append text for a terminal or a log: control bytes, DEL and invalid UTF-8 become \xNN, so
- * that a file name can never move the cursor or forge a line. Backslash becomes "\\".
+ * that a file name can never move the cursor or forge a line; what turns the direction of text about or cannot be seen
+ * becomes \uNNNN, so that it shows the name that it is. Backslash becomes "\\".
  */
 void text_add_printable(struct buf *out, const char *text, size_t len);
 
