@@ -8,9 +8,18 @@
 
 #include "dr/base/mem.h"
 
+enum { COUNT_MAX = 1000 * 1000 };
+
 static const char *text_of(const json_t *o, const char *key)
 {
     return json_string_value(json_object_get(o, key));
+}
+
+/* "" for what is not on record: a record of another version, or of a fault, must not end its reader. */
+static const char *told_of(const json_t *o, const char *key)
+{
+    const char *text = text_of(o, key);
+    return text != NULL ? text : "";
 }
 
 static bool flag_of(const json_t *o, const char *key)
@@ -21,6 +30,13 @@ static bool flag_of(const json_t *o, const char *key)
 static int64_t int_of(const json_t *o, const char *key)
 {
     return json_integer_value(json_object_get(o, key));
+}
+
+/* Rounds and attempts: what stands for none, and what would not count on, is 0. */
+static int count_of(const json_t *o, const char *key)
+{
+    int64_t value = int_of(o, key);
+    return value > 0 && value < COUNT_MAX ? (int)value : 0;
 }
 
 static void set(char **field, const char *text)
@@ -123,9 +139,9 @@ static void apply_start(struct run_state *s, const struct journal_record *r)
                                            .effect = flag_of(o, "effect"),
                                            .ponr = flag_of(o, "ponr"),
                                            .target = flag_of(o, "target") };
-        set(&s->steps[i].id, text_of(o, "id"));
-        set(&s->steps[i].use, text_of(o, "use"));
-        set(&s->steps[i].class, text_of(o, "class"));
+        set(&s->steps[i].id, told_of(o, "id"));
+        set(&s->steps[i].use, told_of(o, "use"));
+        set(&s->steps[i].class, told_of(o, "class"));
         set(&s->steps[i].title, text_of(o, "title"));
         (void)step_how_read(text_of(o, "drill"), &s->steps[i].how); /* of a run in earnest: none */
     }
@@ -156,8 +172,8 @@ static void forget_round(struct state_step *st)
 
 static void apply_intent(struct state_step *st, const struct journal_record *r)
 {
-    st->attempt = (int)int_of(r->body, "attempt");
-    st->round = (int)int_of(r->body, "round");
+    st->attempt = count_of(r->body, "attempt");
+    st->round = count_of(r->body, "round");
     st->used++;
     st->open = true;
     st->already = false;
@@ -199,7 +215,7 @@ static void apply_check(struct state_step *st, const struct journal_record *r)
 
 static void apply_undo(struct run_state *s, struct state_step *st, const struct journal_record *r)
 {
-    st->undo_attempt = (int)int_of(r->body, "attempt");
+    st->undo_attempt = count_of(r->body, "attempt");
     if (flag_of(r->body, "left_behind")) {
         st->left = true;
         st->ours = false;
@@ -282,7 +298,7 @@ static void apply_step(struct run_state *s, struct state_step *st, const struct 
     else if (strcmp(r->type, "check") == 0)
         apply_check(st, r);
     else if (strcmp(r->type, "undo_intent") == 0)
-        st->undo_attempt = (int)int_of(b, "attempt");
+        st->undo_attempt = count_of(b, "attempt");
     else if (strcmp(r->type, "undo") == 0)
         apply_undo(s, st, r);
     else if (strcmp(r->type, "pending") == 0)
@@ -302,7 +318,7 @@ static void apply_answer(struct run_state *s, struct state_step *st, const json_
     const char *answer = text_of(b, "answer");
     if (answer == NULL || strcmp(answer, "approve") != 0)
         return;
-    DR_FREE char *who = dr_strf("%s/%s", st->id, text_of(b, "by"));
+    DR_FREE char *who = dr_strf("%s/%s", st->id, told_of(b, "by"));
     text_list_add(&s->approvers, who);
     st->approvals++;
     if (st->at != AT_DONE)
@@ -310,7 +326,7 @@ static void apply_answer(struct run_state *s, struct state_step *st, const json_
     json_t *outputs = json_object();
     const char *choice = text_of(b, "choice");
     json_put_text(outputs, "answer", choice != NULL ? choice : "approve");
-    json_put_text(outputs, "by", text_of(b, "by"));
+    json_put_text(outputs, "by", told_of(b, "by"));
     set_json(&st->outputs, outputs);
 }
 
@@ -319,14 +335,17 @@ static void apply_answer(struct run_state *s, struct state_step *st, const json_
 static void apply_standby(struct run_state *s, const json_t *b)
 {
     struct state_standby *sb = NULL;
+    const char *region = text_of(b, "region");
+    if (region == NULL)
+        return;
     for (size_t i = 0; i < s->standby_count; i++)
-        if (strcmp(s->standbys[i].region, text_of(b, "region")) == 0)
+        if (strcmp(s->standbys[i].region, region) == 0)
             sb = &s->standbys[i];
     if (sb == NULL) {
         s->standbys = dr_realloc(s->standbys, s->standby_count + 1, sizeof(*s->standbys));
         sb = &s->standbys[s->standby_count++];
         *sb = (struct state_standby){ 0 };
-        set(&sb->region, text_of(b, "region"));
+        set(&sb->region, region);
     }
     sb->ready = flag_of(b, "ready");
     set(&sb->why, text_of(b, "why"));
@@ -338,8 +357,8 @@ static void apply_rewind(struct run_state *s, const json_t *b)
     if (phase != NULL && strcmp(phase, "begin") == 0) {
         s->rewind.open = true;
         set(&s->rewind.region, text_of(b, "region"));
-        if (!text_list_has(&s->excluded, text_of(b, "region")))
-            text_list_add(&s->excluded, text_of(b, "region"));
+        if (s->rewind.region != NULL && !text_list_has(&s->excluded, s->rewind.region))
+            text_list_add(&s->excluded, s->rewind.region);
         for (size_t i = 0; i < s->step_count; i++)
             s->steps[i].decision = ON_NONE;
         return;
@@ -416,7 +435,7 @@ static void apply_refused(struct run_state *s, const json_t *b)
 {
     int64_t count = int_of(b, "refused");
     const char *who = text_of(b, "step") != NULL ? text_of(b, "step") : text_of(b, "check");
-    if (count <= 0 || who == NULL)
+    if (count <= 0 || count > COUNT_MAX || who == NULL)
         return;
     if (s->refused == NULL)
         s->refused = json_object();
@@ -426,7 +445,7 @@ static void apply_refused(struct run_state *s, const json_t *b)
 void state_apply(struct run_state *s, const struct journal_record *r)
 {
     const json_t *b = r->body;
-    if (strcmp(r->type, "start") == 0)
+    if (strcmp(r->type, "start") == 0 && s->start == NULL) /* a run begins once */
         apply_start(s, r);
     struct state_step *st = state_step_of(s, text_of(b, "step"));
     if (st != NULL)
