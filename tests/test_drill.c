@@ -130,6 +130,15 @@ static void another_sentinel_than_the_planted_one_fails_it(void **state)
         "wanted nonce 1, found nonce 2");
 }
 
+static void one_good_tree_does_not_speak_for_another(void **state)
+{
+    (void)state;
+    assert_fails(START BEFORE MADE RAN CLEANING
+                 "6 sentinel {\"source\":\"app\",\"of\":\"us\",\"wanted\":\"nonce 1\","
+                 "\"found\":null,\"ok\":false}\n" FOUND CAUGHT_A CAUGHT_B CLEANED EQUAL,
+                 "wanted nonce 1, found nothing");
+}
+
 static void data_that_nobody_looked_at_fails_it(void **state)
 {
     (void)state;
@@ -529,6 +538,7 @@ int main(void)
         cmocka_unit_test(a_fault_that_was_drawn_and_not_tried_fails_it),
         cmocka_unit_test(a_fault_that_cannot_be_planted_here_does_not_count),
         cmocka_unit_test(another_sentinel_than_the_planted_one_fails_it),
+        cmocka_unit_test(one_good_tree_does_not_speak_for_another),
         cmocka_unit_test(data_that_nobody_looked_at_fails_it),
         cmocka_unit_test(what_was_made_and_not_cleaned_fails_it),
         cmocka_unit_test(production_that_differs_or_was_not_read_fails_it),

@@ -91,12 +91,25 @@ static void judge_controls(const struct journal_records *all, struct drill_verdi
         against(v, dr_strf("drill power %d %%, wanted 100 %%", drill_power(v)));
 }
 
+/* The newest look at what was restored of a source, unless another one, at what a second step restored, failed. */
+static const json_t *worst_look(const struct journal_records *all, const char *source)
+{
+    const json_t *worst = NULL;
+    for (size_t i = 0; i < all->count; i++) {
+        const struct journal_record *r = &all->items[i];
+        if (strcmp(r->type, "sentinel") == 0 && strcmp(text(r->body, "source"), source) == 0 &&
+            (worst == NULL || json_is_true(json_object_get(worst, "ok"))))
+            worst = r->body;
+    }
+    return worst;
+}
+
 static void judge_sentinels(const struct journal_records *all, struct drill_verdict *v)
 {
     const json_t *planted = json_object_get(newest(all, "planted", NULL, NULL), "sentinels");
     for (size_t i = 0; i < json_array_size(planted); i++) {
         const char *source = text(json_array_get(planted, i), "source");
-        const json_t *b = newest(all, "sentinel", "source", source);
+        const json_t *b = worst_look(all, source);
         if (b == NULL)
             against(v, dr_strf("no restored data of '%s' was looked at", source));
         else if (!json_is_true(json_object_get(b, "ok")))
