@@ -16,7 +16,7 @@ static void add_field(struct buf *out, const char *text, bool formula)
     DR_CLEANUP(buf_fini) struct buf safe = { 0 };
     if (formula && text[0] != '\0' && strchr("=+-@\t\r", text[0]) != NULL)
         buf_addc(&safe, '\'');
-    report_add(&safe, text);
+    text_add_printable(&safe, text, strlen(text));
     const char *bytes = safe.len > 0 ? safe.data : "";
     if (strpbrk(bytes, ",\"\r\n") == NULL) {
         buf_adds(out, bytes);

@@ -31,7 +31,7 @@ static void add_head(struct html *h, const json_t *r)
     const json_t *passed = json_object_get(json_object_get(r, "drill"), "passed");
     bool drill = json_is_object(json_object_get(r, "drill"));
     bool dry = json_is_true(json_object_get(r, "dry"));
-    bool back = is(r, "state", "recovered") && !json_is_false(passed);
+    bool back = is(r, "state", "recovered") && (!drill || json_is_true(passed));
     bool short_of = back && !dry && !objectives_met(r);
     DR_CLEANUP(buf_fini) struct buf state = { 0 };
     DR_CLEANUP(buf_fini) struct buf words = { 0 };
@@ -39,8 +39,10 @@ static void add_head(struct html *h, const json_t *r)
                                                                 : "state not on record");
     if (dry)
         buf_adds(&words, "DRY RUN");
-    else if (drill && (back || is(r, "state", "failed")))
+    else if (drill && (back || json_is_false(passed) || is(r, "state", "failed")))
         buf_adds(&words, back ? "DRILL PASSED" : "DRILL FAILED");
+    else if (drill && is(r, "state", "recovered"))
+        buf_adds(&words, "DRILL WITHOUT A VERDICT");
     else
         html_add_text(&words, state.data);
     if (short_of)

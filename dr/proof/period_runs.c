@@ -78,8 +78,9 @@ const char *period_verdict(const json_t *run)
         return "not ended";
     if (!is(state, "recovered"))
         return state[0] != '\0' ? state : "not on record";
+    const json_t *passed = json_object_get(json_object_get(run, "drill"), "passed");
     if (period_is_drill(run))
-        return "passed";
+        return json_is_true(passed) ? "passed" : json_is_false(passed) ? "failed" : "no verdict";
     return graver(report_word(json_object_get(run, "recovery_time"), "verdict"),
                   report_word(json_object_get(run, "data_loss"), "verdict"));
 }
@@ -325,7 +326,7 @@ json_t *period_drills(const struct period_facts *f, const json_t *plans)
         if (!period_is_drill(one) || !period_is_held(one) || !period_has(f, one))
             continue;
         held++;
-        passed += is(report_word(one, "state"), "recovered");
+        passed += is(period_verdict(one), "passed");
     }
     json_array_foreach(plans, i, one) overdue += json_is_true(json_object_get(one, "overdue"));
     json_t *drills = json_object();

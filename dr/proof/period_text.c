@@ -288,8 +288,9 @@ static void text_rest(struct buf *out, const json_t *period)
     }
 }
 
-void period_text(const json_t *period, struct buf *out)
+void period_text(const json_t *told, struct buf *out)
 {
+    DR_JSON json_t *period = report_shown(told);
     text_head(out, period);
     text_drills(out, period);
     text_plans(out, period);

@@ -40,7 +40,7 @@ bool period_is_held(const json_t *run);
 bool period_began(const struct period_facts *f, const json_t *run, int64_t *ret_ns);
 bool period_has(const struct period_facts *f, const json_t *run);
 
-/* "passed" "failed" "met" "missed" ... */
+/* "passed" "failed" "no verdict" "met" "missed" ... */
 const char *period_verdict(const json_t *run);
 
 json_t *period_plans(const struct period_facts *f) DR_MUST_USE;

@@ -75,28 +75,38 @@ static json_t *controls_of(const struct timeline *t)
     return list;
 }
 
-/* Faults that were announced and of which no record speaks were not caught either. */
-static size_t count_announced(const struct timeline *t)
+static bool has_name(const json_t *list, const char *name)
 {
-    size_t count = 0;
+    size_t i;
+    const json_t *one;
+    json_array_foreach(list, i,
+                       one) if (name != NULL && is(body_text(one, "name"), name)) return true;
+    return false;
+}
+
+/* Faults that were announced and of which no record speaks were not caught either. */
+static int64_t count_unanswered(const struct timeline *t, const json_t *controls)
+{
+    int64_t count = 0;
+    size_t k;
+    const json_t *one;
     for (size_t i = 0; i < t->records->count; i++)
         if (report_is(&t->records->items[i], "planted"))
-            count = json_array_size(json_object_get(t->records->items[i].body, "controls"));
+            json_array_foreach(json_object_get(t->records->items[i].body, "controls"), k, one)
+                count += !has_name(controls, body_text(one, "name"));
     return count;
 }
 
 static json_t *power_of(const struct timeline *t, const json_t *controls)
 {
-    int64_t planted = 0, caught = 0;
-    size_t i, announced = count_announced(t);
+    int64_t planted = count_unanswered(t, controls), caught = 0;
+    size_t i;
     const json_t *one;
     json_array_foreach(controls, i, one)
     {
         planted += body_is(one, "planted");
         caught += body_is(one, "planted") && body_is(one, "caught");
     }
-    if (announced > json_array_size(controls))
-        planted += (int64_t)(announced - json_array_size(controls));
     if (planted == 0)
         return json_null();
     json_t *power = json_object();
@@ -106,7 +116,15 @@ static json_t *power_of(const struct timeline *t, const json_t *controls)
     return power;
 }
 
-/* What was planted in a source, and what the newest look at the restored tree found of it. */
+/* Found, by a record that says what was looked for, and what was there. */
+static bool is_found(const json_t *look)
+{
+    return body_is(look, "ok") && body_text(look, "wanted") != NULL &&
+           body_text(look, "found") != NULL;
+}
+
+/* What was planted in a source, and what was found of it: the newest look at a restored tree, unless another one, at
+ * what a second step restored, found something else. */
 static json_t *sentinel_of(const struct timeline *t, const json_t *planted)
 {
     static const char *const keys[] = { "source", "nonce", "time", "snapshot", "by" };
@@ -116,11 +134,14 @@ static json_t *sentinel_of(const struct timeline *t, const json_t *planted)
     const json_t *look = NULL;
     for (size_t i = 0; i < t->records->count; i++) {
         const struct journal_record *r = &t->records->items[i];
-        if (report_is(r, "sentinel") && source != NULL && is(body_text(r->body, "source"), source))
+        if (report_is(r, "sentinel") && source != NULL &&
+            is(body_text(r->body, "source"), source) && (look == NULL || is_found(look)))
             look = r->body;
     }
     for (size_t i = 0; i < DR_ARRAY_LEN(found); i++)
         report_copy(one, found[i], look, found[i]);
+    if (body_is(look, "ok"))
+        json_put(one, "ok", json_boolean(is_found(look)));
     return one;
 }
 
@@ -138,15 +159,6 @@ static json_t *sentinels_of(const struct timeline *t)
 
 /* --- production, and what is left --- */
 
-static bool has_name(const json_t *list, const char *name)
-{
-    size_t i;
-    const json_t *one;
-    json_array_foreach(list, i,
-                       one) if (name != NULL && is(body_text(one, "name"), name)) return true;
-    return false;
-}
-
 /* Names of the fields that could not be read, and why. */
 static json_t *unread_of(const json_t *before, const json_t *after)
 {
@@ -161,6 +173,62 @@ static json_t *unread_of(const json_t *before, const json_t *after)
                                       !has_name(list, body_text(field, "name")))
             json_array_append_new(list, copy_of(field, keys, DR_ARRAY_LEN(keys)));
     return list;
+}
+
+static const json_t *field_of(const json_t *look, const char *name)
+{
+    size_t i;
+    const json_t *field;
+    json_array_foreach(json_object_get(look, "fields"), i,
+                       field) if (name != NULL && is(body_text(field, "name"), name)) return field;
+    return NULL;
+}
+
+static void add_difference(json_t *list, const char *name, const json_t *before,
+                           const json_t *after)
+{
+    if (has_name(list, name) ||
+        json_equal(json_object_get(before, "value"), json_object_get(after, "value")))
+        return;
+    json_t *one = json_object();
+    report_put_text(one, "name", name);
+    report_copy(one, "before", before, "value");
+    report_copy(one, "after", after, "value");
+    json_array_append_new(list, one);
+}
+
+/* What the later look itself found, and what the fields say that were read in both. */
+static json_t *differs_between(const json_t *before, const json_t *after)
+{
+    const json_t *const looks[] = { before, after };
+    const json_t *told = json_object_get(after, "differs");
+    json_t *list = json_is_array(told) ? json_deep_copy(told) : json_array();
+    size_t i;
+    const json_t *field;
+    if (json_object_get(before, "fields") == NULL || json_object_get(after, "fields") == NULL)
+        return list;
+    for (size_t k = 0; k < DR_ARRAY_LEN(looks); k++)
+        json_array_foreach(json_object_get(looks[k], "fields"), i, field)
+        {
+            const char *name = body_text(field, "name");
+            const json_t *b = field_of(before, name), *a = field_of(after, name);
+            bool read =
+                (b == NULL || report_has(b, "value")) && (a == NULL || report_has(a, "value"));
+            if (read && name != NULL)
+                add_difference(list, name, b, a);
+        }
+    return list;
+}
+
+/* Whoever says "equal" has to have read everything, twice. */
+static json_t *equal_of(const json_t *before, const json_t *after, const json_t *differs,
+                        const json_t *unread)
+{
+    const json_t *told = json_object_get(after, "equal");
+    if (json_is_false(told) || json_array_size(differs) > 0)
+        return json_false();
+    bool all = before != NULL && json_array_size(unread) == 0;
+    return all && json_is_true(told) ? json_true() : json_null();
 }
 
 static json_t *production_of(const struct timeline *t)
@@ -178,11 +246,12 @@ static json_t *production_of(const struct timeline *t)
     if (before == NULL && after == NULL)
         return json_null();
     json_t *one = json_object();
-    report_copy(one, "equal", after, "equal");
-    const json_t *differs = json_object_get(after, "differs");
-    json_put(one, "differs", json_is_array(differs) ? json_deep_copy(differs) : json_array());
+    json_t *differs = differs_between(before, after);
+    json_t *unread = unread_of(before, after);
+    json_put(one, "equal", equal_of(before, after, differs, unread));
+    json_put(one, "differs", differs);
     json_put_int(one, "fields", (int64_t)json_array_size(json_object_get(before, "fields")));
-    json_put(one, "unread", unread_of(before, after));
+    json_put(one, "unread", unread);
     report_copy(one, "digest_before", before, "digest");
     report_copy(one, "digest_after", after, "digest");
     return one;
@@ -207,28 +276,41 @@ static const json_t *cleaned_body(const struct timeline *t, size_t made)
     return NULL;
 }
 
-static void put_things(json_t *to, const struct timeline *t)
+static bool was_made(const struct timeline *t, size_t cleaned)
+{
+    const struct journal_record *records = t->records->items;
+    for (size_t i = 0; i < cleaned; i++)
+        if (report_is(&records[i], "made") && same_thing(records[i].body, records[cleaned].body))
+            return true;
+    return false;
+}
+
+static void add_thing(json_t *list, const json_t *thing, const json_t *said)
 {
     static const char *const keys[] = { "what", "at", "name" };
+    json_t *one = copy_of(thing, keys, DR_ARRAY_LEN(keys));
+    if (said != NULL && body_is(said, "ok"))
+        report_copy(one, "ok", said, "ok");
+    if (said != NULL)
+        report_copy(one, "why", said, "why");
+    else
+        json_put_text(one, "why", "no record says that it was removed");
+    json_array_append_new(list, one);
+}
+
+/* What was made has to have gone; what was found besides, and could not go, is left, too. */
+static void put_things(json_t *to, const struct timeline *t)
+{
     json_t *cleaned = json_array();
     json_t *left = json_array();
     for (size_t i = 0; i < t->records->count; i++) {
         const struct journal_record *r = &t->records->items[i];
-        if (!report_is(r, "made"))
-            continue;
-        const json_t *gone = cleaned_body(t, i);
-        json_t *one = copy_of(r->body, keys, DR_ARRAY_LEN(keys));
-        if (gone != NULL && body_is(gone, "ok")) {
-            report_copy(one, "ok", gone, "ok");
-            report_copy(one, "why", gone, "why");
-            json_array_append_new(cleaned, one);
-            continue;
-        }
-        if (gone != NULL)
-            report_copy(one, "why", gone, "why");
-        else
-            json_put_text(one, "why", "no record says that it was removed");
-        json_array_append_new(left, one);
+        const json_t *said = cleaned_body(t, i);
+        if (report_is(r, "made"))
+            add_thing(body_is(said, "ok") ? cleaned : left, r->body, said);
+        else if (report_is(r, "cleaned") && !body_is(r->body, "ok") && said == NULL &&
+                 !was_made(t, i))
+            add_thing(left, r->body, r->body);
     }
     json_put(to, "cleaned", cleaned);
     json_put(to, "leftovers", left);
@@ -281,18 +363,6 @@ static json_t *segregated_of(const json_t *restored)
     return value;
 }
 
-/* The drill's own word on itself, which says more than the state of its run. */
-static void put_verdict(json_t *to, const struct timeline *t)
-{
-    const json_t *body = NULL;
-    for (size_t i = 0; i < t->records->count; i++)
-        if (report_is(&t->records->items[i], "verdict"))
-            body = t->records->items[i].body;
-    const json_t *why = json_object_get(body, "why");
-    report_copy(to, "passed", body, "passed");
-    json_put(to, "why", json_is_array(why) ? json_deep_copy(why) : json_array());
-}
-
 json_t *report_drill(const struct timeline *t, const json_t *restored)
 {
     const json_t *start = t->records->items[0].body;
@@ -300,7 +370,6 @@ json_t *report_drill(const struct timeline *t, const json_t *restored)
         return json_null();
     json_t *drill = json_object();
     json_t *controls = controls_of(t);
-    put_verdict(drill, t);
     report_copy(drill, "seed", start, "seed");
     report_copy(drill, "scratch", start, "scratch");
     json_put(drill, "differs", differs_of(start));
@@ -311,5 +380,6 @@ json_t *report_drill(const struct timeline *t, const json_t *restored)
     put_things(drill, t);
     json_put(drill, "refused", refused_of(t));
     json_put(drill, "segregated", segregated_of(restored));
+    report_drill_verdict(drill, t);
     return drill;
 }

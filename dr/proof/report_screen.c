@@ -90,8 +90,9 @@ static size_t tried_in_vain(const json_t *r)
     return count;
 }
 
-void report_recovered_block(const json_t *report, struct buf *out)
+void report_recovered_block(const json_t *told, struct buf *out)
 {
+    DR_JSON json_t *report = report_shown(told);
     const json_t *recovery = json_object_get(report, "recovery_time");
     const json_t *loss = json_object_get(report, "data_loss");
     const json_t *evidence = json_object_get(report, "evidence");

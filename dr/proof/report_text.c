@@ -31,10 +31,9 @@ bool report_has(const json_t *object, const char *key)
     return value != NULL && !json_is_null(value);
 }
 
-/* Text of the journal came from people and programs: made printable. */
 void report_add(struct buf *out, const char *text)
 {
-    text_add_printable(out, text, strlen(text));
+    buf_adds(out, text);
 }
 
 void report_add_title(struct buf *out, const char *word)
@@ -465,8 +464,9 @@ static void text_list(struct buf *out, const char *head, const json_t *list)
     }
 }
 
-void report_text(const json_t *report, struct buf *out)
+void report_text(const json_t *told, struct buf *out)
 {
+    DR_JSON json_t *report = report_shown(told);
     const json_t *evidence = json_object_get(report, "evidence");
     text_identity(out, report);
     text_figures(out, report);

@@ -1,7 +1,7 @@
 /*
  * report_work.h - what the files of the report share: report.c, report_steps.c, report_drill.c,
- * report_findings.c, report_samples.c, report_text.c, report_text_drill.c, report_screen.c, and the
- * report over a time (period*.c), which shares the words.
+ * report_findings.c, report_samples.c, report_shown.c, report_verdict.c, report_text.c, report_text_drill.c,
+ * report_screen.c, and the report over a time (period*.c), which shares the words.
  *
  * Making JSON: members are copied out of bodies as they are, null when they are absent, so that
  * nothing is invented on the way. Rendering text: the readers below never fail, since what
@@ -40,6 +40,9 @@ json_t *report_restored(const struct timeline *t) DR_MUST_USE;
 /* report_drill.c: null unless the run is a drill. */
 json_t *report_drill(const struct timeline *t, const json_t *restored) DR_MUST_USE;
 
+/* report_verdict.c: adds what the drill says of itself, as far as the rest of its report agrees. */
+void report_drill_verdict(json_t *drill, const struct timeline *t);
+
 /* report_samples.c: what the prober saw round the impact; null when it is not on record. */
 json_t *report_samples(const struct timeline *t, const struct ledger *ledger) DR_MUST_USE;
 
@@ -59,6 +62,9 @@ const json_t *report_list(const json_t *object, const char *key);
 
 bool report_has(const json_t *object, const char *key); /* there, and not null */
 
+/* report_shown.c: the same report, with all of its texts made printable (text.h): what text is rendered from. */
+json_t *report_shown(const json_t *report) DR_MUST_USE;
+
 /* The head of a line, and one empty line, never two. */
 void report_add_title(struct buf *out, const char *word);
 void report_add_blank(struct buf *out);
@@ -76,7 +82,7 @@ bool report_differs_alike(const json_t *differs, size_t at, struct buf *ret_step
 void report_text_drill(struct buf *out, const json_t *report);
 void report_text_findings(struct buf *out, const json_t *findings);
 
-/* Text of the journal came from people and programs: it is made printable. */
+/* Text of what report_shown() made. */
 void report_add(struct buf *out, const char *text);
 void report_add_upper(struct buf *out, const char *word);
 
