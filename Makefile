@@ -27,6 +27,8 @@ OPT_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 OPT_debug   := -O1 -g
 OPT_asan    := -O1 -g -fno-omit-frame-pointer
 OPT_tsan    := -O1 -g
+# What only tests compiles in half the time so; in the other modes it is compiled as what it tests.
+TEST_release := -O1 -g1
 SAN_asan    := -fsanitize=address,undefined -fno-sanitize-recover=all
 SAN_tsan    := -fsanitize=thread
 PIE_release := -fPIE
@@ -34,6 +36,8 @@ LINK_release := -pie -Wl,-z,relro,-z,now
 
 CFLAGS  ?= $(OPT_$(MODE))
 LDFLAGS ?= $(LINK_release)
+# A hundred test programs with all of the library in each: gold links them in a third of the time.
+LINK_TEST := $(if $(shell command -v ld.gold),-fuse-ld=gold)
 ALL_C   := -std=gnu17 -D_GNU_SOURCE -I. -pthread $(WARN) $(WERROR) -fPIE $(SAN_$(MODE)) \
            $(CPPFLAGS) $(CFLAGS)
 LIBS    := -lyaml -lzstd -lcrypto -lxxhash -ljansson -luv -lcurl -lexpat -lresolv -lacl -lmicrohttpd -lsqlite3
@@ -84,7 +88,7 @@ $(O)/libdr.list: FORCE
 $(O)/%.o: %.c $(O)/flags
 	@mkdir -p $(@D)
 	$(say) CC $<
-	$(Q)$(CC) $(ALL_C) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(ALL_C) $(if $(filter tests/%,$<),$(TEST_$(MODE))) -MMD -MP -c $< -o $@
 
 $(O)/libdr.a: $(call obj,$(LIB_SRC)) $(O)/libdr.list
 	$(say) AR $@
@@ -103,12 +107,12 @@ build/drctl-store-s3v2: $(O)/drctl-store-s3v2
 
 $(O)/test_%: $(O)/tests/test_%.o $(call obj,$(SUPPORT)) $(O)/libdr.a
 	$(say) LINK $@
-	$(Q)$(CC) $(ALL_C) $^ $(LDFLAGS) $(LIBS) -larchive -lcmocka -o $@
+	$(Q)$(CC) $(ALL_C) $^ $(LINK_TEST) $(LDFLAGS) $(LIBS) -larchive -lcmocka -o $@
 
 # Real S3 regions for shell tests and the demo.
 $(O)/testserver: $(call obj,tests/tools/testserver.c $(SUPPORT)) $(O)/libdr.a
 	$(say) LINK $@
-	$(Q)$(CC) $(ALL_C) $^ $(LDFLAGS) $(LIBS) -larchive -lcmocka -o $@
+	$(Q)$(CC) $(ALL_C) $^ $(LINK_TEST) $(LDFLAGS) $(LIBS) -larchive -lcmocka -o $@
 
 # The benchmark's own programs: the maker of its data, and the meter.
 BENCH := $(O)/bench_gen $(O)/bench_meter
@@ -210,7 +214,7 @@ layers:
 	@awk -f tests/tools/layers.awk dr/ARCHITECTURE.md $(SOURCES)
 
 format-check:
-	@clang-format --dry-run -Werror --style=file $(SOURCES)
+	@printf '%s\n' $(SOURCES) | xargs -P 2 -n 100 clang-format --dry-run -Werror --style=file
 
 headers:
 	@printf '%s\n' $(filter %.h,$(SOURCES)) | CC='$(CC)' xargs -P 2 -n 16 bash tests/tools/headers.sh
@@ -220,10 +224,10 @@ syntax:
 	@printf '%s\n' $(filter %.c,$(SOURCES)) | FLAGS='$(ALL_C)' xargs -P 2 -n 12 bash tests/tools/syntax.sh
 
 tidy:
-	@printf '%s\n' $(LIB_SRC) dr/main.c | xargs -P 2 -n 1 bash tests/tools/tidy.sh
+	@ls -S $(LIB_SRC) dr/main.c | xargs -P 2 -n 1 bash tests/tools/tidy.sh
 
 shells:
-	@shellcheck -x $(SHELLS)
+	@printf '%s\n' $(SHELLS) | xargs -P 2 -n 8 shellcheck -x
 
 mans:
 	@mandoc -T lint -W warning $(MANS)

@@ -1,17 +1,21 @@
 #!/bin/bash
-# run.sh TEST...: run unit tests (cmocka programs) and shell tests, JOBS at once (default: one a processor,
-# at most four).
+# run.sh TEST...: run unit tests (cmocka programs) and shell tests, JOBS at once (default: one more than there are
+# processors, at most four), and the demo beside them.
 #
 # A test's output is shown only when it fails. Each may take ten minutes at most; the waits inside are
-# bounded far below. Shell tests, which mostly wait for servers, go one at a time beside the units, and the longest
-# of each kind begin first (tests/tools/longest), so that none is left alone at the end. Units work in memory
-# where that does as well as a disk: what they sweep is calls and requests, and shell tests use the disk. The
-# last line counts facts: "N passed, M failed"; no fact at all is a failure, too.
+# bounded far below. Shell tests, which mostly wait for servers, go one at a time beside the units; the demo, which
+# takes as long as all others of them and waits most of that, is beside all. The longest of each kind begin first
+# (tests/tools/longest), so that none is left alone at the end. Units work in memory where that does as well as a
+# disk: what they sweep is calls and requests, and shell tests use the disk. The last line counts facts: "N passed,
+# M failed"; no fact at all is a failure, too.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 
 processors=$(nproc)
-JOBS=${JOBS:-$((processors < 4 ? processors : 4))}
+JOBS=${JOBS:-$((processors < 3 ? processors + 1 : 4))}
+# Tests fork at every call that they sweep, and a child's page tables are as long as what was freed and is kept
+# poisoned: a use after free is seen until 16 MB more have been freed (by default 256 MB: twice the time).
+export ASAN_OPTIONS=${ASAN_OPTIONS:-quarantine_size_mb=16}
 results=$(mktemp -d) || exit 2
 trap 'rm -rf "$results"' EXIT
 # A directory in memory that can do what a disk can: room, programs, attributes, ACLs. Nothing if there is none, or
@@ -65,39 +69,45 @@ longest_first() {
         NF { name = $0; sub(".*/", "", name); print seconds[name] + 0, FNR, $0 }' "$here/longest" - |
         sort -k 1,1nr -k 2,2n | cut -d ' ' -f 3-
 }
-mapfile -t scripts < <(printf '%s\n' "$@" | grep '\.sh$' | longest_first)
+mapfile -t beside < <(printf '%s\n' "$@" | grep '/demo\.sh$')
+mapfile -t scripts < <(printf '%s\n' "$@" | grep '\.sh$' | grep -v '/demo\.sh$' | longest_first)
 mapfile -t units < <(printf '%s\n' "$@" | grep -v '\.sh$' | longest_first)
+
+number=0
+begin() { # TEST: its process is $!
+    number=$((number + 1))
+    echo "$1" >"$results/$number.name"
+    one $number "$1" &
+}
+
+for test in "${beside[@]}"; do begin "$test"; done
 
 # One script at a time: what they measure with real clocks should not be each other. The other jobs take
 # the units, then the scripts that are left.
 s=0
 u=0
-number=0
-running=0
-script_pid=
-while [ $s -lt ${#scripts[@]} ] || [ $u -lt ${#units[@]} ] || [ $running -gt 0 ]; do
-    if [ -n "$script_pid" ] && ! kill -0 "$script_pid" 2>/dev/null; then script_pid=; fi
-    test=
-    if [ $running -lt "$JOBS" ]; then
-        if [ -z "$script_pid" ] && [ $s -lt ${#scripts[@]} ]; then
-            test=${scripts[s]}
+script=
+declare -A runs=()
+while true; do
+    for pid in "${!runs[@]}"; do kill -0 "$pid" 2>/dev/null || unset "runs[$pid]"; done
+    if [ ${#runs[@]} -lt "$JOBS" ]; then
+        if [ $s -lt ${#scripts[@]} ] && [ -z "${runs[${script:-none}]:-}" ]; then
+            begin "${scripts[s]}"
+            script=$!
+            runs[$script]=1
             s=$((s + 1))
+            continue
         elif [ $u -lt ${#units[@]} ]; then
-            test=${units[u]}
+            begin "${units[u]}"
+            runs[$!]=1
             u=$((u + 1))
+            continue
         fi
     fi
-    if [ -z "$test" ]; then
-        wait -n
-        running=$((running - 1))
-        continue
-    fi
-    number=$((number + 1))
-    echo "$test" >"$results/$number.name"
-    one $number "$test" &
-    running=$((running + 1))
-    case $test in *.sh) script_pid=$! ;; esac
+    [ ${#runs[@]} -gt 0 ] || break
+    wait -n "${!runs[@]}"
 done
+wait
 
 passed=0
 failed=0
