@@ -70,6 +70,12 @@ void anchor_report_fini(struct anchor_report *r)
     text_list_fini(&r->lacking);
 }
 
+static void closedir_ptr(DIR **d)
+{
+    if (*d != NULL)
+        (void)closedir(*d); /* only read from */
+}
+
 static struct object *add_object(struct work *w, char *name)
 {
     w->objects = dr_realloc(w->objects, w->count + 1, sizeof(w->objects[0]));
@@ -84,11 +90,11 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct object *)a)->name, ((const struct object *)b)->name);
 }
 
-/* The objects that some bucket took already. ret_to: the last line in them. */
-static enum dr_rc list_kept(struct work *w, int64_t *ret_to, struct dr_err *err)
+/* The objects that some bucket took already. ret_to: the last line in them; ret_last: in which one it is, borrowed, or NULL. */
+static enum dr_rc list_kept(struct work *w, int64_t *ret_to, const char **ret_last,
+                            struct dr_err *err)
 {
-    DIR *d = opendir(w->dir);
-    *ret_to = 0;
+    DR_CLEANUP(closedir_ptr) DIR *d = opendir(w->dir);
     if (d == NULL && errno == ENOENT)
         return DR_OK;
     if (d == NULL)
@@ -98,10 +104,12 @@ static enum dr_rc list_kept(struct work *w, int64_t *ret_to, struct dr_err *err)
         int64_t from = 0, to = 0;
         if (!anchor_is_name(e->d_name, &from, &to))
             continue;
-        (void)add_object(w, dr_strdup(e->d_name));
-        *ret_to = to > *ret_to ? to : *ret_to;
+        const struct object *o = add_object(w, dr_strdup(e->d_name));
+        if (to > *ret_to) {
+            *ret_to = to;
+            *ret_last = o->name;
+        }
     }
-    (void)closedir(d); /* only read from */
     if (w->count > 1)
         qsort(w->objects, w->count, sizeof(w->objects[0]), by_name);
     return DR_OK;
@@ -115,8 +123,6 @@ struct gathering {
     struct buf lines;
     size_t count;
     struct anchor now; /* of these lines */
-    enum dr_rc rc;
-    struct dr_err *err;
 };
 
 static void finish_object(struct gathering *g)
@@ -138,20 +144,8 @@ static void finish_object(struct gathering *g)
 static bool gather(void *arg, const struct book_record *r)
 {
     struct gathering *g = arg;
-    struct work *w = g->work;
-    if (r->n == 1) {
-        const char *state_dir = w->wish.config->state_dir;
-        book_id(r->hash, w->id);
-        w->dir = dr_strf("%s/anchors/%s", state_dir, w->id);
-        w->prefix = dr_strf(NAMES_LEDGER "%s/%s/", w->wish.site, w->id);
-        g->rc = list_kept(w, &g->after, g->err);
-    }
-    if (g->rc != DR_OK)
-        return false;
     g->now.to = r->n;
     memcpy(g->now.head, r->hash, sizeof(r->hash));
-    if (r->n <= g->after)
-        return true;
     if (g->count == 0)
         g->now.from = r->n;
     g->news = g->news || strcmp(r->type, "anchor") != 0;
@@ -161,18 +155,26 @@ static bool gather(void *arg, const struct book_record *r)
     return true;
 }
 
+/* What is in some bucket is not read again: the newest anchor's name has the hash that the new lines must follow. */
 static enum dr_rc gather_all(struct work *w, struct gathering *g, struct dr_err *err)
 {
-    const char *state_dir = w->wish.config->state_dir;
-    DR_TRY(book_each(state_dir, 0, INT64_MAX, gather, g, err));
-    DR_TRY(g->rc);
+    const char *state_dir = w->wish.config->state_dir, *last = NULL;
+    if (book_own(state_dir, w->id)[0] == '\0')
+        return book_each(state_dir, 0, INT64_MAX, gather, g,
+                         err); /* none, or it tells what is broken */
+    w->dir = dr_strf("%s/anchors/%s", state_dir, w->id);
+    w->prefix = dr_strf(NAMES_LEDGER "%s/%s/", w->wish.site, w->id);
+    DR_TRY(list_kept(w, &g->after, &last, err));
+    const char *head = last != NULL ? strrchr(last, '-') + 1 : "";
+    if (book_after(state_dir, g->after, head, gather, g, err) != DR_OK)
+        return err->rc;
     finish_object(g);
     if (g->news)
         return DR_OK;
     while (w->fresh > 0) { /* a line about an anchor alone asks for no other */
-        struct object *last = &w->objects[--w->count];
-        free(last->name);
-        buf_fini(&last->bytes);
+        struct object *o = &w->objects[--w->count];
+        free(o->name);
+        buf_fini(&o->bytes);
         w->fresh--;
     }
     return DR_OK;
@@ -296,7 +298,7 @@ static enum dr_rc anchor_all(struct work *w, const struct book_place *place,
                              struct anchor_report *ret, bool *ret_hangs, struct dr_err *err)
 {
     DR_CLEANUP(keys_free_ptr) struct keys *key = NULL;
-    struct gathering g = { .work = w, .err = err };
+    struct gathering g = { .work = w };
     DR_TRY(keys_open(place->state_dir, true, &key, err));
     g.key = key;
     enum dr_rc rc = gather_all(w, &g, err);

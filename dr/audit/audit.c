@@ -1,8 +1,8 @@
 /*
  * audit.c - the findings, and the order in which things are read.
  *
- * Of a STATE_DIR in use the ledger and its anchors are read under the ledger's lock, so that a line just being written is
- * no finding; of a copy, or where the lock cannot be taken, as they are.
+ * Of a STATE_DIR in use it is noted under the ledger's lock how long the files are, so that a line just being written is no
+ * finding, and nothing behind that is read.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -23,6 +23,7 @@ struct audit *audit_new(const char *dir, const struct text_list *keys)
     a->dir = dr_strdup(dir);
     a->findings = json_array();
     a->buckets = json_array();
+    a->hash = hash_new();
     for (size_t i = 0; keys != NULL && i < keys->count; i++)
         text_list_add(&a->keys, keys->items[i]);
     return a;
@@ -39,7 +40,9 @@ void audit_free(struct audit *a)
     free(a->lines);
     free(a->used);
     text_list_fini(&a->files);
+    text_list_fini(&a->signers);
     text_list_fini(&a->keys);
+    hash_free(a->hash);
     json_decref(a->findings);
     json_decref(a->buckets);
     free(a->dir);
@@ -133,19 +136,14 @@ bool audit_load(struct audit *a, const char *name, size_t limit, struct audit_fi
     return true;
 }
 
-static void load_months(struct audit *a, struct audit_files *ret)
+void audit_plan_fini(struct audit_plan *p)
 {
-    DR_CLEANUP(text_list_fini) struct text_list months = { 0 };
-    struct dr_err err = { 0 };
-    if (book_months(a->dir, &months, &err) != DR_OK)
-        audit_find(a, AUDIT_UNKNOWN, "ledger", 0, "%s", err.msg);
-    for (size_t i = 0; i < months.count; i++) {
-        DR_FREE char *name = dr_strf("ledger/%s", months.items[i]);
-        (void)audit_load(a, name, BOOK_FILE_MAX, ret); /* it was a finding */
-    }
+    text_list_fini(&p->months);
+    text_list_fini(&p->anchors);
+    free(p->sizes);
 }
 
-static void load_anchors(struct audit *a, struct audit_files *ret)
+static void plan_anchors(const struct audit *a, struct text_list *ret)
 {
     DR_CLEANUP(text_list_fini) struct text_list books = { 0 };
     audit_list(a, "anchors", &books);
@@ -155,8 +153,28 @@ static void load_anchors(struct audit *a, struct audit_files *ret)
         audit_list(a, dir, &names);
         for (size_t k = 0; k < names.count; k++) {
             DR_FREE char *name = dr_strf("%s/%s", dir, names.items[k]);
-            (void)audit_load(a, name, ANCHOR_OBJECT_MAX, ret); /* likewise */
+            text_list_add(ret, name);
         }
+    }
+}
+
+/* The lock is held for as long as it takes to look at names: years of lines are read without it. Where it cannot be had the
+ * worst is a line that looks unfinished. */
+void audit_plan_make(struct audit *a, struct audit_plan *ret)
+{
+    struct dr_err err = { 0 };
+    DR_FREE char *lock_path = dr_strf("%s/ledger/.lock", a->dir);
+    DR_CLEANUP(dr_close_fd) int lock = -1;
+    if (access(lock_path, R_OK | W_OK) == 0 && book_lock(a->dir, ".lock", &lock, &err) != DR_OK)
+        audit_find(a, AUDIT_NOTE, "ledger", 0, "read without its lock: %s", err.msg);
+    plan_anchors(a, &ret->anchors);
+    if (book_months(a->dir, &ret->months, &err) != DR_OK)
+        audit_find(a, AUDIT_UNKNOWN, "ledger", 0, "%s", err.msg);
+    ret->sizes = dr_alloc(ret->months.count + 1, sizeof(ret->sizes[0]));
+    for (size_t i = 0; i < ret->months.count; i++) {
+        DR_FREE char *path = dr_strf("%s/ledger/%s", a->dir, ret->months.items[i]);
+        struct stat st;
+        ret->sizes[i] = stat(path, &st) == 0 ? st.st_size : 0; /* reading it tells */
     }
 }
 
@@ -175,27 +193,18 @@ static void load_keys(struct audit *a)
 
 enum dr_rc audit_read(struct audit *a, struct dr_err *err)
 {
-    struct audit_files months = { 0 }, anchors = { 0 };
-    struct dr_err ignored = { 0 };
+    DR_CLEANUP(audit_plan_fini) struct audit_plan plan = { 0 };
     struct stat st;
-    DR_FREE char *lock_path = dr_strf("%s/ledger/.lock", a->dir);
-    DR_CLEANUP(dr_close_fd) int lock = -1;
     if (stat(a->dir, &st) != 0)
         return dr_fail_sys(err, errno, "cannot look at '%s'", a->dir);
     if (!S_ISDIR(st.st_mode))
         return dr_fail(err, DR_E_USAGE, "'%s' is no directory", a->dir);
-    /* Where the lock cannot be had all is read as it is: the worst is a line that looks unfinished. */
-    if (access(lock_path, R_OK | W_OK) == 0 && book_lock(a->dir, ".lock", &lock, &ignored) != DR_OK)
-        audit_find(a, AUDIT_NOTE, "ledger", 0, "read without its lock: %s", ignored.msg);
     load_keys(a);
-    load_anchors(a, &anchors);
-    load_months(a, &months);
-    dr_close_fd(&lock);
-    audit_book(a, &months);
-    audit_anchors(a, &anchors);
+    audit_plan_make(a, &plan);
+    audit_book(a, &plan);
+    audit_anchors(a, &plan);
+    audit_signatures(a);
     audit_journals(a);
-    audit_files_fini(&months);
-    audit_files_fini(&anchors);
     return DR_OK;
 }
 

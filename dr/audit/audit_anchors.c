@@ -18,27 +18,37 @@ static void tell_cut(struct audit *a, const char *file, const struct anchor *o)
                a->count, end, o->to);
 }
 
+struct comparing {
+    struct audit *a;
+    const char *file; /* the anchor's */
+    const char *writer;
+};
+
 /* One line of the anchor against the record of that number. False: it was a finding. */
-static bool compare_line(struct audit *a, const char *file, int64_t n, const char *line, size_t len)
+static bool compare_line(const struct comparing *c, int64_t n, const char *line, size_t len)
 {
+    struct audit *a = c->a;
     uint8_t digest[HASH_SIZE];
     struct audit_line *l = &a->lines[n - 1];
     if (!l->known) {
-        audit_find(a, AUDIT_BROKEN, file, 0,
+        audit_find(a, AUDIT_BROKEN, c->file, 0,
                    "the ledger has no whole record %" PRId64 ", which this anchor holds", n);
         return false;
     }
-    hash_bytes(line, len, digest);
+    hash_start(a->hash);
+    hash_add(a->hash, line, len);
+    hash_end(a->hash, digest);
     if (memcmp(digest, l->digest, sizeof(digest)) == 0) {
         l->anchored = true;
+        l->vouched |= l->is_signed && strcmp(a->signers.items[l->key], c->writer) == 0;
         return true;
     }
     audit_find(a, AUDIT_BROKEN, a->files.items[l->file], l->line,
-               "record %" PRId64 " differs from what '%s' holds", n, file);
+               "record %" PRId64 " differs from what '%s' holds", n, c->file);
     return false;
 }
 
-static bool compare(struct audit *a, const char *file, const struct anchor *o)
+static bool compare(const struct comparing *c, const struct anchor *o)
 {
     const char *at = o->lines, *end = o->lines + o->len;
     int64_t n = o->from;
@@ -46,17 +56,17 @@ static bool compare(struct audit *a, const char *file, const struct anchor *o)
         const char *stop = memchr(at, '\n', (size_t)(end - at));
         if (stop == NULL || n > o->to)
             break;
-        if (n > (int64_t)a->count) {
-            tell_cut(a, file, o);
+        if (n > (int64_t)c->a->count) {
+            tell_cut(c->a, c->file, o);
             return false;
         }
-        if (!compare_line(a, file, n, at, (size_t)(stop - at) + 1))
+        if (!compare_line(c, n, at, (size_t)(stop - at) + 1))
             return false;
         at = stop + 1;
     }
     if (at == end && n == o->to + 1)
         return true;
-    audit_find(a, AUDIT_BROKEN, file, 0, "it does not hold the lines that it says");
+    audit_find(c->a, AUDIT_BROKEN, c->file, 0, "it does not hold the lines that it says");
     return false;
 }
 
@@ -78,16 +88,20 @@ bool audit_anchor(struct audit *a, const char *file, const struct buf *object)
     }
     for (size_t i = 0; i < a->mark_count; i++)
         a->marks[i].seen |= a->marks[i].to == o.to;
-    if (!compare(a, file, &o))
+    const struct comparing c = { .a = a, .file = file, .writer = o.writer };
+    if (!compare(&c, &o))
         return false;
     a->to = o.to > a->to ? o.to : a->to;
     return true;
 }
 
-void audit_anchors(struct audit *a, const struct audit_files *objects)
+void audit_anchors(struct audit *a, const struct audit_plan *plan)
 {
-    for (size_t i = 0; i < objects->count; i++) {
-        (void)audit_anchor(a, objects->items[i].name, &objects->items[i].bytes); /* a finding */
+    for (size_t i = 0; i < plan->anchors.count; i++) {
+        DR_CLEANUP(audit_files_fini) struct audit_files one = { 0 };
+        if (!audit_load(a, plan->anchors.items[i], ANCHOR_OBJECT_MAX, &one))
+            continue;                                                  /* it was a finding */
+        (void)audit_anchor(a, one.items[0].name, &one.items[0].bytes); /* likewise */
         a->objects++;
     }
 }

@@ -18,6 +18,11 @@ struct chain {
     bool sure; /* the line before was whole: its hash counts */
 };
 
+struct place {
+    const char *file;
+    size_t line;
+};
+
 static struct audit_line *line_at(struct audit *a, size_t at)
 {
     if (at >= a->cap) {
@@ -57,47 +62,83 @@ static void note_mark(struct audit *a, const struct book_record *r)
     a->marks[a->mark_count++] = m;
 }
 
-static void check_place(struct audit *a, const struct book_record *r, bool first)
+/* What only two types of line say is all that is read of bodies. */
+static void take_body(struct audit *a, const struct place *at, const struct book_line *l)
 {
-    DR_FREE char *month = book_month_of(r->wall_ns);
-    int order = strcmp(month, r->file + strlen("ledger/"));
-    if (order > 0 || (order < 0 && first))
-        audit_find(a, AUDIT_BROKEN, r->file, r->line, "a record of %.7s does not belong here",
-                   month);
+    DR_CLEANUP(book_record_fini) struct book_record r = { 0 };
+    struct dr_err err = { 0 };
+    bool is_run = book_text_is(l->type, "run");
+    if (!is_run && !book_text_is(l->type, "anchor"))
+        return;
+    if (book_parse(l, &r, &err) != DR_OK)
+        audit_find(a, AUDIT_BROKEN, at->file, at->line, "%s", err.msg);
+    else if (is_run)
+        note_run(a, &r);
+    else
+        note_mark(a, &r);
 }
 
-static void take_line(struct audit *a, struct chain *c, const struct book_record *r)
+static void check_place(struct audit *a, const struct place *at, const struct book_line *l)
+{
+    enum { MONTH = 7 }; /* "2026-11" */
+    int order = memcmp(l->time.at, at->file + strlen("ledger/"), MONTH);
+    if (order > 0 || (order < 0 && at->line == 1))
+        audit_find(a, AUDIT_BROKEN, at->file, at->line, "a record of %.7s does not belong here",
+                   l->time.at);
+}
+
+static unsigned signer_of(struct audit *a, const char *key)
+{
+    size_t i = 0;
+    while (i < a->signers.count && strcmp(a->signers.items[i], key) != 0)
+        i++;
+    if (i == a->signers.count)
+        text_list_add(&a->signers, key);
+    return (unsigned)i;
+}
+
+static void take_key(struct audit *a, const struct place *at, const struct book_line *from,
+                     struct audit_line *to)
+{
+    char key[KEYS_TEXT_MAX];
+    to->is_signed = from->key.at != NULL;
+    if (!to->is_signed) {
+        a->unsigned_count++;
+        return;
+    }
+    book_line_key(from, key);
+    to->key = signer_of(a, key);
+    (void)audit_believes(a, key, at->file, at->line); /* a finding if not */
+}
+
+static void take_line(struct audit *a, struct chain *c, const struct place *at,
+                      const struct book_line *l)
 {
     struct dr_err err = { 0 };
-    if (r->n != c->n + 1)
-        audit_find(a, AUDIT_BROKEN, r->file, r->line,
+    if (l->n != c->n + 1)
+        audit_find(a, AUDIT_BROKEN, at->file, at->line,
                    "record %" PRId64 " stands where %" PRId64
                    " should be: records are missing, or out of order",
-                   r->n, c->n + 1);
-    else if ((c->sure || r->n == 1) && book_follows(r, c->n, c->hash, &err) != DR_OK)
-        audit_find(a, AUDIT_BROKEN, r->file, r->line, "%s", err.msg);
-    c->n = r->n;
+                   l->n, c->n + 1);
+    else if ((c->sure || l->n == 1) && book_line_follows(l, c->n, c->hash, &err) != DR_OK)
+        audit_find(a, AUDIT_BROKEN, at->file, at->line, "%s", err.msg);
+    c->n = l->n;
     c->sure = true;
-    memcpy(c->hash, r->hash, sizeof(c->hash));
-    if (r->n > (int64_t)a->count + GAP_MAX)
+    memcpy(c->hash, l->hash, sizeof(c->hash));
+    if (l->n > (int64_t)a->count + GAP_MAX)
         return; /* a forged number: it was a finding */
-    struct audit_line *l = line_at(a, (size_t)r->n - 1);
-    *l = (struct audit_line){ .known = true,
-                              .is_signed = r->key[0] != '\0',
-                              .file = (unsigned)a->files.count - 1,
-                              .line = (unsigned)r->line };
-    hash_bytes(r->text, r->text_len, l->digest);
-    if (l->is_signed)
-        (void)audit_believes(a, r->key, r->file, r->line); /* a finding if not */
-    else
-        a->unsigned_count++;
-    if (r->n == 1)
-        book_id(r->hash, a->id);
-    memcpy(a->head, r->hash, sizeof(a->head));
-    if (strcmp(r->type, "run") == 0)
-        note_run(a, r);
-    else if (strcmp(r->type, "anchor") == 0)
-        note_mark(a, r);
+    struct audit_line *to = line_at(a, (size_t)l->n - 1);
+    *to = (struct audit_line){ .known = true,
+                               .file = (unsigned)a->files.count - 1,
+                               .line = (unsigned)at->line };
+    hash_start(a->hash);
+    hash_add(a->hash, l->text.at, l->text.len);
+    hash_end(a->hash, to->digest);
+    take_key(a, at, l, to);
+    if (l->n == 1)
+        book_id(l->hash, a->id);
+    memcpy(a->head, l->hash, sizeof(a->head));
+    take_body(a, at, l);
 }
 
 /* What has no newline. Only in the last month it may be the beginning of a line whose writer died. */
@@ -121,37 +162,93 @@ static void check_tail(struct audit *a, const struct audit_file *f, size_t at, s
 
 static void check_month(struct audit *a, struct chain *c, const struct audit_file *f, bool last)
 {
-    size_t at = 0, line = 1;
+    struct place place = { .file = f->name, .line = 1 };
+    size_t at = 0;
     text_list_add(&a->files, f->name);
-    for (; at < f->bytes.len; line++) {
+    for (; at < f->bytes.len; place.line++) {
         const char *start = f->bytes.data + at;
         const char *end = memchr(start, '\n', f->bytes.len - at);
         struct dr_err err = { 0 };
-        DR_CLEANUP(book_record_fini) struct book_record r = { 0 };
+        struct book_line l = { 0 };
         if (end == NULL)
             break;
         size_t len = (size_t)(end - start) + 1;
         at += len;
-        if (book_read_line(start, len, &r, &err) != DR_OK) {
-            audit_find(a, AUDIT_BROKEN, f->name, line, "record %" PRId64 " is changed: %s",
+        if (book_split(a->hash, start, len, &l, &err) != DR_OK) {
+            audit_find(a, AUDIT_BROKEN, f->name, place.line, "record %" PRId64 " is changed: %s",
                        c->n + 1, err.msg);
             c->n++;
             c->sure = false;
             continue;
         }
-        r.file = f->name;
-        r.line = line;
-        r.text = start;
-        r.text_len = len;
-        check_place(a, &r, line == 1);
-        take_line(a, c, &r);
+        check_place(a, &place, &l);
+        take_line(a, c, &place, &l);
     }
-    check_tail(a, f, at, line, last);
+    check_tail(a, f, at, place.line, last);
 }
 
-void audit_book(struct audit *a, const struct audit_files *months)
+/* Of that size at most: what stands behind came later. False: it was a finding. */
+static bool load_month(struct audit *a, const struct audit_plan *plan, size_t i,
+                       struct audit_files *ret)
+{
+    DR_FREE char *name = dr_strf("ledger/%s", plan->months.items[i]);
+    if (!audit_load(a, name, BOOK_FILE_MAX, ret))
+        return false;
+    struct buf *bytes = &ret->items[0].bytes;
+    if (bytes->len > (size_t)plan->sizes[i])
+        bytes->len = (size_t)plan->sizes[i];
+    return true;
+}
+
+void audit_book(struct audit *a, const struct audit_plan *plan)
 {
     struct chain c = { .sure = true };
-    for (size_t i = 0; i < months->count; i++)
-        check_month(a, &c, &months->items[i], i + 1 == months->count);
+    for (size_t i = 0; i < plan->months.count; i++) {
+        DR_CLEANUP(audit_files_fini) struct audit_files one = { 0 };
+        if (load_month(a, plan, i, &one))
+            check_month(a, &c, &one.items[0], i + 1 == plan->months.count);
+    }
+}
+
+/* -- signatures ----------------------------------------------------------------------------------- */
+
+static bool is_open(const struct audit_line *l, size_t file)
+{
+    return l->known && l->file == file && l->is_signed && !l->vouched;
+}
+
+/* Again, now that it is known which lines nobody has vouched for. */
+static void check_signatures(struct audit *a, size_t file)
+{
+    DR_CLEANUP(audit_files_fini) struct audit_files one = { 0 };
+    if (!audit_load(a, a->files.items[file], BOOK_FILE_MAX, &one))
+        return;
+    const struct buf *bytes = &one.items[0].bytes;
+    const char *end = NULL;
+    size_t line = 1;
+    for (size_t at = 0; at < bytes->len; line++, at = (size_t)(end - bytes->data) + 1) {
+        const char *start = bytes->data + at;
+        struct book_line l = { 0 };
+        struct dr_err err = { 0 };
+        end = memchr(start, '\n', bytes->len - at);
+        if (end == NULL)
+            break;
+        if (book_split(a->hash, start, (size_t)(end - start) + 1, &l, &err) != DR_OK ||
+            l.n > (int64_t)a->count)
+            continue; /* a finding already, or newer than what is looked at */
+        const struct audit_line *known = &a->lines[l.n - 1];
+        if (known->line == line && is_open(known, file) && !book_line_is_signed(&l, &err))
+            audit_find(a, AUDIT_BROKEN, a->files.items[file], line,
+                       "record %" PRId64 " is changed: %s", l.n, err.msg);
+    }
+}
+
+void audit_signatures(struct audit *a)
+{
+    DR_FREE bool *open = dr_alloc(a->files.count + 1, sizeof(open[0]));
+    for (size_t i = 0; i < a->count; i++)
+        open[a->lines[i].file] |= is_open(&a->lines[i], a->lines[i].file);
+    for (size_t i = 0; i < a->files.count; i++)
+        if (open[i])
+            check_signatures(a, i);
 }

@@ -1,9 +1,10 @@
 /*
  * audit_inside.h - what the files of an audit share: the index of the ledger, and how a finding is told.
  *
- * The ledger is read once into an index of digests, by number; anchors and journals are then held against the index, so memory
- * is about a hundred bytes a line, however long the lines are. A line that could not be read leaves a gap: it was a finding
- * already.
+ * The ledger is read month by month into an index of digests, by number; anchors, one at a time, and journals are then held against the index,
+ * so memory is one month and fifty bytes a line. A line that could not be read leaves a gap: it was a finding
+ * already. Signatures come last, since an anchor by the key that a line names has signed the line's bytes, too: only lines that no such
+ * anchor holds are looked at by themselves.
  */
 #ifndef DR_AUDIT_AUDIT_INSIDE_H
 #define DR_AUDIT_AUDIT_INSIDE_H
@@ -15,7 +16,8 @@ struct audit_line {
     uint8_t digest[HASH_SIZE]; /* of the whole line */
     bool known;                /* else: a gap */
     bool is_signed, anchored;
-    unsigned file, line; /* file: index in files */
+    bool vouched;             /* an anchor signed by its key holds these very bytes */
+    unsigned key, file, line; /* key: index in signers; file: in files */
 };
 
 struct audit_run { /* a line about a run; there should be one */
@@ -36,12 +38,14 @@ struct audit {
     char *dir;             /* owned */
     struct text_list keys; /* believed */
     size_t *used;          /* lines that each of them signed */
+    struct hash *hash;     /* owned */
     json_t *findings;
     size_t more;
     enum audit_grade worst;
     bool settled;
 
-    struct text_list files; /* "ledger/2026-11.jsonl" ... */
+    struct text_list files;   /* "ledger/2026-11.jsonl" ... */
+    struct text_list signers; /* keys that lines name */
     struct audit_line *lines;
     size_t count, cap, unsigned_count;
     char id[BOOK_ID_SIZE], head[HASH_HEX_SIZE];
@@ -79,13 +83,24 @@ void audit_files_fini(struct audit_files *f);
 /* Names in DIR/PATH, sorted, without those that begin with a dot; none when it is not there. */
 void audit_list(const struct audit *a, const char *path, struct text_list *ret);
 
+/* What there is to read, at one moment: nothing that is written later is looked at. */
+struct audit_plan {
+    struct text_list months;  /* "2026-11.jsonl" */
+    off_t *sizes;             /* of each; owned */
+    struct text_list anchors; /* "anchors/BOOK/NAME" */
+};
+void audit_plan_make(struct audit *a, struct audit_plan *ret);
+void audit_plan_fini(struct audit_plan *p);
+
 /* Append DIR/NAME; a finding (unknown) when it cannot be read. */
 bool audit_load(struct audit *a, const char *name, size_t limit, struct audit_files *ret);
 
-void audit_book(struct audit *a, const struct audit_files *months);
+void audit_book(struct audit *a, const struct audit_plan *plan);
 void audit_journals(struct audit *a);
+/* Of the lines that no anchor vouches for. */
+void audit_signatures(struct audit *a);
 /* One object, wherever it lies: `file` names it. False: it was a finding. */
 bool audit_anchor(struct audit *a, const char *file, const struct buf *object);
-void audit_anchors(struct audit *a, const struct audit_files *objects);
+void audit_anchors(struct audit *a, const struct audit_plan *plan);
 
 #endif

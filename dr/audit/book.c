@@ -1,5 +1,5 @@
 /*
- * book.c - the files of the ledger: found, locked, appended to, read.
+ * book.c - the files of the ledger: found, locked, appended to (book_read.c reads them).
  *
  * Whoever appends looks at the last line and at nothing before it, so the cost does not grow with the years. The first
  * append of a book writes two lines at once: its title, of type `open`, and what it was asked to.
@@ -340,95 +340,4 @@ enum dr_rc book_append(const struct book_place *p, const char *type, json_t *bod
     buf_fini(&s.lines);
     tail_fini(&s.tail);
     return rc;
-}
-
-/* -- reading -------------------------------------------------------------------------------------- */
-
-struct reading {
-    int64_t from_ns, to_ns;
-    book_fn *fn;
-    void *arg;
-    const struct text_list *keys;
-    bool begun, enough;
-    int64_t n;
-    char hash[HASH_HEX_SIZE];
-};
-
-static enum dr_rc take_line(struct reading *g, struct book_record *r, struct dr_err *err)
-{
-    if (g->begun)
-        DR_TRY(book_follows(r, g->n, g->hash, err));
-    if (r->key[0] != '\0' && !text_list_has(g->keys, r->key))
-        return dr_fail(err, DR_E_CORRUPT, "record %lld is signed by an unknown key (%s)",
-                       (long long)r->n, r->key);
-    g->begun = true;
-    g->n = r->n;
-    memcpy(g->hash, r->hash, sizeof(g->hash));
-    if (r->wall_ns >= g->from_ns && r->wall_ns < g->to_ns)
-        g->enough = !g->fn(g->arg, r);
-    return DR_OK;
-}
-
-/* An incomplete last line may be one that is just being written. */
-static enum dr_rc read_month(struct reading *g, const char *name, const struct buf *bytes,
-                             struct dr_err *err)
-{
-    size_t line = 0;
-    for (size_t at = 0; at < bytes->len && !g->enough;) {
-        const char *start = bytes->data + at;
-        const char *end = memchr(start, '\n', bytes->len - at);
-        if (end == NULL)
-            break;
-        size_t len = (size_t)(end - start) + 1;
-        DR_CLEANUP(book_record_fini) struct book_record r = { 0 };
-        line++;
-        enum dr_rc rc = book_read_line(start, len, &r, err);
-        r.file = name;
-        r.line = line;
-        r.text = start;
-        r.text_len = len;
-        if (rc == DR_OK)
-            rc = take_line(g, &r, err);
-        if (rc != DR_OK)
-            return dr_context(err, "%s:%zu", name, line);
-        at += len;
-    }
-    return DR_OK;
-}
-
-enum dr_rc book_each(const char *state_dir, int64_t from_ns, int64_t to_ns, book_fn *fn, void *arg,
-                     struct dr_err *err)
-{
-    DR_CLEANUP(text_list_fini) struct text_list months = { 0 };
-    DR_CLEANUP(text_list_fini) struct text_list known = { 0 };
-    DR_FREE char *first = book_month_of(from_ns > 0 ? from_ns : 0);
-    struct reading g = { .from_ns = from_ns, .to_ns = to_ns, .fn = fn, .arg = arg, .keys = &known };
-    DR_TRY(book_months(state_dir, &months, err));
-    DR_TRY(book_keys(state_dir, &known, err));
-    for (size_t i = 0; i < months.count && !g.enough; i++) {
-        if (strcmp(months.items[i], first) < 0)
-            continue;
-        DR_FREE char *name = dr_strf("ledger/%s", months.items[i]);
-        DR_FREE char *path = dr_strf("%s/%s", state_dir, name);
-        DR_CLEANUP(buf_fini) struct buf bytes = { 0 };
-        g.begun = g.begun || i == 0; /* whose first line is number 1 */
-        DR_TRY(fs_read_file(path, BOOK_FILE_MAX, &bytes, err));
-        DR_TRY(read_month(&g, name, &bytes, err));
-    }
-    return DR_OK;
-}
-
-static bool take_first(void *arg, const struct book_record *r)
-{
-    (void)book_id(r->hash, arg);
-    return false;
-}
-
-char *book_own(const char *dir, char out[BOOK_ID_SIZE])
-{
-    struct dr_err ignored = { 0 };
-    out[0] = '\0';
-    if (book_each(dir, 0, INT64_MAX, take_first, out, &ignored) != DR_OK)
-        return out; /* what was found stays */
-    return out;
 }

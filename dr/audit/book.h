@@ -37,6 +37,7 @@ enum {
     BOOK_FILE_MAX = 256 << 20,
     BOOK_WAIT_MS = 10 * 1000, /* for whoever writes just now */
     BOOK_ID_SIZE = 17,
+    BOOK_TIME_LEN = 30, /* "2026-11-21T03:11:40.123456789Z" */
 };
 
 /* Whose book. All borrowed. */
@@ -77,13 +78,22 @@ enum dr_rc book_append(const struct book_place *p, const char *type, json_t *bod
 typedef bool book_fn(void *arg, const struct book_record *r);
 
 /*
- * Every line whose time lies in [from_ns, to_ns), in the order of the book, each checked before it is given: its
- * form, its digest, its place in the chain, its signature by a key of keys.pub (or none: key is ""). Months that ended before from_ns
- * are not read; so only from_ns 0 proves the beginning. DR_E_CORRUPT names file and line of the first that is
- * broken; those before it were given. No book yet: DR_OK, and no call.
+ * Every line whose time lies in [from_ns, to_ns), in the order of the book. Of each month that is read form, digest and
+ * chain of all lines are checked first, and the signature of the last line of every stretch by one key (of keys.pub): its
+ * digest is over all lines before it, so it vouches for what they say. (That each line's own signature is whole as well is audit.h's
+ * business.) Months that ended before from_ns are not read; so only from_ns 0 proves the beginning. DR_E_CORRUPT names file and
+ * line of the first that is broken; those before it were given. No book yet: DR_OK, and no call.
  */
 enum dr_rc book_each(const char *state_dir, int64_t from_ns, int64_t to_ns, book_fn *fn, void *arg,
                      struct dr_err *err) DR_MUST_USE;
+
+/*
+ * The lines behind record n, which is known to have a hash that begins with these digits (n 0: from the beginning). Only the month of
+ * that record and later ones are read, and in it nothing before the record; so it costs the same in each year. DR_E_CORRUPT
+ * also when that record is another one now, or is not there any more.
+ */
+enum dr_rc book_after(const char *state_dir, int64_t n, const char *hash, book_fn *fn, void *arg,
+                      struct dr_err *err) DR_MUST_USE;
 
 /* -- runs ----------------------------------------------------------------------------------------- */
 
@@ -102,19 +112,51 @@ enum dr_rc book_add_runs(const struct book_place *p, const char *run, size_t *re
 /* The line (with its newline) of a record with this content; fills r->hash, and r->key by the signer (or NULL). */
 void book_print(struct book_record *r, const struct keys *signer, struct buf *out);
 
+/* A piece of a line. at NULL: null stands there. */
+struct book_text {
+    const char *at;
+    size_t len;
+};
+bool book_text_is(struct book_text t, const char *text);
+
+/* A line taken apart; all of it is borrowed from the line. parts, one behind the other: the bytes that were hashed and signed. */
+struct book_line {
+    int64_t n, boot_ns;
+    struct book_text text, body, key, sig, time, type; /* time: BOOK_TIME_LEN, sorts as time does */
+    char prev[HASH_HEX_SIZE], hash[HASH_HEX_SIZE];
+    struct book_text parts[3];
+};
+
 /*
- * One line by itself (len: with the newline): its form, its digest, and the signature by the key it names. Who has that key
- * and what the line follows is not looked at. DR_E_CORRUPT else. The caller finis ret.
+ * Form and digest of one line (len: with the newline), at a few hundred MB a second: neither is its body read nor its
+ * signature looked at. h is used for the time of the call. DR_E_CORRUPT else.
  */
+enum dr_rc book_split(struct hash *h, const char *line, size_t len, struct book_line *ret,
+                      struct dr_err *err) DR_MUST_USE;
+
+/* Does it follow, in number and digest, a line with this number and hash (0, NULL: none)? */
+enum dr_rc book_line_follows(const struct book_line *l, int64_t n, const char *hash,
+                             struct dr_err *err) DR_MUST_USE;
+
+/* Is a line that names a key signed by it? err tells what is wrong. Whose key it is is not looked at. */
+bool book_line_is_signed(const struct book_line *l, struct dr_err *err);
+
+/* The key that it names; "" when it is not signed. */
+void book_line_key(const struct book_line *l, char ret[KEYS_TEXT_MAX]);
+
+/* Append the bytes that were hashed and signed. */
+void book_line_content(const struct book_line *l, struct buf *out);
+
+/* Its body is read as well: DR_E_CORRUPT when that is no JSON object. The caller finis ret; its text is the line's. */
+enum dr_rc book_parse(const struct book_line *l, struct book_record *ret, struct dr_err *err)
+    DR_MUST_USE;
+
+/* All of it, of one line by itself: split, its signature by the key it names, parsed. */
 enum dr_rc book_read_line(const char *line, size_t len, struct book_record *ret, struct dr_err *err)
     DR_MUST_USE;
 
-/* The bytes of a record that were hashed and signed. */
+/* The bytes of a record that are to be hashed and signed. */
 void book_add_content(const struct book_record *r, struct buf *out);
-
-/* Does it follow, in number and digest, a record with this number and hash (0, NULL: none)? */
-enum dr_rc book_follows(const struct book_record *r, int64_t n, const char *hash,
-                        struct dr_err *err) DR_MUST_USE;
 
 /* Names of the months in DIR/ledger, oldest first. No directory: none. */
 enum dr_rc book_months(const char *dir, struct text_list *ret, struct dr_err *err) DR_MUST_USE;
@@ -128,7 +170,7 @@ enum dr_rc book_keys(const char *dir, struct text_list *ret, struct dr_err *err)
 enum dr_rc book_lock(const char *dir, const char *name, int *ret_fd, struct dr_err *err)
     DR_MUST_USE;
 
-/* The id of the book in DIR, by its first line; "" when there is none that can be read. Returns out. */
+/* The id of the book in DIR, by its first line, of which nothing more is read; "" when there is none. Returns out. */
 char *book_own(const char *dir, char out[BOOK_ID_SIZE]);
 
 /* The first 16 digits of the hash of record 1: which book it is. Returns out. */

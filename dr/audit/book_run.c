@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "dr/audit/book.h"
+#include "dr/base/fs.h"
 #include "dr/base/mem.h"
 #include "dr/data/time.h"
 #include "dr/journal/journal.h"
@@ -54,14 +55,93 @@ static json_t *body_of(const char *run, const struct journal_records *all)
     return o;
 }
 
-/* known: {run: true}. A run ends once: a journal that has another end by now was tampered with, and gets no second line. */
+/* -- runs that have a line ------------------------------------------------------------------------- */
+
+/*
+ * STATE_DIR/ledger/.runs remembers which runs have one: {"head", "n", "runs": {ID: true}}, all of those up to record n. Without it, or
+ * when record n is another one, all of the ledger is read, so it may be lost. A false one would give a run no line, or two: both
+ * are found by an audit.
+ */
+static const char runs_name[] = ".runs";
+
+enum { RUNS_FILE_MAX = 8 << 20 };
+
+struct known {
+    json_t *runs; /* {run: true} */
+    int64_t n;
+    char head[HASH_HEX_SIZE];
+};
+
+static void known_fini(struct known *k)
+{
+    json_decref(k->runs);
+}
+
+static void read_known(const char *state_dir, struct known *ret)
+{
+    DR_FREE char *path = dr_strf("%s/ledger/%s", state_dir, runs_name);
+    DR_CLEANUP(buf_fini) struct buf bytes = { 0 };
+    DR_JSON json_t *o = NULL;
+    struct dr_err ignored = { 0 };
+    if (fs_read_file(path, RUNS_FILE_MAX, &bytes, &ignored) != DR_OK ||
+        json_read(path, bytes.data, bytes.len, &o, &ignored) != DR_OK)
+        return; /* all is read */
+    const char *head = text_of(o, "head");
+    json_t *runs = json_object_get(o, "runs");
+    if (head == NULL || strlen(head) != HASH_HEX_SIZE - 1 || !json_is_object(runs))
+        return;
+    ret->n = json_integer_value(json_object_get(o, "n"));
+    memcpy(ret->head, head, sizeof(ret->head));
+    json_decref(ret->runs);
+    ret->runs = json_incref(runs);
+}
+
+static void write_known(const char *state_dir, const struct known *k)
+{
+    DR_FREE char *dir = dr_strf("%s/ledger", state_dir);
+    DR_CLEANUP(buf_fini) struct buf bytes = { 0 };
+    struct dr_err ignored = { 0 };
+    DR_JSON json_t *o = json_object();
+    json_put_text(o, "head", k->head);
+    json_put_int(o, "n", k->n);
+    json_put(o, "runs", json_incref(k->runs));
+    json_add_canonical(&bytes, o);
+    if (fs_replace(dir, runs_name, bytes.data, bytes.len, &ignored) != DR_OK)
+        return; /* it may be lost */
+}
+
+/* A run ends once: a journal that has another end by now was tampered with, and gets no second line. */
 static bool note_run(void *arg, const struct book_record *r)
 {
+    struct known *k = arg;
     const char *id = text_of(r->body, "id");
     if (strcmp(r->type, "run") == 0 && id != NULL)
-        json_put(arg, id, json_true());
+        json_put(k->runs, id, json_true());
+    k->n = r->n;
+    memcpy(k->head, r->hash, sizeof(k->head));
     return true;
 }
+
+static enum dr_rc find_known(const char *state_dir, struct known *ret, struct dr_err *err)
+{
+    struct dr_err stale = { 0 };
+    struct known k = { .runs = json_object() };
+    read_known(state_dir, &k);
+    int64_t before = k.n;
+    enum dr_rc rc = book_after(state_dir, k.n, k.head, note_run, &k, &stale);
+    if (rc != DR_OK) {
+        known_fini(&k);
+        k = (struct known){ .runs = json_object() };
+        before = 0;
+        rc = book_each(state_dir, 0, INT64_MAX, note_run, &k, err);
+    }
+    *ret = k;
+    if (rc == DR_OK && k.n > before)
+        write_known(state_dir, &k);
+    return rc;
+}
+
+/* -- lines for the others ---------------------------------------------------------------------------- */
 
 static enum dr_rc add_one(const struct book_place *p, const json_t *known, const char *run,
                           size_t *added, struct dr_err *err)
@@ -79,18 +159,18 @@ enum dr_rc book_add_runs(const struct book_place *p, const char *run, size_t *re
                          struct dr_err *err)
 {
     DR_CLEANUP(text_list_fini) struct text_list runs = { 0 };
-    DR_JSON json_t *known = json_object();
+    DR_CLEANUP(known_fini) struct known known = { 0 };
     size_t added = 0;
-    enum dr_rc rc = book_each(p->state_dir, 0, INT64_MAX, note_run, known, err);
-    if (run !=
-        NULL) /* a book that is broken further back goes on: that this run ended is worth a line */
+    enum dr_rc rc = find_known(p->state_dir, &known, err);
+    /* A book that is broken further back goes on: that this run ended is worth a line. */
+    if (run != NULL)
         text_list_add(&runs, run);
     else if (rc == DR_OK)
         rc = journal_runs(p->state_dir, &runs, err);
     if (rc != DR_OK && run == NULL)
         return rc;
     for (size_t i = 0; i < runs.count; i++)
-        DR_TRY(add_one(p, known, runs.items[i], &added, err));
+        DR_TRY(add_one(p, known.runs, runs.items[i], &added, err));
     if (ret_added != NULL)
         *ret_added = added;
     return DR_OK;

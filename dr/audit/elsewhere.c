@@ -7,6 +7,7 @@
 #include "backup/store/bucket.h"
 #include "dr/audit/anchor.h"
 #include "dr/base/mem.h"
+#include "dr/data/time.h"
 
 struct away {
     const struct elsewhere_wish *wish;
@@ -20,8 +21,11 @@ struct away {
     /* The book that is being read. */
     char *site, *book; /* owned */
     int64_t n;         /* its last line that was read; 0: none */
-    char hash[HASH_HEX_SIZE];
+    char head[HASH_HEX_SIZE];
     bool broken, enough;
+
+    struct hash *hash; /* owned */
+    char from[TIME_TEXT_MAX], to[TIME_TEXT_MAX];
 };
 
 static void away_fini(struct away *w)
@@ -33,6 +37,7 @@ static void away_fini(struct away *w)
     free(w->stores);
     free(w->has);
     text_list_fini(&w->all);
+    hash_free(w->hash);
     free(w->site);
     free(w->book);
 }
@@ -103,35 +108,50 @@ static bool get_object(struct away *w, const char *name, struct buf *object, str
     return false;
 }
 
-static void take_line(struct away *w, const char *line, size_t len)
+/* An object's key has signed its lines; one that names another key needs that one's own signature. */
+static enum dr_rc check_line(struct away *w, const char *line, size_t len, const char *writer,
+                             struct book_line *ret, struct dr_err *err)
 {
-    struct book_record r = { 0 };
-    struct dr_err err = { 0 };
-    enum dr_rc rc = book_read_line(line, len, &r, &err);
-    if (rc == DR_OK && r.n <= w->n) { /* two objects of one host may overlap */
-        book_record_fini(&r);
-        return;
-    }
+    DR_TRY(book_split(w->hash, line, len, ret, err));
+    const struct book_text *key = &ret->key;
+    bool same = key->len == strlen(writer) && memcmp(key->at, writer, key->len) == 0;
+    if (ret->n <= w->n) /* two objects of one host may overlap */
+        return DR_OK;
+    if (key->at != NULL && !same && !book_line_is_signed(ret, err))
+        return DR_E_CORRUPT;
     bool first =
-        w->n > 0 && w->hash[0] == '\0'; /* of those that are read: what came before is not known */
-    if (rc == DR_OK && r.n == w->n + 1 && !first)
-        rc = book_follows(&r, w->n, w->n > 0 ? w->hash : NULL, &err);
+        w->n > 0 && w->head[0] == '\0'; /* of those that are read: what came before is not known */
+    if (ret->n == w->n + 1 && !first)
+        return book_line_follows(ret, w->n, w->head, err);
+    return DR_OK;
+}
+
+static void take_line(struct away *w, const char *line, size_t len, const char *writer)
+{
+    struct book_line l = { 0 };
+    DR_CLEANUP(book_record_fini) struct book_record r = { 0 };
+    struct dr_err err = { 0 };
+    enum dr_rc rc = check_line(w, line, len, writer, &l, &err);
+    if (rc == DR_OK && l.n <= w->n)
+        return;
+    bool asked = rc == DR_OK && memcmp(l.time.at, w->from, BOOK_TIME_LEN) >= 0 &&
+                 memcmp(l.time.at, w->to, BOOK_TIME_LEN) < 0;
+    if (asked)
+        rc = book_parse(&l, &r, &err);
     if (rc != DR_OK) {
         w->broken = true;
         note(w, dr_strf("the ledger of %s is broken behind record %" PRId64 ": %s", w->site, w->n,
                         err.msg));
-        book_record_fini(&r);
         return;
     }
-    if (r.n != w->n + 1)
+    if (l.n != w->n + 1)
         note(w, dr_strf("records %" PRId64 " to %" PRId64
                         " of the ledger of %s are in no bucket that can be read",
-                        w->n + 1, r.n - 1, w->site));
-    w->n = r.n;
-    memcpy(w->hash, r.hash, sizeof(w->hash));
-    if (r.wall_ns >= w->wish->from_ns && r.wall_ns < w->wish->to_ns)
+                        w->n + 1, l.n - 1, w->site));
+    w->n = l.n;
+    memcpy(w->head, l.hash, sizeof(w->head));
+    if (asked)
         w->enough = !w->fn(w->arg, w->site, &r);
-    book_record_fini(&r);
 }
 
 static void take_object(struct away *w, const char *name)
@@ -145,7 +165,7 @@ static void take_object(struct away *w, const char *name)
         const char *stop = memchr(at, '\n', (size_t)(end - at));
         if (stop == NULL)
             break;
-        take_line(w, at, (size_t)(stop - at) + 1);
+        take_line(w, at, (size_t)(stop - at) + 1, a.writer);
         at = stop + 1;
     }
 }
@@ -191,7 +211,7 @@ static size_t find_begin(struct away *w, size_t from, size_t end)
 static void take_book(struct away *w, size_t from, size_t end)
 {
     w->n = 0;
-    w->hash[0] = '\0';
+    w->head[0] = '\0';
     w->broken = false;
     for (size_t i = find_begin(w, from, end); i < end && !w->broken && !w->enough; i++)
         take_object(w, w->all.items[i]);
@@ -230,6 +250,9 @@ void elsewhere_each(const struct elsewhere_wish *wish, elsewhere_fn *fn, void *a
 {
     size_t count = wish->config->bucket_count;
     struct away w = { .wish = wish, .fn = fn, .arg = arg, .notes = ret_notes };
+    w.hash = hash_new();
+    (void)time_print(wish->from_ns > 0 ? wish->from_ns : 0, w.from);
+    (void)time_print(wish->to_ns > 0 ? wish->to_ns : 0, w.to);
     w.stores = dr_alloc(count + 1, sizeof(struct store *));
     w.has = dr_alloc(count + 1, sizeof(*w.has));
     for (size_t i = 0; i < count; i++)
