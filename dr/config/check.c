@@ -375,6 +375,7 @@ void config_check(struct reader *r, struct yaml_node *root, struct loaded *l)
     check_lease(r, root, l);
     config_check_prices(r, root, &l->config);
     config_check_require(r, root, &l->config);
+    config_check_findings(r, root, &l->config);
     if (yaml_get(root, "buckets", NULL) != NULL)
         check_left_out(r, root, l);
     if (yaml_get(root, "sources", NULL) == NULL && !r->torn) {

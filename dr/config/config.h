@@ -20,6 +20,7 @@
  *     sources[].timeout   of one whole backup of it
  *     backup_policy.verification, backup_policy.prune, monitoring.preflight    how often
  *     drill_schedule.time, .plans, .blackout
+ *     findings            {owner: NAME, due: {critical: 7d, warning: 30d}}
  *     serve, here         where the status page listens; which site this host is
  *
  *     health[].interval, .timeout also have defaults in disaster_recovery.monitoring.health_checks
@@ -240,6 +241,12 @@ struct config_drill {
     struct config_place at;
 };
 
+/* findings: who owns what is found, and how long after the run that found it it has to be seen to. */
+struct config_findings {
+    char *owner;                     /* a contact, a role or a participant of drills; or NULL */
+    int64_t critical_ms, warning_ms; /* 0: no due date */
+};
+
 /* Exactly one of file and env is set; the value is read by config_secret() when it is needed. */
 struct config_secret {
     char *name;
@@ -285,6 +292,7 @@ struct config {
     struct text_list runbooks; /* incident_response.runbooks: files or names of plans */
     struct config_place incident_at;
     struct config_drill drill;
+    struct config_findings findings;
     int failure_threshold; /* monitoring.health_checks: bad answers in a row before one is told; 3 */
     struct config_alerts critical, warning;
     struct config_channel *channels;
@@ -356,6 +364,9 @@ bool config_is_mine(const struct config *c, const struct config_site *here,
 /* The blackout that holds at this local time (of tm: year, mon, mday, wday, hour, min), or NULL. */
 struct tm;
 const struct config_blackout *config_blackout(const struct config *c, const struct tm *local);
+
+/* Is it a contact, a role, or a participant of drills? */
+bool config_is_somebody(const struct config *c, const char *name);
 
 /* Where the letters of a channel go: url, or what is in url_file. Not for smtp without one, nor for
  * command. The caller frees (and keeps it to itself: some of these are secrets). */

@@ -15,6 +15,7 @@ static const struct config_key disaster_keys[] = {
     { "rto", KEY_OWN, .to = 0, .each = "PLAN", .read = config_read_rto, .fini = config_fini_rto },
     { "rpo", KEY_OWN, .to = 0, .each = "PLAN", .read = config_read_rpo, .fini = config_fini_rpo },
     { "drill_schedule", KEY_BLOCK, AT(config, drill), .block = &config_drill_block },
+    { "findings", KEY_BLOCK, AT(config, findings), .block = &config_findings_block },
     { "monitoring", KEY_BLOCK, .to = KEY_NOWHERE, .block = &config_monitoring_block },
     { "incident_response", KEY_BLOCK, .to = KEY_NOWHERE, .block = &config_incident_block },
     { .name = NULL },

@@ -3,7 +3,7 @@
  *
  *     reader.c      tables of keys -> structs, one mistake one message
  *     keys.c        the tables of the file itself; the blocks below it have one file each:
- *                   policy objectives drill monitoring people sites sources buckets probes
+ *                   policy objectives drill findings monitoring people sites sources buckets probes
  *                   providers notify secrets prices require; s3_url.c is the url of a bucket on S3
  *     config.c      defaults, and the order: read, complete, check
  *     check.c       what one key alone cannot know: names that must exist, regions, buckets
@@ -39,6 +39,7 @@ extern const struct config_block config_file;
 extern const struct config_block config_strategy_block, config_policy_block; /* policy.c */
 extern const struct config_block config_drill_block;
 extern const struct config_block config_monitoring_block;
+extern const struct config_block config_findings_block;
 extern const struct config_block config_incident_block; /* people.c */
 extern const struct config_block config_coordination_block,
     config_providers_block; /* providers.c */
@@ -85,6 +86,9 @@ void config_read_require(struct reader *r, struct yaml_node *key, struct yaml_no
                          void *out);
 void config_fini_require(void *out);
 void config_check_require(struct reader *r, struct yaml_node *root, const struct config *c);
+
+/* The owner of findings is somebody, or there is a warning (findings.c). */
+void config_check_findings(struct reader *r, struct yaml_node *root, const struct config *c);
 
 /* May url be a bucket's? False: what is wrong was told at node (buckets.c). */
 bool config_check_url(struct reader *r, struct yaml_node *node);

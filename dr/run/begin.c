@@ -77,6 +77,8 @@ json_t *run_begin_body(const struct script *s, const struct run_begin *b)
     json_put(o, "remote", json_boolean(b->remote));
     json_put(o, "regions", regions);
     json_put(o, "objectives", objectives);
+    if (b->findings != NULL)
+        json_put(o, "findings", json_deep_copy(b->findings));
     json_put(o, "params", b->params != NULL ? json_deep_copy(b->params) : json_object());
     json_put(o, "plan", plan);
     json_put(o, "steps", steps_of(s, b));

@@ -18,6 +18,8 @@ struct run_begin {
     const char *seed;    /* of the planted faults, decimal; or NULL */
     bool dry, drill, remote;
     const json_t *params; /* {name: value}; or NULL */
+    const json_t
+        *findings; /* whose they are, and until when; NULL: run_begin() asks the configuration */
 };
 
 /* The body of the `start` record. The caller gives it to journal_append(). */

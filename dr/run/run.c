@@ -401,6 +401,23 @@ static enum kind kind_of(const struct run_begin *begin)
     return begin->dry ? KIND_DRY : begin->drill ? KIND_DRILL : KIND_EARNEST;
 }
 
+static json_t *ms_or_null(int64_t ms)
+{
+    return ms > 0 ? json_integer(ms) : json_null();
+}
+
+/* Fixed before the start, as objectives are: who owns what this run finds, and until when it has to be seen to. */
+static json_t *findings_of(const struct config *c)
+{
+    const struct config_findings *f = &c->findings;
+    json_t *o = json_object(), *due = json_object();
+    json_put(due, "critical", ms_or_null(f->critical_ms));
+    json_put(due, "warning", ms_or_null(f->warning_ms));
+    json_put(o, "owner", f->owner != NULL ? json_printable(f->owner) : json_null());
+    json_put(o, "due_ms", due);
+    return o;
+}
+
 /* A drill has a directory of its own below the one for all of them. */
 static enum dr_rc record_start(struct run *r, const struct run_begin *begin, struct dr_err *err)
 {
@@ -409,6 +426,8 @@ static enum dr_rc record_start(struct run *r, const struct run_begin *begin, str
                                                : dr_strf("%s/scratch", r->config->state_dir);
     DR_FREE char *scratch = dr_strf("%s/%s", all, r->id);
     full.scratch = scratch;
+    DR_JSON json_t *findings = findings_of(r->config);
+    full.findings = full.findings != NULL ? full.findings : findings;
     return journal_append(r->journal, "start", run_begin_body(r->script, &full), err);
 }
 
