@@ -47,7 +47,7 @@ fact "and so it is with the buckets asked" is $rc 0
 fact "none of them lacks an anchor" absent grep -q '"grade"' "$work/.out"
 types=$("$DRCTL" audit query --json | jq -r .type | sort | uniq -c | awk '{printf "%s %s, ", $2, $1}')
 fact "each thing that ended has its line, a dry run has none" is "$types" \
-    "anchor 2, backup 1, open 1, prune 1, repair 1, restore 1, run 1, verify 1, "
+    "anchor 2, backup 1, findings 1, open 1, prune 1, repair 1, restore 1, run 1, verify 1, "
 
 # -- what another host counts ----------------------------------------------------------------------------
 key=$("$DRCTL" key show | grep -o 'ed25519:[^ ]*')

@@ -13,6 +13,7 @@
  *     book      n, time, time_ns, type, run, plan, source, exit, key, file, line, body (JSON)
  *     journal   run, n, time, time_ns, type, step, state, body (JSON)
  *     runs backups restores verifies prunes repairs findings anchors      views of book by type, with the fields of its body
+ *     (findings: each as it was opened, with its newest owner and due date, and closed, closed_by and reason)
  *
  * A person's SQL may read and nothing else: every other thing (a write, ATTACH, PRAGMA, a second statement) is refused, and a
  * question that takes longer than QUERY_MS is ended.

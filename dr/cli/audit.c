@@ -11,6 +11,7 @@
 
 #include "dr/base/mem.h"
 #include "dr/cli/audit_query.h"
+#include "dr/cli/book.h"
 #include "dr/cli/data.h"
 #include "dr/cli/verbs.h"
 #include "dr/run/run.h"
@@ -140,17 +141,6 @@ static int run_export(struct cli *cli, const struct config *c)
     return EXIT_DONE;
 }
 
-/* The region that an open failover of this host has given up. The caller frees. */
-static char *dark_region(const struct config *c)
-{
-    DR_CLEANUP(run_state_fini) struct run_state s = { 0 };
-    DR_FREE char *run = run_newest_open(c);
-    if (run == NULL || !run_peek(c, run, &s) || s.failed == NULL || s.dry ||
-        json_is_true(json_object_get(s.start, "drill")))
-        return NULL;
-    return dr_strdup(s.failed);
-}
-
 static int tell_anchor(const struct cli *cli, const struct anchor_report *r)
 {
     int exit = r->took.count == 0 && r->lacking.count > 0 ? EXIT_FAILED
@@ -182,7 +172,8 @@ static int run_anchor(struct cli *cli, const struct config *c)
 {
     struct dr_err err = { 0 };
     DR_FREE char *site = status_own_site(c);
-    DR_FREE char *dark = dark_region(c);
+    DR_FREE char *dark = cli_book_dark(c);
+    cli_book_findings(c);
     struct anchor_report report = { 0 };
     const struct anchor_wish wish = {
         .config = c, .site = site, .version = DRCTL_VERSION, .dark = dark, .wait_ms = ANCHOR_WAIT_MS

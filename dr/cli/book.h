@@ -21,8 +21,20 @@ json_t *cli_book_body(int64_t began_ns, int exit, const char *why) DR_MUST_USE;
 /* One line. body is taken over. EXIT_DONE, or EXIT_WARNINGS after a warning. */
 int cli_book(const struct config *c, const char *type, json_t *body);
 
+enum { BOOK_FINDINGS_DAYS = 400 }; /* so far back the ledger is asked what is open */
+
+/* The region that an open failover of this host has given up, or NULL: nothing is written there. The caller frees. */
+char *cli_book_dark(const struct config *c) DR_MUST_USE;
+
+/* One line that is the work itself, and an anchor at once, so that other hosts see it. body is taken over. */
+enum dr_rc cli_book_now(const struct config *c, const char *type, json_t *body, struct dr_err *err)
+    DR_MUST_USE;
+
+/* Findings of runs that are over and have not told theirs: the runner died in between, or was of an older version. */
+void cli_book_findings(const struct config *c);
+
 /*
- * A run that is over (else nothing is done): its line, and an anchor in every bucket but those of the region that it gave up,
+ * A run that is over (else nothing is done): its line, what it found (findings.h), and an anchor in every bucket but those of the region that it gave up,
  * waited for a few seconds. Whoever ends a drill calls it after the drill's last record.
  */
 void cli_book_run(const struct config *c, const char *run);

@@ -22,7 +22,7 @@ static const struct {
     { "data",
       { "init", "backup", "snapshots", "ls", "cat", "find", "diff", "restore", "verify", "export",
         "repair", "prune", "forget", "pin", "unpin", "stats" } },
-    { "evidence", { "report", "audit" } },
+    { "evidence", { "report", "findings", "audit" } },
     { "the machine", { "key", "lease", "store", "daemon", "completion" } },
 };
 

@@ -307,8 +307,8 @@ static void take_run(struct reading *reading, const json_t *body)
 
 static bool take_line(void *arg, const struct book_record *line)
 {
-    static const char *const kept[] = { "backup", "verify", "restore", "finding",
-                                        "finding_closed" };
+    static const char *const kept[] = { "backup",  "verify",        "restore",
+                                        "finding", "finding_owned", "finding_closed" };
     struct reading *reading = arg;
     char time[TIME_TEXT_MAX];
     reading->count++;
@@ -444,12 +444,13 @@ enum dr_rc report_facts_gather(const struct config *c, const struct report_when 
 struct period_facts report_facts_of(const struct report_facts *r, const struct config *c,
                                     const struct report_when *when)
 {
-    const struct text_list *people = &c->drill.participants;
     return (struct period_facts){ .from_ns = when->from_ns,
                                   .to_ns = when->to_ns,
                                   .as_of_ns = when->as_of_ns,
                                   .name = when->name,
-                                  .owner = people->count > 0 ? people->items[0] : NULL,
+                                  .owner = c->findings.owner,
+                                  .due_critical_ms = c->findings.critical_ms,
+                                  .due_warning_ms = c->findings.warning_ms,
                                   .plans = r->plans,
                                   .sources = r->sources,
                                   .buckets = r->buckets,

@@ -24,6 +24,7 @@ const struct cli_verb *const cli_verbs[] = {
     &verb_export,
     &verb_failover,
     &verb_find,
+    &verb_findings,
     &verb_forget,
     &verb_help,
     &verb_init,

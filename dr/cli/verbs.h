@@ -27,6 +27,7 @@ extern const struct cli_verb verb_drill_turn;
 extern const struct cli_verb verb_export;
 extern const struct cli_verb verb_failover;
 extern const struct cli_verb verb_find;
+extern const struct cli_verb verb_findings;
 extern const struct cli_verb verb_forget;
 extern const struct cli_verb verb_help;
 extern const struct cli_verb verb_init;

@@ -234,6 +234,8 @@ void html_period(struct html *h, const json_t *report)
     html_period_tables(h, report);
     html_section(h, "findings", "Open findings");
     html_findings(h, json_object_get(report, "findings"));
+    html_part(h, "Closed in this period");
+    html_findings_closed(h, json_object_get(report, "findings_closed"));
     html_period_clauses(h, report);
     html_section(h, "notes", "Notes");
     html_texts(h, json_object_get(report, "notes"), "No note.");

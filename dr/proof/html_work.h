@@ -180,7 +180,8 @@ void html_head(struct html *h, const char *kind, const char *of, const char *wor
 void html_head_end(struct html *h);
 
 /* What both kinds have. */
-void html_findings(struct html *h, const json_t *list);
+void html_findings(struct html *h, const json_t *list); /* html_findings.c */
+void html_findings_closed(struct html *h, const json_t *list);
 void html_texts(struct html *h, const json_t *list, const char *none);
 
 /* A tile of the head: name (ours), a badge or NULL; the caller writes the value between. */

@@ -90,7 +90,7 @@ enum dr_rc period_make(const struct period_facts *facts, json_t **ret, struct dr
 {
     if (facts->to_ns <= facts->from_ns)
         return dr_fail(err, DR_E_USAGE, "the period ends before it begins");
-    json_t *period = json_object();
+    json_t *period = json_object(), *closed = NULL;
     json_put_int(period, "schema", REPORT_SCHEMA);
     json_put_text(period, "kind", "period");
     json_put(period, "period", bounds_of(facts));
@@ -102,7 +102,8 @@ enum dr_rc period_make(const struct period_facts *facts, json_t **ret, struct dr
     json_put(period, "drills", period_drills(facts, json_object_get(period, "plans")));
     period_put_means(period, facts);
     json_put(period, "forecast", period_forecast(facts));
-    json_put(period, "findings", period_findings(facts, period));
+    json_put(period, "findings", period_findings(facts, period, &closed));
+    json_put(period, "findings_closed", closed);
     json_put(period, "clauses", period_clauses(facts, period));
     json_put(period, "notes", notes_of(facts, period));
     *ret = period;

@@ -17,8 +17,8 @@
  * How things are judged:
  *
  *     a run belongs to the period in which it began; a torn or broken journal is a row that says so
- *     findings of runs: those of the newest ended drill, and of the newest ended run, of each plan. An older one is
- *     settled when the next run of its kind no longer has it, or when somebody closed it by its id.
+ *     findings of runs: open until a later run of the same plan and kind looked and no longer has it, or until
+ *     somebody closed it (findings.h); those that were closed in the period stand beside the open ones
  *     a drill is overdue when none was held (to its end, passed or failed) for as long as the schedule says
  *     loss of a bucket at a time: to the newest snapshot that was durable in it, of that source which is worst
  *     off; null when some source has none there. One point before and one after each backup.
@@ -46,8 +46,10 @@ struct period_facts {       /* all borrowed; a list may be NULL: empty */
     int64_t from_ns, to_ns; /* [from, to) */
     int64_t
         as_of_ns; /* ages are counted up to here: the end of the period, or now if it is not over */
-    const char *name;  /* "2026-11", "2026-Q4", "2026", "2026-11-01 to 2026-11-08" */
-    const char *owner; /* of findings that have none; or NULL */
+    const char *name; /* "2026-11", "2026-Q4", "2026", "2026-11-01 to 2026-11-08" */
+    const char
+        *owner; /* of what is missing (a run's findings have theirs from its start); or NULL */
+    int64_t due_critical_ms, due_warning_ms; /* of the same; 0: no date */
     const json_t *plans, *sources, *buckets, *runs, *book, *heads, *clauses, *hosts, *notes;
 };
 

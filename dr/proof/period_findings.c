@@ -1,17 +1,19 @@
 /*
- * period_findings.c - what is still open at the end of a time, from runs, from the ledger, and from what is missing.
+ * period_findings.c - what is open at the end of a time, and what was closed in it: from runs and ledgers (findings.h),
+ * and from what is missing.
  *
- * A finding of a run stands until the next run of its kind no longer has it, or until somebody closed it. So the list does
- * not grow with each drill that tells the same, and nothing leaves it because time went by.
+ * What is missing is computed from the period as it stands, under an id that stays the same as long as the thing does, so
+ * that a person can own it and close it. A word that was said before the lack began is about an earlier one.
  */
 #include <string.h>
 
 #include "dr/base/mem.h"
+#include "dr/proof/findings.h"
 #include "dr/proof/period_work.h"
 
 struct open {
     const struct period_facts *f;
-    struct text_list closed; /* ids */
+    json_t *known; /* the register */
     json_t *list;
 };
 
@@ -20,134 +22,81 @@ static bool is(const char *text, const char *word)
     return strcmp(text, word) == 0;
 }
 
-/* The same thing told twice: by its id, or by the ledger in the words of the run's own report. */
-static bool is_known(const struct open *o, const json_t *one)
+/* -- of runs and ledgers ---------------------------------------------------------------------------- */
+
+static void find_known(struct open *o)
 {
     size_t i;
-    const json_t *other;
-    json_array_foreach(o->list, i, other)
-    {
-        bool same_text = json_equal(json_object_get(one, "text"), json_object_get(other, "text"));
-        bool same_run = json_equal(json_object_get(one, "run"), json_object_get(other, "run"));
-        if (is(report_word(other, "id"), report_word(one, "id")) || (same_text && same_run))
-            return true;
-    }
-    return false;
+    json_t *one;
+    json_array_foreach(o->known, i, one) if (findings_is_open(one) && !body_is(one, "said"))
+        json_array_append_new(o->list, json_deep_copy(one));
 }
 
-/* one is taken over. */
-static void add(struct open *o, json_t *one)
+static json_t *closed_in(const struct open *o)
 {
-    if (is_known(o, one) || text_list_has(&o->closed, report_word(one, "id"))) {
+    json_t *list = json_array();
+    size_t i;
+    json_t *one;
+    json_array_foreach(o->known, i, one)
+    {
+        int64_t at_ns;
+        if (findings_is_open(one) || !period_time(json_object_get(one, "closed"), "at", &at_ns) ||
+            at_ns < o->f->from_ns || at_ns >= o->f->to_ns)
+            continue;
+        json_t *copy = json_deep_copy(one);
+        findings_judge(copy, period_end_ns(o->f));
+        (void)json_object_del(copy, "said"); /* it is there */
+        json_array_append_new(list, copy);
+    }
+    return list;
+}
+
+/* -- of what is missing ------------------------------------------------------------------------------- */
+
+struct missing {
+    const char *kind, *subject, *severity;
+    const char *opened; /* since when; "": nobody knows */
+    bool plan;          /* the subject is one */
+};
+
+static json_t *record_of(const struct open *o, const struct missing *m, const char *text)
+{
+    json_t *one = report_finding("", m->kind, m->subject, m->severity, text);
+    int64_t opened_ns = 0;
+    bool critical = is(m->severity, "critical");
+    json_put(one, "run", json_null());
+    json_put(one, "last_run", json_null());
+    json_put(one, "plan", m->plan ? json_string(m->subject) : json_null());
+    json_put(one, "drill", json_false());
+    json_put_int(one, "seen", 1);
+    json_put(one, "said", json_false());
+    json_put(one, "closed", json_null());
+    report_put_text(one, "opened", m->opened[0] != '\0' ? m->opened : NULL);
+    report_put_text(one, "owner", o->f->owner);
+    (void)period_time(one, "opened", &opened_ns); /* else it stays 0: no date */
+    report_put_due(one, opened_ns, critical ? o->f->due_critical_ms : o->f->due_warning_ms);
+    return one;
+}
+
+/* text is taken over. */
+static void miss(struct open *o, const struct missing *m, char *text)
+{
+    json_t *one = record_of(o, m, text);
+    free(text);
+    const json_t *said = findings_get(o->known, report_word(one, "id"));
+    int64_t closed_ns, opened_ns = 0;
+    bool closed = said != NULL && !findings_is_open(said) &&
+                  period_time(json_object_get(said, "closed"), "at", &closed_ns);
+    (void)period_time(one, "opened", &opened_ns); /* else it stays 0: longer ago than any word */
+    if (closed && closed_ns >= opened_ns) {
         json_decref(one);
         return;
     }
-    if (!report_has(one, "owner"))
-        report_put_text(one, "owner", o->f->owner);
+    if (said != NULL && report_has(said, "owner"))
+        report_copy(one, "owner", said, "owner");
+    if (said != NULL && !closed && report_has(said, "due"))
+        report_copy(one, "due", said, "due");
     json_array_append_new(o->list, one);
-}
-
-static void find_closed(struct open *o)
-{
-    size_t i;
-    const json_t *line;
-    json_array_foreach(o->f->book, i, line)
-    {
-        int64_t at_ns;
-        const char *id = report_word(json_object_get(line, "body"), "id");
-        if (is(report_word(line, "type"), "finding_closed") && id[0] != '\0' &&
-            period_time(line, "time", &at_ns) && at_ns < period_end_ns(o->f))
-            text_list_add(&o->closed, id);
-    }
-}
-
-/* --- of runs --- */
-
-/* Does a later run of the same plan and kind speak instead of this one? */
-static bool is_followed(const struct period_facts *f, size_t at)
-{
-    const json_t *run = json_array_get(f->runs, at);
-    for (size_t i = at + 1; i < json_array_size(f->runs); i++) {
-        const json_t *next = json_array_get(f->runs, i);
-        int64_t began_ns;
-        if (period_is_held(next) && period_is_drill(next) == period_is_drill(run) &&
-            period_began(f, next, &began_ns) &&
-            period_same_plan(period_plan_of(next), period_plan_of(run)))
-            return true;
-    }
-    return false;
-}
-
-static void find_run(struct open *o, const json_t *run)
-{
-    const char *plan = period_plan_of(run);
-    size_t i;
-    const json_t *told;
-    json_array_foreach(report_list(run, "findings"), i, told)
-    {
-        if (!json_is_object(told))
-            continue;
-        json_t *one = json_deep_copy(told);
-        report_copy(one, "run", run, "run");
-        report_put_text(one, "plan", plan[0] != '\0' ? plan : NULL);
-        report_copy(one, "opened", run, report_has(run, "ended") ? "ended" : "started");
-        add(o, one);
-    }
-}
-
-static void find_runs(struct open *o)
-{
-    const struct period_facts *f = o->f;
-    for (size_t i = 0; i < json_array_size(f->runs); i++) {
-        const json_t *run = json_array_get(f->runs, i);
-        int64_t began_ns;
-        if (period_is_broken(run) || period_is_dry(run) || !period_began(f, run, &began_ns) ||
-            is_followed(f, i))
-            continue;
-        find_run(o, run);
-    }
-}
-
-/* --- of the ledger --- */
-
-static void find_told(struct open *o)
-{
-    static const char *const keys[] = { "id", "severity", "text", "owner", "due", "run", "plan" };
-    size_t i;
-    const json_t *line;
-    json_array_foreach(o->f->book, i, line)
-    {
-        const json_t *body = json_object_get(line, "body");
-        int64_t at_ns;
-        if (!is(report_word(line, "type"), "finding") || !report_has(body, "id") ||
-            !period_time(line, "time", &at_ns) || at_ns >= period_end_ns(o->f))
-            continue;
-        json_t *one = json_object();
-        for (size_t k = 0; k < DR_ARRAY_LEN(keys); k++)
-            report_copy(one, keys[k], body, keys[k]);
-        json_put_text(one, "kind", "told");
-        json_put(one, "subject", json_null());
-        if (report_has(body, "opened"))
-            report_copy(one, "opened", body, "opened");
-        else
-            report_put_time(one, "opened", true, at_ns);
-        add(o, one);
-    }
-}
-
-/* --- of what is missing --- */
-
-/* since: what it has been missing since, part of the id, so that a closed one opens again with the next. text is
- * taken over. */
-static void miss(struct open *o, const char *since, const char *kind, const char *subject,
-                 const char *severity, char *text)
-{
-    json_t *one = report_finding(since, kind, subject, severity, text);
-    free(text);
-    json_put(one, "run", json_null());
-    json_put(one, "plan", is(kind, "overdue") ? json_string(subject) : json_null());
-    json_put(one, "opened", json_null());
-    add(o, one);
 }
 
 static void find_overdue(struct open *o, const json_t *plans)
@@ -158,9 +107,14 @@ static void find_overdue(struct open *o, const json_t *plans)
     {
         const char *name = report_word(one, "name");
         const json_t *last = json_object_get(one, "last_drill");
+        const struct missing m = { .kind = "overdue",
+                                   .subject = name,
+                                   .severity = "warning",
+                                   .opened = report_word(one, "due"),
+                                   .plan = true };
         if (!json_is_true(json_object_get(one, "overdue")))
             continue;
-        miss(o, report_word(last, "run"), "overdue", name, "warning",
+        miss(o, &m,
              json_is_object(last) ? dr_strf("the drill of %s is overdue: the last was %s on %.10s",
                                             name, report_word(last, "run"), report_word(last, "at"))
                                   : dr_strf("the drill of %s is overdue: none was held", name));
@@ -176,14 +130,17 @@ static void find_sources(struct open *o, const json_t *sources)
         const char *name = report_word(one, "name");
         const json_t *backups = json_object_get(one, "backups");
         const json_t *proof = json_object_get(one, "last_proof");
+        const struct missing none = { "backup", name, "critical", report_word(one, "last_snapshot"),
+                                      false };
+        const struct missing unproved = { "proof", name, "warning", "", false };
+        const struct missing failed = { "proof", name, "critical", report_word(proof, "at"),
+                                        false };
         if (body_int(backups, "wanted", 0) > 0 && body_int(backups, "done", 0) == 0)
-            miss(o, o->f->name != NULL ? o->f->name : "", "backup", name, "critical",
-                 dr_strf("no backup of %s is on record in this period", name));
+            miss(o, &none, dr_strf("no backup of %s is on record in this period", name));
         if (!json_is_object(proof))
-            miss(o, "", "proof", name, "warning",
-                 dr_strf("no restore and no verification of %s is on record", name));
+            miss(o, &unproved, dr_strf("no restore and no verification of %s is on record", name));
         else if (!is(report_word(proof, "result"), "pass"))
-            miss(o, report_word(proof, "at"), "proof", name, "critical",
+            miss(o, &failed,
                  dr_strf("the last %s of %s did not pass", report_word(proof, "kind"), name));
     }
 }
@@ -192,35 +149,37 @@ static void find_broken(struct open *o)
 {
     size_t i;
     const json_t *run;
-    json_array_foreach(o->f->runs, i, run) if (period_is_broken(run) && period_has(o->f, run))
-        miss(o, report_word(run, "run"), "journal", report_word(run, "run"), "critical",
-             dr_strf("the journal of %s cannot be read: %s", report_word(run, "run"),
-                     report_word(run, "broken")));
-}
-
-/* list is taken over. */
-static json_t *critical_first(json_t *list)
-{
-    json_t *sorted = json_array();
-    for (int critical = 1; critical >= 0; critical--) {
-        size_t i;
-        json_t *one;
-        json_array_foreach(list, i, one) if (is(report_word(one, "severity"), "critical") ==
-                                             critical) json_array_append(sorted, one);
+    json_array_foreach(o->f->runs, i, run)
+    {
+        const struct missing m = { "journal", report_word(run, "run"), "critical",
+                                   report_word(run, "started"), false };
+        if (period_is_broken(run) && period_has(o->f, run))
+            miss(o, &m,
+                 dr_strf("the journal of %s cannot be read: %s", report_word(run, "run"),
+                         report_word(run, "broken")));
     }
-    json_decref(list);
-    return sorted;
 }
 
-json_t *period_findings(const struct period_facts *f, const json_t *period)
+json_t *period_findings(const struct period_facts *f, const json_t *period, json_t **ret_closed)
 {
-    struct open o = { .f = f, .list = json_array() };
-    find_closed(&o);
+    const struct findings_facts facts = { .runs = f->runs,
+                                          .book = f->book,
+                                          .end_ns = period_end_ns(f) };
+    struct open o = { .f = f, .known = findings_register(&facts), .list = json_array() };
+    size_t i;
+    json_t *one;
+    find_known(&o);
     find_broken(&o);
-    find_runs(&o);
-    find_told(&o);
     find_overdue(&o, json_object_get(period, "plans"));
     find_sources(&o, json_object_get(period, "sources"));
-    text_list_fini(&o.closed);
-    return critical_first(o.list);
+    json_array_foreach(o.list, i, one)
+    {
+        findings_judge(one, period_end_ns(f));
+        (void)json_object_del(one, "said"); /* it is there */
+    }
+    json_t *sorted = findings_sorted(o.list);
+    *ret_closed = closed_in(&o);
+    json_decref(o.list);
+    json_decref(o.known);
+    return sorted;
 }

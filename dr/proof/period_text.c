@@ -302,6 +302,7 @@ void period_text(const json_t *told, struct buf *out)
         report_add_title(out, "FINDINGS");
         buf_adds(out, "none open\n");
     }
+    report_text_closed(out, report_list(period, "findings_closed"));
     report_add_blank(out);
     text_clauses(out, period);
     text_rest(out, period);

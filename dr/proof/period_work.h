@@ -56,7 +56,9 @@ json_t *period_buckets(const struct period_facts *f) DR_MUST_USE;
 
 /* -- of what was made before: the period as it stands ------------------------------------------ */
 
-json_t *period_findings(const struct period_facts *f, const json_t *period) DR_MUST_USE;
+/* The open ones; ret_closed: those that were closed in the period. Both new references. */
+json_t *period_findings(const struct period_facts *f, const json_t *period, json_t **ret_closed)
+    DR_MUST_USE;
 json_t *period_clauses(const struct period_facts *f, const json_t *period) DR_MUST_USE;
 
 #endif

@@ -531,7 +531,8 @@ enum dr_rc report_make(const struct journal_records *records, size_t torn_bytes,
     json_put(report, "notes", notes_of(&t, &l));
     json_put(report, "evidence", evidence_of(&t, torn_bytes));
     json_put(report, "verify", verify_of(&t));
-    json_put(report, "findings", report_findings(report));
+    json_put(report, "findings",
+             report_findings(report, json_object_get(records->items[0].body, "findings")));
     ledger_fini(&l);
     timeline_fini(&t);
     *ret = report;

@@ -1,15 +1,17 @@
 /*
  * report_findings.c - what somebody has to see to after a run, from its report and from nothing else.
  *
- * A finding is a fact that falls short of what was promised, planned, or looked for. Its id comes from the run, its
- * kind and its subject, so the same journal gives the same ids on every host, and whoever closes one closes it
- * everywhere. Nobody is made its owner here: the journal does not know who is.
+ * A finding is a fact that falls short of what was promised, planned, or looked for. Its id comes from the plan, from
+ * whether it was a drill, from its kind and its subject: so the next drill that finds the same tells the same
+ * finding, on every host, and whoever closes one closes it everywhere. Its owner and its date are those that were
+ * fixed when the run began; where none was, there is none.
  */
 #include <inttypes.h>
 #include <string.h>
 
 #include "dr/base/hash.h"
 #include "dr/base/mem.h"
+#include "dr/data/time.h"
 #include "dr/proof/report_work.h"
 
 enum { ID_DIGITS = 8 };
@@ -18,8 +20,9 @@ static const char CRITICAL[] = "critical", WARNING[] = "warning";
 
 struct findings {
     const json_t *report;
-    const char *run;
-    json_t *list; /* owned by the caller of report_findings() */
+    const json_t *rule; /* {owner, due_ms} of the start, or NULL */
+    char *scope;        /* owned */
+    json_t *list;       /* owned by the caller of report_findings() */
 };
 
 static bool is(const char *text, const char *word)
@@ -27,10 +30,10 @@ static bool is(const char *text, const char *word)
     return strcmp(text, word) == 0;
 }
 
-void report_finding_id(const char *run, const char *kind, const char *subject,
+void report_finding_id(const char *scope, const char *kind, const char *subject,
                        char out[REPORT_FINDING_ID_SIZE])
 {
-    DR_FREE char *text = dr_strf("%s\n%s\n%s", run, kind, subject);
+    DR_FREE char *text = dr_strf("%s\n%s\n%s", scope, kind, subject);
     uint8_t digest[HASH_SIZE];
     char hex[HASH_HEX_SIZE];
     hash_bytes(text, strlen(text), digest);
@@ -38,12 +41,12 @@ void report_finding_id(const char *run, const char *kind, const char *subject,
     snprintf(out, REPORT_FINDING_ID_SIZE, "F-%.*s", ID_DIGITS, hex);
 }
 
-json_t *report_finding(const char *run, const char *kind, const char *subject, const char *severity,
-                       const char *text)
+json_t *report_finding(const char *scope, const char *kind, const char *subject,
+                       const char *severity, const char *text)
 {
     char id[REPORT_FINDING_ID_SIZE];
     json_t *one = json_object();
-    report_finding_id(run, kind, subject, id);
+    report_finding_id(scope, kind, subject, id);
     json_put_text(one, "id", id);
     json_put_text(one, "kind", kind);
     report_put_text(one, "subject", subject);
@@ -54,12 +57,40 @@ json_t *report_finding(const char *run, const char *kind, const char *subject, c
     return one;
 }
 
+char *report_finding_scope(const char *plan, bool drill)
+{
+    char *scope = dr_strf("%s %s", drill ? "drill" : "run", plan);
+    for (char *at = scope; *at != '\0'; at++)
+        *at = *at == '-' ? '_' : *at;
+    return scope;
+}
+
+void report_put_due(json_t *finding, int64_t from_ns, int64_t due_ms)
+{
+    static const int64_t ms_ns = 1000000;
+    report_put_time(finding, "due",
+                    from_ns > 0 && due_ms > 0 && due_ms < INT64_MAX / ms_ns - from_ns / ms_ns,
+                    from_ns + due_ms * ms_ns);
+}
+
+/* Whose it is, and until when: counted from the end of the run. */
+static void put_rule(const struct findings *f, json_t *one, const char *severity)
+{
+    const char *ended = report_word(f->report, "ended");
+    int64_t end_ns = 0;
+    bool known = time_parse(ended, &end_ns);
+    report_copy(one, "owner", f->rule, "owner");
+    report_put_due(one, known ? end_ns : 0,
+                   body_int(json_object_get(f->rule, "due_ms"), severity, 0));
+}
+
 /* text is taken over. One finding a kind and subject: the first words stand. */
 static void find(struct findings *f, const char *kind, const char *subject, const char *severity,
                  char *text)
 {
-    json_t *one = report_finding(f->run, kind, subject, severity, text);
+    json_t *one = report_finding(f->scope, kind, subject, severity, text);
     free(text);
+    put_rule(f, one, severity);
     size_t i;
     const json_t *other;
     bool known = false;
@@ -155,11 +186,22 @@ static void find_preflight(struct findings *f)
     }
 }
 
+/* Was it told as what came of the step? */
+static bool has_step(const struct findings *f, const char *step)
+{
+    size_t i;
+    const json_t *one;
+    json_array_foreach(f->list, i, one) if (is(report_word(one, "kind"), "step") &&
+                                            is(report_word(one, "subject"), step)) return true;
+    return false;
+}
+
 static void find_left(struct findings *f)
 {
     size_t i;
     const json_t *one;
-    json_array_foreach(report_list(f->report, "left"), i, one)
+    json_array_foreach(report_list(f->report, "left"), i,
+                       one) if (!has_step(f, report_word(one, "step")))
         find(f, "leftover", report_word(one, "step"), WARNING,
              dr_strf("%s: %s", report_word(one, "step"), report_word(one, "what")));
 }
@@ -274,14 +316,14 @@ static void find_drill(struct findings *f, const json_t *drill)
         find(f, "segregation", "restore", WARNING, dr_strdup(report_word(apart, "text")));
 }
 
-json_t *report_findings(const json_t *report)
+json_t *report_findings(const json_t *report, const json_t *rule)
 {
     const json_t *drill = json_object_get(report, "drill");
-    struct findings f = { .report = report,
-                          .run = report_word(report, "run"),
-                          .list = json_array() };
+    const char *plan = report_word(json_object_get(report, "plan"), "name");
+    struct findings f = { .report = report, .rule = rule, .list = json_array() };
     if (json_is_true(json_object_get(report, "dry")))
         return f.list;
+    f.scope = report_finding_scope(plan, json_is_object(drill));
     find_figure(&f, "recovery_time", "recovery time");
     find_figure(&f, "data_loss", "data loss");
     if (json_is_object(drill))
@@ -293,5 +335,6 @@ json_t *report_findings(const json_t *report)
         find_step(&f, step, json_is_object(drill));
     find_preflight(&f);
     find_left(&f);
+    free(f.scope);
     return f.list;
 }

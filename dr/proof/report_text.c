@@ -486,6 +486,10 @@ void report_text(const json_t *told, struct buf *out)
         buf_adds(out, "nothing left to do\n");
     }
     report_text_findings(out, report_list(report, "findings"));
+    if (json_array_size(report_list(report, "findings")) > 0) {
+        report_add_title(out, "");
+        buf_adds(out, "as of the end of the run; what became of them: drctl findings --all\n");
+    }
     report_add_title(out, "EVIDENCE");
     buf_addf(out, "%" PRId64 " records, head %s\n", body_int(evidence, "records", 0),
              report_word(evidence, "head"));

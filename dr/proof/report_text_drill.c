@@ -217,6 +217,40 @@ void report_text_drill(struct buf *out, const json_t *report)
     report_add_blank(out);
 }
 
+/* "owner ana, due 2026-11-28, 3 days overdue; run D-7, open for 12 days, seen by 2 runs": what is not known of a run is
+ * left out, what nobody fixed is said. */
+static void add_whose(struct buf *out, const json_t *one)
+{
+    report_add_title(out, "");
+    buf_adds(out, report_has(one, "owner") ? "owner " : "no owner");
+    report_add(out, report_word(one, "owner"));
+    if (report_has(one, "due"))
+        buf_addf(out, ", due %.10s", report_word(one, "due"));
+    else
+        buf_adds(out, ", no due date");
+    int64_t late = body_int(one, "overdue_days", 0), age = body_int(one, "age_days", -1);
+    if (body_is(one, "overdue") && late == 0)
+        buf_adds(out, ", OVERDUE since less than a day");
+    else if (body_is(one, "overdue"))
+        buf_addf(out, ", OVERDUE by %" PRId64 " day%s", late, late == 1 ? "" : "s");
+    if (report_has(one, "run")) {
+        buf_adds(out, "; run ");
+        report_add(out, report_word(one, "run"));
+    }
+    if (age >= 0)
+        buf_addf(out, ", open for %" PRId64 " day%s", age, age == 1 ? "" : "s");
+    if (body_int(one, "seen", 0) > 1)
+        buf_addf(out, ", seen by %" PRId64 " runs", body_int(one, "seen", 0));
+    buf_addc(out, '\n');
+}
+
+static void add_what(struct buf *out, const json_t *one)
+{
+    buf_addf(out, "%s %-8s ", report_word(one, "id"), report_word(one, "severity"));
+    report_add(out, report_word(one, "text"));
+    buf_addc(out, '\n');
+}
+
 void report_text_findings(struct buf *out, const json_t *findings)
 {
     size_t i;
@@ -224,20 +258,31 @@ void report_text_findings(struct buf *out, const json_t *findings)
     json_array_foreach(findings, i, one)
     {
         report_add_title(out, i == 0 ? "FINDINGS" : "");
-        buf_addf(out, "%s %-8s ", report_word(one, "id"), report_word(one, "severity"));
-        report_add(out, report_word(one, "text"));
-        if (report_has(one, "run")) {
-            buf_adds(out, ", run ");
-            report_add(out, report_word(one, "run"));
-        }
-        if (report_has(one, "owner")) {
-            buf_adds(out, ", owner ");
-            report_add(out, report_word(one, "owner"));
-        }
-        if (report_has(one, "due")) {
-            buf_adds(out, ", due ");
-            report_add(out, report_word(one, "due"));
-        }
+        add_what(out, one);
+        add_whose(out, one);
+    }
+}
+
+void report_text_closed(struct buf *out, const json_t *closed)
+{
+    size_t i;
+    const json_t *one;
+    json_array_foreach(closed, i, one)
+    {
+        const json_t *end = json_object_get(one, "closed");
+        int64_t after_ms = body_int(end, "after_ms", -1);
+        char took[DURATION_TEXT_MAX];
+        report_add_title(out, i == 0 ? "CLOSED" : "");
+        add_what(out, one);
+        report_add_title(out, "");
+        buf_adds(out, report_has(end, "by") ? "by " : "by nobody on record");
+        report_add(out, report_word(end, "by"));
+        buf_addf(out, " on %.10s", report_word(end, "at"));
+        if (after_ms >= 0)
+            buf_addf(out, ", after %s", duration_tell(after_ms, took));
+        buf_adds(out, ": ");
+        report_add(out,
+                   report_has(end, "reason") ? report_word(end, "reason") : "no reason on record");
         buf_addc(out, '\n');
     }
 }

@@ -46,15 +46,24 @@ void report_drill_verdict(json_t *drill, const struct timeline *t);
 /* report_samples.c: what the prober saw round the impact; null when it is not on record. */
 json_t *report_samples(const struct timeline *t, const struct ledger *ledger) DR_MUST_USE;
 
-/* report_findings.c: from the report as it stands, which needs nothing but its own members. */
-json_t *report_findings(const json_t *report) DR_MUST_USE;
+/* report_findings.c: from the report as it stands. rule: `findings` of the start, whose they are and how long
+ * after the end they are due; NULL or null: nobody said. */
+json_t *report_findings(const json_t *report, const json_t *rule) DR_MUST_USE;
 
-/* One finding, without owner and date. id: "F-" and 8 digits of the digest of run, kind and subject. */
+/*
+ * One finding, without owner and date. id: "F-" and 8 digits of the digest of scope, kind and subject. The scope of
+ * what a run finds is its plan and whether it is a drill, so that the next one tells the same id; of what is
+ * missing, since when.
+ */
 enum { REPORT_FINDING_ID_SIZE = 16 };
-void report_finding_id(const char *run, const char *kind, const char *subject,
+void report_finding_id(const char *scope, const char *kind, const char *subject,
                        char out[REPORT_FINDING_ID_SIZE]);
-json_t *report_finding(const char *run, const char *kind, const char *subject, const char *severity,
-                       const char *text) DR_MUST_USE;
+char *report_finding_scope(const char *plan, bool drill) DR_MUST_USE; /* the caller frees */
+json_t *report_finding(const char *scope, const char *kind, const char *subject,
+                       const char *severity, const char *text) DR_MUST_USE;
+
+/* `due` of a finding: so long after from_ns; null when either is not known (0). */
+void report_put_due(json_t *finding, int64_t from_ns, int64_t due_ms);
 
 /* Readers for text: "" and empty lists when absent or null. */
 const char *report_word(const json_t *object, const char *key);
@@ -81,6 +90,7 @@ bool report_differs_alike(const json_t *differs, size_t at, struct buf *ret_step
 /* What only a drill has; findings, and how to verify, of any run. */
 void report_text_drill(struct buf *out, const json_t *report);
 void report_text_findings(struct buf *out, const json_t *findings);
+void report_text_closed(struct buf *out, const json_t *closed);
 
 /* Text of what report_shown() made. */
 void report_add(struct buf *out, const char *text);
