@@ -163,7 +163,7 @@ cat >>front.yaml <<YAML
   - {id: late, use: exec.check, with: {argv: ["false"]}, drill: {with: {argv: [sh, $work/mute.sh]}}}
 YAML
 run "$DRCTL" drill front --controls none
-fact "a balancer that is not touched is as before" test $rc -eq 0
+fact "a balancer that is not touched is as before" test $rc -eq 4
 fact "because it was asked" production_has "haproxy of step lb"
 fact "and told nothing" test ! -s asked
 touch mute-now
@@ -210,7 +210,7 @@ fact "what it made is still there" test -d "state/scratch/$dead"
 touch quick
 run "$DRCTL" drill slow --controls none
 fact "the next drill cleans up first" has "$out" "CLEANED  $dead, whose runner died: nothing left"
-fact "and then runs by itself" test $rc -eq 0
+fact "and then runs by itself, with no fault planted that could show its power" test $rc -eq 4
 fact "nothing is left of either" empty
 fact "the one that died did not pass" test "$(jq -r 'select(.type == "end") | .body.run' "state/runs/$dead/journal.jsonl")" = failed
 rm -f quick pid
@@ -233,7 +233,10 @@ fact "a drill needs a plan" test $rc -eq 2
 run "$DRCTL" drill move --controls many
 fact "and a number of faults" test $rc -eq 2
 touch quick
+run "$DRCTL" drill --clean R-1
+fact "only a drill is cleaned like one" test $rc -eq 5
 run "$DRCTL" drill move --controls none --json
+fact "a drill that nothing could fail is told as such" has "$out" "no fault was planted: drill power is not measured"
 fact "with --json each line is JSON, the last has the verdict" test "$(printf '%s\n' "$out" | jq -s '.[-1].passed')" = true
 
 # -- the real thing happens ------------------------------------------------------------------------------

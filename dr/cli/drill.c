@@ -256,7 +256,8 @@ static int exit_of(const struct drill_verdict *v, const json_t *report)
 {
     if (!v->passed)
         return EXIT_FAILED;
-    return report != NULL && report_falls_short(report) ? EXIT_MISSED : EXIT_DONE;
+    bool short_of = report != NULL && report_falls_short(report);
+    return short_of || drill_power(v) < 0 ? EXIT_MISSED : EXIT_DONE;
 }
 
 static int tell_end(struct drill_job *j, struct run *r, const struct drill_verdict *v)
@@ -450,7 +451,8 @@ const struct cli_verb verb_drill = {
         "      faults, all (default) or none; --seed: which, the same number draws the same ones.\n"
         "      --clean: take away what drills left whose runner died, or that could not reach a site\n"
         "      when they ended; each new drill does it first.\n"
-        "      Exit 0: passed. 1: failed. 4: passed, but an objective was missed or not measured.\n"
+        "      Exit 0: passed. 1: failed. 4: passed, but an objective was missed or not measured,\n"
+        "      or no fault was planted, so that nothing shows that it could have failed.\n"
         "      6: another run or drill is under way, or a run in earnest took the place.\n",
     .run = run_drill,
 };

@@ -310,7 +310,7 @@ enum dr_rc drill_control(struct run *r, const struct drill_faults *faults, struc
     if (s->then == NULL || strcmp(s->then, "recovered") != 0)
         return none_tried(r, faults, "the drill had failed before", err);
     if (restore == NULL)
-        return none_tried(r, faults, "no data was restored that it could spoil", err);
+        return none_tried(r, faults, "no data of a source that was planted was restored", err);
     DR_FREE char *scratch = dr_strf("%s/controls", s->scratch);
     DR_FREE char *source = dr_strdup(text(planted, "source"));
     DR_FREE char *snapshot = dr_strdup(text(restore->with, "snapshot"));
@@ -371,6 +371,14 @@ static json_t *verdict_body(const struct drill_verdict *v)
     return b;
 }
 
+/* Nothing is claimed that was not tried. The caller frees. */
+static char *why_passed(const struct drill_verdict *v)
+{
+    return dr_strf("every step passed, nothing is left, production is as before, %s",
+                   v->planted > 0 ? "every fault was caught"
+                                  : "and no fault was planted: drill power is not measured");
+}
+
 enum dr_rc drill_close(struct run *r, bool died, struct drill_verdict *ret, struct dr_err *err)
 {
     DR_CLEANUP(drill_verdict_fini) struct drill_verdict v = { 0 };
@@ -380,10 +388,7 @@ enum dr_rc drill_close(struct run *r, bool died, struct drill_verdict *ret, stru
         text_list_add(&v.whys, "its runner died; it was cleaned up by another one");
         v.passed = false;
     }
-    DR_FREE char *why = v.passed
-                            ? dr_strdup("every step passed, every fault was caught, nothing is "
-                                        "left, production is as before")
-                            : text_list_join(&v.whys, "; ");
+    DR_FREE char *why = v.passed ? why_passed(&v) : text_list_join(&v.whys, "; ");
     DR_TRY(engine_note(r->engine, "verdict", verdict_body(&v), err));
     DR_TRY(engine_end_drill(r->engine, v.passed, why, err));
     if (ret != NULL) {
@@ -397,6 +402,8 @@ enum dr_rc drill_bury(const struct config *c, const char *id, const struct engin
                       struct drill_verdict *ret, struct dr_err *err)
 {
     DR_CLEANUP(run_close_ptr) struct run *r = NULL;
+    if (!text_starts(id, "D-")) /* before its lease is taken from a run that waits for a person */
+        return dr_fail(err, DR_E_REFUSED, "%s is no drill", id);
     DR_TRY(run_take_up(c, id, options, NULL, &r, err));
     if (!engine_state(r->engine)->drill)
         return dr_fail(err, DR_E_REFUSED, "%s is no drill", id);
