@@ -90,7 +90,7 @@ http {
 }
 C
     start "regions/$1/nginx" nginx -p "$dir/nginx" -e stderr -c "$dir/nginx/nginx.conf"
-    until_true 20 "nginx of $1" listening "${ADDRESS[$1]}" "$SITE_PORT"
+    until_true 60 "nginx of $1" listening "${ADDRESS[$1]}" "$SITE_PORT"
 }
 
 # start_edge NAME BACKEND "ADDRESS..." "REGION..." "REGION...": binds; servers ready; servers in maintenance.
@@ -116,7 +116,7 @@ start_edge() {
         for region in $maint; do echo "    server $region ${ADDRESS[$region]}:$SITE_PORT disabled"; done
     } >"$WORLD/edge-$name/haproxy.cfg"
     start "edge-$name" haproxy -db -f "$WORLD/edge-$name/haproxy.cfg"
-    for address in $binds; do until_true 20 "the edge '$name'" listening "$address" "$FRONT_PORT"; done
+    for address in $binds; do until_true 60 "the edge '$name'" listening "$address" "$FRONT_PORT"; done
 }
 
 start_dns() { # API-KEY
@@ -163,8 +163,8 @@ security-poll-suffix=
 version-string=anonymous
 C
     start dns pdns_server --config-dir="$dir"
-    until_true 20 "the name server" listening 127.0.0.1 "$API_PORT"
-    until_true 20 "the name server" "$PYTHON" "$HERE/check.py" resolve "$WORLD"
+    until_true 60 "the name server" listening 127.0.0.1 "$API_PORT"
+    until_true 60 "the name server" "$PYTHON" "$HERE/check.py" resolve "$WORLD"
 }
 
 # What still runs of this world: everything that carries its mark in its environment or its path in

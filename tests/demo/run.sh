@@ -201,7 +201,7 @@ start_world() {
     must "an edge" start_edge rest $backend "127.0.1.2 127.0.1.3" us-east-1 "eu-west-1 ap-southeast-1"
     must "the users" start load "$PYTHON" "$HERE/load.py" --name app.demo.test --port "$FRONT_PORT" \
         --resolver "127.0.0.1:$DNS_PORT" --log "$WORLD/outside/load.jsonl"
-    must "the users' first answers" until_true 20 "a good answer" judge answers "$WORLD" 10
+    must "the users' first answers" until_true 60 "a good answer" judge answers "$WORLD" 10
 }
 
 # The newest of these jobs at home began after that moment, and ended well.
@@ -238,7 +238,7 @@ verify_once() {
 # All but the newest of each kind are forgotten and pruned away.
 forget_and_prune() {
     must "drctl forget" drctl -q --yes forget --source app --keep-last 1 >"$WORLD/outside/forgotten"
-    must "the prune" until_true 20 "a prune that frees something" prune_once
+    must "the prune" until_true 60 "a prune that frees something" prune_once
     say "a core dump came and went; $(cat "$WORLD/outside/pruned")"
 }
 
@@ -256,7 +256,7 @@ protect() {
     must "the writer" site $HOME_REGION start
     for region in "${REGIONS[@]}"; do start_backupd "$region"; done
     [ -z "${DEMO_SERVE:-}" ] || serve
-    must "the first backup" until_true 30 "a full backup" have_done $HOME_REGION "full of 'app'" 1
+    must "the first backup" until_true 60 "a full backup" have_done $HOME_REGION "full of 'app'" 1
     say "three backupd run; that of $HOME_REGION has taken a full backup, and goes on every second"
     if [ "$DEMO_INCREMENTALS" -ge 10 ]; then
         catch_a_dump
@@ -268,9 +268,9 @@ protect() {
     say "$(jobs_done $HOME_REGION "full of 'app'") full, $(jobs_done $HOME_REGION "incremental of 'app'") incremental," \
         "$(jobs_done $HOME_REGION "config snapshot of '.*'") configuration snapshots, while files are changed," \
         "created, renamed, linked and removed"
-    must "drctl verify --data" until_true 30 "a verify without a finding" verify_once
+    must "drctl verify --data" until_true 60 "a verify without a finding" verify_once
     cat "$WORLD/outside/verified"
-    until_true 20 "a good status" have_status well "$WORLD/outside/before.json" ||
+    until_true 60 "a good status" have_status well "$WORLD/outside/before.json" ||
         failed "the status before the loss: $(cat "$WORLD/outside/before.json.why")"
 }
 
@@ -278,7 +278,7 @@ protect() {
 await_incremental() {
     local past
     past=$(jobs_done $HOME_REGION "incremental of 'app'")
-    must "one more" until_true 20 "an incremental" have_done $HOME_REGION "incremental of 'app'" $((past + 1))
+    must "one more" until_true 60 "an incremental" have_done $HOME_REGION "incremental of 'app'" $((past + 1))
     sleep 0.2
 }
 
@@ -382,9 +382,9 @@ go_on() {
     local since
     since=$(date +%s%N)
     move_source app "$new"
-    until_true 30 "the status" have_status lost "$WORLD/outside/after.json" "$new" "$since" ||
+    until_true 60 "the status" have_status lost "$WORLD/outside/after.json" "$new" "$since" ||
         failed "the status after the loss: $(cat "$WORLD/outside/after.json.why")"
-    until_true 20 "an alert" judge told "$WORLD" "silent/$HOME_REGION" ||
+    until_true 60 "an alert" judge told "$WORLD" "silent/$HOME_REGION" ||
         failed "no backupd told that that of $HOME_REGION is silent"
     say "what the operator's own host sees, with its key and the buckets:"
     drctl status
@@ -423,7 +423,7 @@ wake_old_writer
 say "both are refused, and its data is untouched; writes are opened in the new region"
 new=$(judge where "$WORLD") || failed "the name leads nowhere"
 : >"$WORLD/regions/$new/writes-open"
-must "the new region does not go on" until_true 20 "a new round" judge goes-on "$WORLD"
+must "the new region does not go on" until_true 60 "a new round" judge goes-on "$WORLD"
 judge goes-on "$WORLD"
 go_on
 on $OPERATED_FROM report --run $RUN

@@ -2,7 +2,7 @@
 # run.sh TEST...: run unit tests (cmocka programs) and shell tests, JOBS at once (default: one more than there are
 # processors, at most four), and the demo beside them.
 #
-# A test's output is shown only when it fails. Each may take ten minutes at most; the waits inside are
+# A test's output is shown only when it fails. Each may take twenty minutes at most; the waits inside are
 # bounded far below. Shell tests, which mostly wait for servers, go one at a time beside the units; the demo, which
 # takes as long as all others of them and waits most of that, is beside all. The longest of each kind begin first
 # (tests/tools/longest), so that none is left alone at the end. Units work in memory where that does as well as a
@@ -45,8 +45,8 @@ one() {
     local log=$results/$1.log test=$2 from rc took good wrong
     from=$(date +%s%N)
     case $test in
-    *.sh) timeout -k 5 600 bash "$test" >"$log" 2>&1 ;;
-    *) env ${memory:+TMPDIR="$memory"} timeout -k 5 600 "$test" >"$log" 2>&1 ;;
+    *.sh) timeout -k 5 1200 bash "$test" >"$log" 2>&1 ;;
+    *) env ${memory:+TMPDIR="$memory"} timeout -k 5 1200 "$test" >"$log" 2>&1 ;;
     esac
     rc=$?
     took=$((($(date +%s%N) - from) / 1000000))
