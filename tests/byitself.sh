@@ -60,7 +60,7 @@ notify:
   desk: {command: [sh, -c, "cat >>$work/letters; echo >>$work/letters"]}
   cems: {command: [sh, -c, "cat >>$work/cems; echo >>$work/cems"]}
 coordination:
-  lease: {driver: file, path: $work/leases, hold: 4s, take: 5s}
+  lease: {driver: file, path: $work/leases, hold: 8s, take: 9s}
 state_dir: $work/state
 YAML
     mv dr.yaml.new dr.yaml
@@ -214,7 +214,7 @@ plan: small
 regions: [us-east-1, eu-west-1]
 steps:
   - {id: pick, use: region.pick}
-  - {id: fits, use: exec.check, with: {argv: [test, -e, "$work/fits"], every: 100ms}, timeout: 300ms, on_error: hold}
+  - {id: fits, use: exec.check, with: {argv: [test, -e, "$work/fits"], every: 100ms}, timeout: 4s, on_error: hold}
 YAML
 rm -f letters cems
 run "$DRCTL" -c dr.yaml failover small --failed us-east-1 --dry-run

@@ -173,7 +173,7 @@ steps:
   - id: look
     use: http.check
     with: {url: "http://127.0.0.1:9/", every: 200ms}
-    timeout: 1s
+    timeout: 4s
     on_error: continue
   - {id: after, use: exec, with: {argv: [touch, $work/dark]}, undo: none}
 YAML
@@ -249,7 +249,7 @@ plan: plug
 regions: [us-east-1, eu-west-1]
 steps:
   - {id: freeze, use: writes.freeze, with: {unit: app}}
-  - {id: seen, use: exec.check, with: {argv: [test, -e, $work/frozen]}, timeout: 1s}
+  - {id: seen, use: exec.check, with: {argv: [test, -e, $work/frozen]}, timeout: 30s}
   - {id: go, use: exec, with: {argv: [test, -e, $work/goes]}, undo: none, on_error: rollback}
 YAML
 run "$DRCTL" failover plug --failed us-east-1 --yes

@@ -21,7 +21,7 @@ steps:
   - id: fits
     use: exec.check
     with: {argv: [test, "\${target}", "=", ap-southeast-1], every: 100ms}
-    timeout: 1s
+    timeout: 4s
     on_error: next_standby
 YAML
 cat >slow.yaml <<YAML

@@ -60,7 +60,7 @@ static int start(void **state)
         "  - {name: ap-southeast-1, region: ap-southeast-1, reach: ssh, host: far.example.com}\n"
         "sources:\n  - {name: app, path: %s/app, class: data}\n"
         "buckets:\n  - {name: eu, url: \"file://%s/bucket\", region: eu-west-1}\n"
-        "coordination:\n  lease: {driver: file, path: %s/leases, hold: 100ms, take: 700ms}\n"
+        "coordination:\n  lease: {driver: file, path: %s/leases, hold: 3s, take: 4s}\n"
         "providers:\n  service:\n"
         "    start: [sh, %s/service, %s, start, \"${unit}@${region}\"]\n"
         "    stop: [sh, %s/service, %s, stop, \"${unit}@${region}\"]\n"
@@ -182,7 +182,7 @@ static void exec_that_cannot_start_has_done_nothing(void **state)
 static void exec_that_hangs_is_ended_and_unknown(void **state)
 {
     (void)state;
-    struct step_ask ask = { .config = config, .timeout_ms = 700 };
+    struct step_ask ask = { .config = config, .timeout_ms = 3000 };
     json_t *with = json_pack("{s:[s,s,s]}", "argv", "sh", "-c", "echo begun >&2; exec sleep 60");
     struct tried t = step_try(&provider_exec, "apply", with, &ask);
     assert_int_equal(t.verdict, STEP_UNKNOWN);
@@ -246,7 +246,7 @@ static struct lease_place leases(void)
 {
     static char path[200];
     snprintf(path, sizeof(path), "%s/leases", dir);
-    return (struct lease_place){ .path = path, .hold_ms = 100, .take_ms = 700 };
+    return (struct lease_place){ .path = path, .hold_ms = 3000, .take_ms = 4000 };
 }
 
 static struct lease *hold(const char *key, const char *region)

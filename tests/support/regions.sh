@@ -35,7 +35,7 @@ buckets:
   - {name: us, url: "file://$work/us", region: us-east-1}
   - {name: eu, url: "file://$work/eu", region: eu-west-1}
 $more
-coordination: {lease: {${LEASE:-driver: file, path: $work/leases}, hold: 3s, take: 4s}}
+coordination: {lease: {${LEASE:-driver: file, path: $work/leases}, hold: 5s, take: 6s}}
 state_dir: $work/state
 YAML
 }
