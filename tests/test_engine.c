@@ -427,6 +427,18 @@ static void a_fenced_region_is_no_standby(void **state)
     assert_string_equal(engine_state(engine)->target, "ap");
 }
 
+static void where_all_others_are_fenced_nothing_is_begun_and_it_is_said_why(void **state)
+{
+    (void)state;
+    text_list_add(&world.fenced, "eu");
+    text_list_add(&world.fenced, "ap");
+    assert_string_equal(run_plan(STANDBYS("")), "held");
+    assert_non_null(strstr(engine_state(engine)->why, "us has no standby: "));
+    assert_non_null(strstr(engine_state(engine)->why, "eu, ap; the failback is due"));
+    assert_int_equal(state_step_of(engine_state(engine), "pick")->at, AT_PENDING);
+    assert_log("");
+}
+
 static void a_standby_that_fails_is_put_back_and_the_next_is_tried(void **state)
 {
     (void)state;
@@ -720,6 +732,7 @@ int main(void)
         TEST(unknown_readiness_is_not_ready),
         TEST(nobody_ready_holds_with_the_table),
         TEST(a_fenced_region_is_no_standby),
+        TEST(where_all_others_are_fenced_nothing_is_begun_and_it_is_said_why),
         TEST(a_standby_that_fails_is_put_back_and_the_next_is_tried),
         TEST(when_no_standby_is_left_the_run_is_held),
         TEST(nothing_goes_back_over_the_point_of_no_return),

@@ -54,7 +54,11 @@ enum dr_rc prune_need_all(struct repo *r, struct dr_err *err)
                 "pruned without it: %.400s",
                 b->config->name,
                 b->error.rc != DR_OK ? b->error.msg : "its region must not be touched");
-        return dr_hint(err, "%s", b->error.rc != DR_OK ? b->error.hint : "");
+        const char *hint = b->error.rc != DR_OK ? b->error.hint : "";
+        return dr_hint(err,
+                       "%s%sIf it is gone for ever: take it out of the configuration of every "
+                       "host, then: drctl prune --retire %s",
+                       hint, hint[0] != '\0' ? " " : "", b->config->name);
     }
     return DR_OK;
 }

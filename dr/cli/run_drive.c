@@ -349,6 +349,27 @@ static int exit_of(const struct run_state *st, const json_t *report)
     }
 }
 
+/* What the region that was given up leaves to be done: its buckets stop every prune, and it is no standby. */
+static void tell_next(const struct config *c, const struct run_screen *s)
+{
+    const struct run_state *st = &s->state;
+    const json_t *regions = json_object_get(st->start, "regions");
+    if (st->failed == NULL || st->dry || st->drill)
+        return;
+    for (size_t i = 0; i < c->bucket_count; i++)
+        if (c->buckets[i].region != NULL && strcmp(c->buckets[i].region, st->failed) == 0)
+            run_screen_say(s,
+                           "  next: nothing is pruned until bucket %s (%s) answers; if it is gone "
+                           "for ever, take it out of\n"
+                           "        the configuration of every host, then: drctl prune --retire %s",
+                           c->buckets[i].name, st->failed, c->buckets[i].name);
+    if (json_array_size(regions) == 2 && st->target != NULL)
+        run_screen_say(s,
+                       "  next: %s has no standby until %s is well again and failed back to: "
+                       "drctl failback PLAN",
+                       st->target, st->failed);
+}
+
 static void tell_end(const struct run_screen *s, const json_t *report)
 {
     const struct run_state *st = &s->state;
@@ -383,6 +404,8 @@ static int finish(struct cli *cli, struct run *r, struct run_screen *s)
     if (!cli->json) {
         run_screen_rest(s);
         tell_end(s, report);
+        if (st->phase == RUN_RECOVERED)
+            tell_next(r->config, s);
         return exit;
     }
     json_t *o = json_object();

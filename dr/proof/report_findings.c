@@ -180,6 +180,11 @@ static void find_preflight(struct findings *f)
         const char *verdict = report_word(one, "verdict");
         if (verdict[0] == '\0' || is(verdict, "pass"))
             continue;
+        if (is(check, "standby") &&
+            region[0] == '\0') { /* the engine's own: nothing can take over */
+            find(f, "standby", check, CRITICAL, dr_strdup(word_or(one, "why", verdict)));
+            continue;
+        }
         DR_FREE char *subject = dr_strf("%s%s%s", check, region[0] != '\0' ? " " : "", region);
         find(f, "preflight", subject, WARNING,
              dr_strf("preflight %s: %s", subject, word_or(one, "why", verdict)));

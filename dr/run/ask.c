@@ -160,9 +160,50 @@ static void record_answers(struct engine *e)
     }
 }
 
+/*
+ * The region that is given up has nothing behind it: each other one of the plan is fenced, as it was given up itself
+ * and has not come back. That is known before the first step, so nothing is begun for it. The caller frees; NULL: a
+ * standby is there, or the plan wants none.
+ */
+static char *no_standby(const struct engine *e)
+{
+    DR_CLEANUP(buf_fini) struct buf fenced = { 0 };
+    const struct script *s = e->script;
+    bool picks = false;
+    for (size_t i = 0; i < s->step_count; i++)
+        picks = picks || strcmp(s->steps[i].type->name, "region.pick") == 0;
+    for (size_t k = 0; k < s->region_count; k++) {
+        if (!is_candidate(e, s->regions[k]))
+            continue;
+        if (!e->world->ops->is_fenced(e->world, s->regions[k]))
+            return NULL;
+        buf_addf(&fenced, "%s%s", fenced.len > 0 ? ", " : "", s->regions[k]);
+    }
+    if (!picks || e->state.failed == NULL || fenced.len == 0)
+        return NULL;
+    return dr_strf(
+        "%s has no standby: fenced since it was given up: %s; the failback is due (drctl "
+        "failback PLAN), and until then nothing can take over from %s",
+        e->state.failed, fenced.data, e->state.failed);
+}
+
+/* As an answer like those of the plan's own checks. */
+static void record_no_standby(struct engine *e, const char *why)
+{
+    json_t *b = json_object();
+    json_put_text(b, "check", "standby");
+    json_put(b, "region", json_null());
+    json_put_text(b, "verdict", "fail");
+    json_put_text(b, "why", why);
+    json_put(b, "decisive", json_true());
+    commit(e, "preflight", b);
+}
+
 static void record_standby(struct engine *e, const char *region)
 {
     DR_CLEANUP(buf_fini) struct buf why = { 0 };
+    if (e->world->ops->is_fenced(e->world, region))
+        buf_adds(&why, "fenced, until the failback lets it in");
     for (size_t i = 0; i < e->preflight_count; i++) {
         const struct ask *a = &e->preflight[i];
         if (a->region == NULL || strcmp(a->region, region) != 0 || a->verdict == STEP_PASS)
@@ -177,7 +218,8 @@ static void record_standby(struct engine *e, const char *region)
     commit(e, "standby", b);
 }
 
-static void record_go(struct engine *e)
+/* none: why there is no standby, or NULL. */
+static void record_go(struct engine *e, const char *none)
 {
     const struct ask *stop = NULL;
     int64_t passed = 0;
@@ -197,13 +239,14 @@ static void record_go(struct engine *e)
     json_put_int(b, "passed", passed);
     json_put_int(b, "asked", asked);
     DR_FREE char *why =
-        stop != NULL
+        none != NULL ? dr_strf("not started: %s; nothing was changed", none)
+        : stop != NULL
             ? dr_strf("not started: %s: %s; nothing was changed", stop->check->id, stop->why)
         : passed < asked
             ? dr_strf("%lld of %lld passed; going on", (long long)passed, (long long)asked)
             : dr_strdup("all passed");
     json_put_text(b, "why", why);
-    body_run(b, stop != NULL ? RUN_HELD : RUN_RUNNING);
+    body_run(b, stop != NULL || none != NULL ? RUN_HELD : RUN_RUNNING);
     commit(e, "go", b);
 }
 
@@ -214,11 +257,14 @@ bool preflight_advance(struct engine *e)
     for (size_t i = 0; i < e->preflight_count; i++)
         if (!e->preflight[i].answered)
             return false;
+    DR_FREE char *none = e->state.preflight_ns == 0 ? no_standby(e) : NULL;
     record_answers(e);
+    if (none != NULL)
+        record_no_standby(e, none);
     for (size_t k = 0; k < e->script->region_count; k++)
         if (is_candidate(e, e->script->regions[k]))
             record_standby(e, e->script->regions[k]);
-    record_go(e);
+    record_go(e, none);
     for (size_t i = 0; i < e->preflight_count; i++)
         ask_end(&e->preflight[i]);
     free(e->preflight);

@@ -378,6 +378,18 @@ static struct bucket_state state_of(const struct view *v, size_t index)
                                   dr_strf("lacks newer snapshots of %s", names), FINDING_WARNING };
 }
 
+/* While one is away nothing is pruned anywhere; one that never comes back has to be given up by a person. The
+ * caller frees. */
+static char *hint_of(const struct bucket_state *state, const struct config_bucket *b)
+{
+    const char *hint = state->hint != NULL ? state->hint : "";
+    if (strcmp(state->word, "unreachable") != 0)
+        return dr_strdup(hint);
+    return dr_strf("%s%sNothing is pruned until it answers; if it is gone for ever, take it out of "
+                   "the configuration of every host, then: drctl prune --retire %s",
+                   hint, hint[0] != '\0' ? " " : "", b->name);
+}
+
 static json_t *bucket_json(const struct view *v, size_t index)
 {
     const struct config_bucket *b = &v->in->config->buckets[index];
@@ -386,9 +398,10 @@ static json_t *bucket_json(const struct view *v, size_t index)
     json_t *o = json_object(), *count = json_object_get(look, "snapshots");
     json_t *bytes = json_object_get(look, "bytes");
     if (state.detail != NULL) {
+        DR_FREE char *hint = hint_of(&state, b);
         const struct finding f = { .severity = state.severity,
                                    .key = { state.word, b->name, NULL },
-                                   .hint = state.hint };
+                                   .hint = hint };
         finding_add(v->findings, &f, "bucket %s (%s) is %s: %s", b->name, region_of(b), state.word,
                     state.detail);
     }
