@@ -64,24 +64,34 @@ void planted_make_room(void)
     full = NULL;
 }
 
+static enum dr_rc change_byte(const struct plant *p, int fd, const struct stat *st,
+                              const char *tree, struct dr_err *err)
+{
+    uint8_t byte = 0;
+    const struct timespec times[2] = { st->st_atim, st->st_mtim };
+    if (!S_ISREG(st->st_mode) || st->st_size == 0)
+        return dr_fail(err, DR_E_NOTFOUND, "'%s' in '%s' has no byte", p->only, tree);
+    if (sys.pread(fd, &byte, 1, st->st_size / 2) != 1)
+        return dr_fail_sys(err, errno, "cannot read '%s' in '%s'", p->only, tree);
+    byte ^= PLANT_BITS;
+    if (sys.pwrite(fd, &byte, 1, st->st_size / 2) != 1 || sys.futimens(fd, times) < 0)
+        return dr_fail_sys(err, errno, "cannot change '%s' in '%s'", p->only, tree);
+    return DR_OK;
+}
+
 enum dr_rc planted_tamper(struct plant *p, const char *tree, struct dr_err *err)
 {
     struct open_how how = { .flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW,
                             .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS };
     struct stat st;
-    uint8_t byte = 0;
     DR_CLEANUP(dr_close_fd) int dir = sys_open(tree, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
     DR_CLEANUP(dr_close_fd) int fd = dir < 0 ? -1 : sys.openat2(dir, p->only, &how);
     if (fd < 0 || fstat(fd, &st) < 0)
         return dr_fail_sys(err, errno, "cannot open '%s' in '%s'", p->only, tree);
-    if (!S_ISREG(st.st_mode) || st.st_size == 0)
-        return dr_fail(err, DR_E_NOTFOUND, "'%s' in '%s' has no byte", p->only, tree);
-    const struct timespec times[2] = { st.st_atim, st.st_mtim };
-    if (sys.pread(fd, &byte, 1, st.st_size / 2) != 1)
-        return dr_fail_sys(err, errno, "cannot read '%s' in '%s'", p->only, tree);
-    byte ^= PLANT_BITS;
-    if (sys.pwrite(fd, &byte, 1, st.st_size / 2) != 1 || sys.futimens(fd, times) < 0)
-        return dr_fail_sys(err, errno, "cannot change '%s' in '%s'", p->only, tree);
+    if (p->kind == PLANT_TAMPER)
+        DR_TRY(change_byte(p, fd, &st, tree, err));
+    else if (sys.unlinkat(dir, p->only, 0) < 0)
+        return dr_fail_sys(err, errno, "cannot remove '%s' in '%s'", p->only, tree);
     plant_meet(p);
     return DR_OK;
 }

@@ -121,7 +121,7 @@ static enum step_verdict restore_apply(struct step_call *call)
     if (restore_run(v.repo, &info, &options, &hooks, &result, &err) != DR_OK)
         return restore_failed(&v, options.to, &err);
     if (become_writer(&v, &info, &err) != DR_OK ||
-        (v.plant.kind == PLANT_TAMPER && planted_tamper(&v.plant, options.to, &err) != DR_OK))
+        (planted_spoils(&v.plant) && planted_tamper(&v.plant, options.to, &err) != DR_OK))
         return stage_fails(&v.p, &err);
     put_outputs(&v, &info, options.to);
     json_put_int(v.p.evidence, "warnings", (int64_t)result.warnings);

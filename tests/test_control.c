@@ -324,8 +324,8 @@ static void each_fault_is_caught_and_nothing_stays_behind(void **state)
 
 static void whichever_file_the_seed_picks_it_is_caught(void **state)
 {
-    static const char *const names[] = { "flipped-byte", "flipped-one", "full-disk",
-                                         "tampered-tree" };
+    static const char *const names[] = { "flipped-byte",  "flipped-one", "full-disk",
+                                         "tampered-tree", "lost-file",   "stalled-bucket" };
     struct control_place p = place();
     (void)state;
     for (p.seed = 0; p.seed < 3; p.seed++)
@@ -518,11 +518,27 @@ static void a_drill_that_does_not_read_the_sentinel_misses_what_is_old(void **st
     assert_int_equal(judged, 4);
 }
 
+/* A choice that looks at the time and not at the epoch takes what the fenced writer took. */
+static void a_choice_by_the_clock_alone_misses_the_fenced_writer(void **state)
+{
+    (void)state;
+    DR_FREE char *script =
+        dr_strf("cat >/dev/null\n"
+                "echo '{\"event\":\"output\",\"name\":\"id\",\"value\":\"%s\"}'\n"
+                "echo '{\"event\":\"result\",\"verdict\":\"pass\",\"why\":\"the "
+                "newest\",\"evidence\":{\"planted\":2}}'",
+                new_id);
+    DR_FREE char *newest = program("newest", script);
+    struct control_place p = place();
+    p.program = newest;
+    assert_false(is_caught("fenced-writer", &p));
+}
+
 /* The scratch directory cannot be made: these restores fail, but not over the fault. */
 static void a_restore_without_a_directory_catches_nothing(void **state)
 {
-    static const char *const names[] = { "flipped-byte", "flipped-one", "full-disk",
-                                         "tampered-tree" };
+    static const char *const names[] = { "flipped-byte",  "flipped-one", "full-disk",
+                                         "tampered-tree", "lost-file",   "stalled-bucket" };
     struct control_place p = place();
     DR_FREE char *file = path_of("file"), *below = path_of("file/scratch");
     (void)state;
@@ -653,6 +669,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_fault_that_is_not_there_is_not_caught),
         cmocka_unit_test(a_gate_that_is_open_misses_the_wrong_region),
         cmocka_unit_test(a_drill_that_does_not_read_the_sentinel_misses_what_is_old),
+        cmocka_unit_test(a_choice_by_the_clock_alone_misses_the_fenced_writer),
         cmocka_unit_test(a_restore_without_a_directory_catches_nothing),
         cmocka_unit_test(a_failure_that_does_not_name_the_object_is_half_a_failure),
         cmocka_unit_test(a_drill_that_gives_way_waits_for_no_control),

@@ -232,6 +232,17 @@ static void mark_speaks_of_one_directory_and_one_snapshot(void **state)
     write_mark(MARK_FINISHED);
     assert_int_equal(restore_is_done(target, "snap-1", &err), 1);
     assert_int_equal(restore_is_done(target, "snap-2", &err), 0);
+    static const struct restore_asked parts[] = { { .path = "etc" }, { .how = "patterns 1 2" } };
+    for (size_t i = 0; i <= DR_ARRAY_LEN(parts); i++) { /* a part is not the snapshot; a delta is */
+        DR_CLEANUP(restore_target_fini) struct restore_target t = { 0 };
+        const struct restore_asked delta = { .how = HOW_DELTA };
+        bool part = i < DR_ARRAY_LEN(parts);
+        assert_int_equal(restore_target_find(target, &t, &err), DR_OK);
+        assert_int_equal(
+            restore_mark_write(&t, MARK_FINISHED, "snap-1", part ? &parts[i] : &delta, &err),
+            DR_OK);
+        assert_int_equal(restore_is_done(target, "snap-1", &err), part ? 0 : 1);
+    }
     DR_FREE char *moved = dr_strf("%s/moved", top);
     assert_int_equal(rename(target, moved), 0);
     assert_int_equal(restore_is_done(target, "snap-1", &err), 0);

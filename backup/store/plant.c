@@ -28,6 +28,8 @@ static const char *const kinds[PLANT_KINDS] = {
     [PLANT_BUCKET] = "bucket",
     [PLANT_FULL_DISK] = "full-disk",
     [PLANT_TAMPER] = "tamper",
+    [PLANT_STALL] = "stall",
+    [PLANT_LOSE] = "lose",
 };
 
 /* What a kind cannot do without. */
@@ -44,6 +46,8 @@ static const struct needs {
     [PLANT_BUCKET] = { .bucket = true },
     [PLANT_FULL_DISK] = { .name = true },
     [PLANT_TAMPER] = { .only = true },
+    [PLANT_STALL] = { .name = true },
+    [PLANT_LOSE] = { .only = true },
 };
 
 /* -- on its way ---------------------------------------------------------------------------- */
@@ -176,6 +180,16 @@ static enum dr_rc fail_short(const struct planted *s, const char *name, uint64_t
                    s->base.name, name, (unsigned long long)has, (unsigned long long)wanted);
 }
 
+/* What a driver says when the body stops coming, and its time has run out. */
+static enum dr_rc fail_stalled(const struct planted *s, const char *name, struct dr_err *err)
+{
+    plant_meet(s->plant);
+    return dr_fail(err, DR_E_TIMEOUT,
+                   "bucket '%s': object '%s': nothing more came in the middle of it, and the time "
+                   "ran out",
+                   s->base.name, name);
+}
+
 /* Is it this store that flips the byte? Of flip-one it is the first that is asked for it. */
 static bool flips(struct planted *s, const char *name)
 {
@@ -216,6 +230,8 @@ static enum dr_rc planted_get(struct store *store, const char *name, uint64_t of
     }
     if (is_about(s, PLANT_TRUNCATE, name) && offset + len > p->at)
         return fail_short(s, name, p->at, offset + len, err);
+    if (is_about(s, PLANT_STALL, name))
+        return fail_stalled(s, name, err);
     DR_TRY(s->inner->ops->get(s->inner, name, offset, len, out, err));
     flip(s, name, offset, len, out);
     return DR_OK;
@@ -253,6 +269,8 @@ static enum dr_rc planted_get_all(struct store *store, const char *name, size_t 
         buf_adds(out, p->text);
         return DR_OK;
     }
+    if (is_about(s, PLANT_STALL, name))
+        return fail_stalled(s, name, err);
     DR_TRY(s->inner->ops->get_all(s->inner, name, limit, out, err));
     size_t len = out->len - before;
     if (is_about(s, PLANT_TRUNCATE, name) && len > p->at) {

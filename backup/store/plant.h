@@ -23,8 +23,11 @@
  *     bucket      no other bucket than 'bucket' may be used (repo.h)        -           -        -
  *     full-disk   as it is; writes below the directory 'name' fail with     directory   -        -
  *                 ENOSPC (plugins/planted.h)
+ *     stall       the object, until in the middle nothing more comes: the   object      -        -
+ *                 time runs out
  *     tamper      as it is; after the restore one byte of 'only' is another -           -        -
  *                 one (plugins/planted.h)
+ *     lose        the same, but 'only' is not there any more                -           -        -
  *
  * 'bucket' names the one that lies; null is all of them. 'only' is a path below the source's root: a restore and
  * a comparison are about that path alone, so that a control costs no more for a large source.
@@ -51,6 +54,8 @@ enum plant_kind {
     PLANT_BUCKET,
     PLANT_FULL_DISK,
     PLANT_TAMPER,
+    PLANT_STALL,
+    PLANT_LOSE,
     PLANT_KINDS,
 };
 

@@ -334,6 +334,12 @@ static bool try_each(struct fetch *f, const struct fetch_piece *p)
     return false;
 }
 
+/* A bucket that only did not answer in time may have it right: that is no damage, and no older snapshot helps. */
+static bool may_come_yet(enum dr_rc rc)
+{
+    return rc == DR_E_TIMEOUT || rc == DR_E_TRANSIENT || rc == DR_E_BUSY;
+}
+
 static enum dr_rc get_anywhere(struct fetch *f, const struct fetch_piece *p, struct dr_err *err)
 {
     struct dr_err why = { 0 };
@@ -341,13 +347,17 @@ static enum dr_rc get_anywhere(struct fetch *f, const struct fetch_piece *p, str
         return DR_OK;
     char name[NAMES_MAX];
     DR_CLEANUP(buf_fini) struct buf all = { 0 };
+    enum dr_rc rc = DR_E_CORRUPT;
     for (size_t i = 0; i < f->from_count; i++) {
         if (get_alone(f, &f->from[i], p, &why) == DR_OK)
             return DR_OK;
+        rc = may_come_yet(why.rc) ? why.rc : rc;
         buf_addf(&all, "%s%s", i > 0 ? "; " : "", why.msg);
     }
-    dr_fail(err, DR_E_CORRUPT, "object '%s' is right in no bucket that can be read: %s",
+    dr_fail(err, rc, "object '%s' is right in no bucket that can be read: %s",
             names_pack(p->pack, name), all.len > 0 ? all.data : "no bucket is open");
+    if (rc != DR_E_CORRUPT)
+        return dr_hint(err, "Try again when the bucket that did not answer in time does.");
     return dr_hint(err, "Restore an older snapshot, or bring back a bucket that has the object.");
 }
 

@@ -168,7 +168,7 @@ static void job_fini(struct job *j)
 static char *how_of(const struct restore_options *o)
 {
     if (o->delta)
-        return dr_strdup("delta");
+        return dr_strdup(HOW_DELTA);
     if (o->include == NULL && o->exclude == NULL)
         return NULL;
     return dr_strf("patterns %016" PRIx64 " %016" PRIx64,

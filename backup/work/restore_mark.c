@@ -227,7 +227,10 @@ int restore_is_done(const char *to, const char *snapshot_id, struct dr_err *err)
     DR_CLEANUP(restore_mark_fini) struct restore_mark m = { 0 };
     if (restore_target_find(to, &t, err) != DR_OK || restore_mark_read(&t, &m, err) != DR_OK)
         return -1;
-    return m.state == MARK_FINISHED && m.of_this_dir && strcmp(m.snapshot, snapshot_id) == 0;
+    /* A part of the snapshot, one path or what patterns let through, is no restore of it. */
+    bool whole = m.path == NULL && (m.how == NULL || strcmp(m.how, HOW_DELTA) == 0);
+    return m.state == MARK_FINISHED && m.of_this_dir && whole &&
+           strcmp(m.snapshot, snapshot_id) == 0;
 }
 
 /* An ordinary user cannot empty a directory that was restored read-only. What stays shut makes

@@ -27,6 +27,9 @@ struct restore_target {
 
 enum mark_state { MARK_NONE, MARK_UNFINISHED, MARK_FINISHED };
 
+/* A whole snapshot, of which only what differs was written. */
+#define HOW_DELTA "delta"
+
 /* What was asked for, beside the snapshot. Another wish does not go on where this one was. */
 struct restore_asked {
     const char *path; /* only this path; or NULL */

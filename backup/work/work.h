@@ -110,7 +110,7 @@ enum dr_rc restore_run(struct repo *r, const struct snapshot_info *snapshot,
                        const struct restore_options *options, const struct work_hooks *hooks,
                        struct restore_result *ret, struct dr_err *err) DR_MUST_USE;
 
-/* Is 'to' a finished restore of this snapshot? 1 yes, 0 no, -1 cannot tell (err set). */
+/* Is 'to' a finished restore of this whole snapshot? 1 yes, 0 no, -1 cannot tell (err set). */
 int restore_is_done(const char *to, const char *snapshot_id, struct dr_err *err);
 
 /* Remove an unfinished or finished restore at 'to' (and nothing that is not one): refuses when

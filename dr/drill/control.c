@@ -108,11 +108,22 @@ ROW(tampered_tree, "tampered-tree", "a tampered file",
     "one byte of a restored file is changed, its times are kept", "data.check names the file",
     anywhere);
 
+ROW(lost_file, "lost-file", "a lost file", "a file is gone after it was restored",
+    "data.check names the file", anywhere);
+
+ROW(stalled_bucket, "stalled-bucket", "a bucket that stops in the middle",
+    "a needed pack stops coming in the middle, in every bucket",
+    "the restore fails in time, says so, and leaves nothing that is marked as finished", anywhere);
+
+ROW(fenced_writer, "fenced-writer", "a newer snapshot of a fenced writer",
+    "a successor was promoted, and the newest snapshot is of the writer before it, rightly signed",
+    "that of the successor is picked, and not the newer one", anywhere);
+
 static const struct control *const catalogue[] = {
     &row_flipped_byte,    &row_flipped_one,        &row_missing_object,      &row_truncated_object,
     &row_stale_snapshot,  &row_wrong_region,       &row_forged_signature,    &row_strangers_key,
     &row_stranger_writer, &row_expired_credential, &row_yesterdays_sentinel, &row_full_disk,
-    &row_tampered_tree,
+    &row_tampered_tree,   &row_lost_file,          &row_stalled_bucket,      &row_fenced_writer,
 };
 
 _Static_assert(DR_ARRAY_LEN(catalogue) <= CONTROLS_MAX, "a draw has room for the whole catalogue");

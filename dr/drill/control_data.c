@@ -98,6 +98,27 @@ enum dr_rc control_truncated_object(struct control_job *j, struct dr_err *err)
     return spoil_everywhere(j, PLANT_TRUNCATE, err);
 }
 
+/* The answer begins, and does not end: the time that ran out is said, and nobody waits for ever. */
+enum dr_rc control_stalled_bucket(struct control_job *j, struct dr_err *err)
+{
+    enum { ASKS_PER_BUCKET = 16 };
+    bool found = false;
+    DR_TRY(job_victim(j, &found, err));
+    if (!found)
+        return job_cannot(j, "the snapshot has no file with bytes");
+    const struct plant plant = { .kind = PLANT_STALL,
+                                 .name = j->victim.object,
+                                 .only = j->victim.path };
+    const struct expected x = { .rc = DR_E_TIMEOUT,
+                                .says = j->victim.object,
+                                .met = true,
+                                .met_max =
+                                    ASKS_PER_BUCKET * (int64_t)j->place->config->bucket_count,
+                                .nothing_left = true,
+                                .not_finished = true };
+    return restore_must_fail(j, &plant, &x, err);
+}
+
 /* -- a pack that is wrong in one bucket ------------------------------------------------------ */
 
 /* The first line with that text, or NULL. */
@@ -207,7 +228,8 @@ enum dr_rc control_full_disk(struct control_job *j, struct dr_err *err)
     return restore_must_fail(j, &plant, &x, err);
 }
 
-enum dr_rc control_tampered_tree(struct control_job *j, struct dr_err *err)
+/* Whole when it was restored, and another one afterwards: data.check has to name it. */
+static enum dr_rc spoil_the_tree(struct control_job *j, enum plant_kind kind, struct dr_err *err)
 {
     DR_CLEANUP(control_answer_fini) struct control_answer a = { 0 };
     DR_CLEANUP(control_answer_fini) struct control_answer after = { 0 };
@@ -215,7 +237,7 @@ enum dr_rc control_tampered_tree(struct control_job *j, struct dr_err *err)
     DR_TRY(job_victim(j, &found, err));
     if (!found)
         return job_cannot(j, "the snapshot has no file with bytes");
-    const struct plant plant = { .kind = PLANT_TAMPER, .only = j->victim.path };
+    const struct plant plant = { .kind = kind, .only = j->victim.path };
     const struct plant part = { .kind = PLANT_PART, .only = j->victim.path };
     DR_TRY(job_restore(j, "apply", j->place->snapshot, &plant, &a, err));
     if (a.outcome.verdict != STEP_PASS || control_met(&a) == 0)
@@ -229,4 +251,14 @@ enum dr_rc control_tampered_tree(struct control_job *j, struct dr_err *err)
         return job_missed(j, "data.check does not name '%s': %s", j->victim.path,
                           after.outcome.why);
     return job_caught(j, "%s", after.outcome.why);
+}
+
+enum dr_rc control_tampered_tree(struct control_job *j, struct dr_err *err)
+{
+    return spoil_the_tree(j, PLANT_TAMPER, err);
+}
+
+enum dr_rc control_lost_file(struct control_job *j, struct dr_err *err)
+{
+    return spoil_the_tree(j, PLANT_LOSE, err);
 }

@@ -50,10 +50,11 @@ static enum dr_rc change_text(const struct buf *object, struct buf *out, struct 
     return DR_OK;
 }
 
-static void become_another(struct snapshot *s)
+/* Of the next epoch, which begins then. */
+static void become_another(struct snapshot *s, int64_t start_ns)
 {
     s->epoch++;
-    s->start_ns = clock_wall_ns() + LATER_NS;
+    s->start_ns = start_ns;
     s->end_ns = s->start_ns + 1;
     random_bytes(s->nonce, sizeof(s->nonce));
     const struct names_id parts = {
@@ -68,6 +69,21 @@ static void sign_by_nobody(const struct snapshot *s, struct buf *out)
     snapshot_encode(s, nobody, out);
 }
 
+/* By this host's own key. False: it has none, or none whose word counts for the source. */
+static bool sign_by_us(const struct control_job *j, const struct snapshot *s, struct buf *out)
+{
+    DR_CLEANUP(keys_free_ptr) struct keys *own = NULL;
+    DR_CLEANUP(repo_close_ptr) struct repo *repo = NULL;
+    DR_CLEANUP(snapshot_fini) struct snapshot judged = { 0 };
+    struct dr_err err = { 0 };
+    char name[NAMES_MAX];
+    if (keys_open(j->place->config->state_dir, false, &own, &err) != DR_OK ||
+        control_repo(j->place, &repo, &err) != DR_OK)
+        return false;
+    snapshot_encode(s, own, out);
+    return repo_judge(repo, names_of(NAMES_SNAPSHOTS, s->id, name), out, &judged, &err) == DR_OK;
+}
+
 enum dr_rc job_forge(struct control_job *j, enum control_forgery how, struct plant *ret,
                      char id[SNAPSHOT_ID_MAX], bool *ret_found, struct dr_err *err)
 {
@@ -76,13 +92,18 @@ enum dr_rc job_forge(struct control_job *j, enum control_forgery how, struct pla
     DR_CLEANUP(snapshot_fini) struct snapshot s = { 0 };
     char name[NAMES_MAX];
     DR_TRY(get_object(j, &object, &s, err));
+    bool signed_by_us = true;
     if (how == FORGERY_STRANGER)
-        become_another(&s);
+        become_another(&s, clock_wall_ns() + LATER_NS);
+    if (how == FORGERY_SUCCESSOR)
+        become_another(&s, s.start_ns - LATER_NS);
     if (how == FORGERY_TEXT)
         DR_TRY(change_text(&object, &out, err));
+    else if (how == FORGERY_SUCCESSOR)
+        signed_by_us = sign_by_us(j, &s, &out);
     else
         sign_by_nobody(&s, &out);
-    *ret_found = out.len <= OBJECT_MAX && text_is_utf8(out.data, out.len);
+    *ret_found = signed_by_us && out.len <= OBJECT_MAX && text_is_utf8(out.data, out.len);
     if (!*ret_found)
         return DR_OK;
     memcpy(id, s.id, sizeof(s.id));

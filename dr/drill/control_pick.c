@@ -160,3 +160,29 @@ enum dr_rc control_stranger_writer(struct control_job *j, struct dr_err *err)
 {
     return must_not_be_picked(j, FORGERY_STRANGER, true, err);
 }
+
+/*
+ * The drill's own snapshot plays the one of a fenced writer: rightly signed, and the newest by every clock. What is
+ * planted is that its successor had been promoted before, with a snapshot of the next epoch; from then on the
+ * drill's must not be chosen any more.
+ */
+enum dr_rc control_fenced_writer(struct control_job *j, struct dr_err *err)
+{
+    DR_CLEANUP(plant_fini) struct plant plant = { .kind = PLANT_NONE };
+    DR_CLEANUP(control_answer_fini) struct control_answer a = { 0 };
+    char successor[SNAPSHOT_ID_MAX];
+    bool found = false;
+    DR_TRY(job_forge(j, FORGERY_SUCCESSOR, &plant, successor, &found, err));
+    if (!found)
+        return job_cannot(j, "this host has no key that '%s' trusts, so it cannot be its successor",
+                          j->place->source);
+    DR_TRY(job_pick(j, NULL, &plant, &a, err));
+    if (control_met(&a) == 0)
+        return job_missed(j, "backup.pick ended before anybody came upon the fault: %s",
+                          a.outcome.why);
+    if (a.outcome.verdict != STEP_PASS || strcmp(control_output(&a, "id"), successor) != 0)
+        return job_missed(j, "backup.pick was to pick %s, of the later epoch: %s", successor,
+                          a.outcome.why);
+    return job_caught(j, "%s is picked, of the later epoch, and not %s, which is newer", successor,
+                      j->place->snapshot);
+}

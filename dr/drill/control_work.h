@@ -75,11 +75,13 @@ enum control_forgery {
     FORGERY_TEXT,     /* says something else than what was signed */
     FORGERY_KEY,      /* the same, signed by a key of nobody */
     FORGERY_STRANGER, /* another one, newer, of a higher epoch, by a key of nobody */
+    FORGERY_SUCCESSOR, /* another one, older, of a higher epoch, by this host's own key, if it is trusted */
 };
 
 /*
  * A forged snapshot object, as the plant that puts it into every bucket; id: whose it claims to be. ret_found
- * false: the object does not fit into a request. The caller finis ret.
+ * false: the object does not fit into a request, or nobody here could sign it (FORGERY_SUCCESSOR). The caller finis
+ * ret.
  */
 enum dr_rc job_forge(struct control_job *j, enum control_forgery how, struct plant *ret,
                      char id[SNAPSHOT_ID_MAX], bool *ret_found, struct dr_err *err) DR_MUST_USE;
@@ -98,6 +100,9 @@ enum dr_rc control_stale_snapshot(struct control_job *j, struct dr_err *err) DR_
 enum dr_rc control_yesterdays_sentinel(struct control_job *j, struct dr_err *err) DR_MUST_USE;
 enum dr_rc control_forged_signature(struct control_job *j, struct dr_err *err) DR_MUST_USE;
 enum dr_rc control_strangers_key(struct control_job *j, struct dr_err *err) DR_MUST_USE;
+enum dr_rc control_stalled_bucket(struct control_job *j, struct dr_err *err) DR_MUST_USE;
+enum dr_rc control_lost_file(struct control_job *j, struct dr_err *err) DR_MUST_USE;
+enum dr_rc control_fenced_writer(struct control_job *j, struct dr_err *err) DR_MUST_USE;
 enum dr_rc control_stranger_writer(struct control_job *j, struct dr_err *err) DR_MUST_USE;
 
 #endif
