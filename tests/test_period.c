@@ -541,10 +541,45 @@ static void a_clause_without_evidence_has_an_empty_list(void **state)
     assert_null(strstr(text.data, "compliant"));
 }
 
+static const char *guards_of(const char *more, char *out, size_t size)
+{
+    DR_FREE char *facts = dr_strf(
+        "'runs':[" HELD(
+            "R-1", "11-03", "recovered",
+            ",'restored':[{'host':'a','source_host':'b'}]%s") "],"
+                                                              "'clauses':[{'clause':'G','title':'t','words':'w',"
+                                                              "'from':['guards','segregated']}]",
+        more);
+    DR_JSON json_t *period = month(facts);
+    const json_t *evidence = list_of(item(list_of(period, "clauses"), "clause", "G"), "evidence");
+    assert_int_equal(json_array_size(evidence), 2);
+    assert_string_equal(body_text(json_array_get(evidence, 1), "text"),
+                        "restored on a, apart from the source on b");
+    snprintf(out, size, "%s", body_text(json_array_get(evidence, 0), "text"));
+    return out;
+}
+
+static void what_guarded_a_real_run_is_evidence_also_when_nothing_did(void **state)
+{
+    (void)state;
+    char text[400];
+    assert_string_equal(
+        guards_of(",'fencing':[{'region':'us','verdict':'pass','proof':'lease_expired'}],"
+                  "'approvals':[{'answers':[{'answer':'approve','by':'ana'}]}]",
+                  text, sizeof(text)),
+        "us was fenced, proof: lease_expired; approve by ana");
+    assert_string_equal(
+        guards_of(",'fencing':[{'region':'us','skipped_by':'bo'}]", text, sizeof(text)),
+        "nothing proves that us could not write: the fence was skipped by bo; no "
+        "answer of a person on record");
+    assert_string_equal(guards_of("", text, sizeof(text)),
+                        "no fence on record; no answer of a person on record");
+}
+
 static void the_map_of_clauses_names_only_kinds_that_there_are(void **state)
 {
     (void)state;
-    static const char *const kinds[] = { "drills",     "failovers",  "backups", "proofs",
+    static const char *const kinds[] = { "drills",     "failovers",  "guards",  "backups", "proofs",
                                          "segregated", "objectives", "buckets", "findings" };
     struct buf bytes = { 0 };
     struct dr_err err = { 0 };
@@ -640,6 +675,7 @@ int main(void)
         cmocka_unit_test(a_look_at_names_is_no_proof),
         cmocka_unit_test(a_forecast_is_what_the_run_before_took),
         cmocka_unit_test(a_clause_without_evidence_has_an_empty_list),
+        cmocka_unit_test(what_guarded_a_real_run_is_evidence_also_when_nothing_did),
         cmocka_unit_test(the_map_of_clauses_names_only_kinds_that_there_are),
         cmocka_unit_test(times_that_people_name_have_bounds),
         cmocka_unit_test(facts_of_any_shape_have_a_report),

@@ -15,7 +15,7 @@
 #include "dr/base/fs.h"
 #include "dr/base/mem.h"
 #include "dr/proof/csv.h"
-#include "dr/proof/report.h"
+#include "dr/proof/report_work.h"
 #include "tests/support/recorded.h"
 
 static const char GOLDEN[] = "tests/golden/report";
@@ -322,6 +322,28 @@ static const json_t *finding(const json_t *report, const char *kind, const char 
     return NULL;
 }
 
+static void assert_gist(const char *why, size_t letters, const char *wanted)
+{
+    DR_CLEANUP(buf_fini) struct buf out = { 0 };
+    buf_adds(&out, "");
+    report_add_gist(&out, why, letters);
+    assert_string_equal(out.data, wanted);
+}
+
+static void a_cause_is_told_in_few_letters(void **state)
+{
+    (void)state;
+    assert_gist("'/var/lib/drctl/scratch/D-1/full-disk': No space left", 0,
+                "'full-disk': No space left");
+    assert_gist("'/var/lib/' is gone", 0, "'lib/' is gone");
+    assert_gist("bucket 'eu': there is no object "
+                "'packs/85/85f9413d0068fec7b31c1dd100f47ffe01cd9748770b85248d353dbd6e5b898b'",
+                0, "bucket 'eu': there is no object 'packs/85/85f9413d..'");
+    assert_gist("its sentinel is not the one of the drill", 20, "its sentinel is not ..");
+    assert_gist("it's '/open", 0, "it's '/open");
+    assert_gist("", 10, "");
+}
+
 static void a_drill_is_told_as_it_was(void **state)
 {
     (void)state;
@@ -524,6 +546,7 @@ int main(void)
         cmocka_unit_test(a_journal_without_a_start_has_no_report),
         cmocka_unit_test(nothing_on_record_is_said_and_not_filled_in),
         cmocka_unit_test(an_objective_that_is_not_proved_met_falls_short),
+        cmocka_unit_test(a_cause_is_told_in_few_letters),
         cmocka_unit_test(a_drill_is_told_as_it_was),
         cmocka_unit_test(what_was_not_done_in_earnest_leaves_the_upper_end_open),
         cmocka_unit_test(a_drill_whose_steps_did_not_pass_has_no_recovery_time),

@@ -351,9 +351,10 @@ static int rehearse(struct cli *cli, struct drill_job *j, struct script *script)
     struct dr_err err = { 0 };
     DR_JSON json_t *before = NULL;
     DR_JSON json_t *planted = NULL;
+    DR_FREE char *scratch = dr_strf("%s/scratch", j->place.config->state_dir);
     run_screen_init(&j->screen, cli);
     j->screen.started = true; /* what a failover says above its question does not hold here */
-    drill_tell_start(&j->screen, script, j->place.failed);
+    drill_tell_start(&j->screen, script, j->place.failed, scratch);
     before = production_read(&j->place);
     if (drill_plant(&j->place, &j->faults, &planted, &err) != DR_OK) {
         script_free(script);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "dr/base/mem.h"
-#include "dr/data/duration.h"
+#include "dr/proof/report_work.h"
 #include "dr/run/drill.h"
 
 enum { NONCE_SHOWN = 4, DIGITS_SHOWN = 6 };
@@ -31,39 +31,41 @@ static void add(struct buf *line, const char *item)
 
 /* -- before ------------------------------------------------------------------------------------ */
 
+/* more: what is to be said of all of them, or "". */
 static void tell_differs(const struct run_screen *s, const struct drill_table *t, enum step_how how,
-                         const char *word, const char *front)
+                         const char *front, const char *more)
 {
+    static const char *const words[] = {
+        [HOW_RUN] = "as in earnest", [HOW_ISOLATED] = "isolated",
+        [HOW_SIMULATE] = "simulate", [HOW_SKIP] = "skip",
+        [HOW_WITH] = "other names",  [HOW_NOT_MEASURED] = "not measured",
+    };
     DR_CLEANUP(buf_fini) struct buf line = { 0 };
     for (size_t i = 0; i < t->count; i++)
         if (t->rows[i].how == how)
             add(&line, t->rows[i].step);
     if (line.len > 0)
-        run_screen_say(s, "%-8s %-13s %s", front, word, line.data);
+        run_screen_say(s, "%-8s %-13s %s%s", front, words[how], line.data, more);
 }
 
-void drill_tell_start(const struct run_screen *s, const struct script *script, const char *failed)
+void drill_tell_start(const struct run_screen *s, const struct script *script, const char *failed,
+                      const char *scratch)
 {
-    static const struct {
-        enum step_how how;
-        const char *word;
-    } rows[] = {
-        { HOW_ISOLATED, "isolated" },         { HOW_SIMULATE, "simulate" },
-        { HOW_WITH, "other names" },          { HOW_SKIP, "skip" },
-        { HOW_NOT_MEASURED, "not measured" }, { HOW_RUN, "as in earnest" },
-    };
+    static const enum step_how order[] = { HOW_ISOLATED, HOW_SIMULATE,     HOW_WITH,
+                                           HOW_SKIP,     HOW_NOT_MEASURED, HOW_RUN };
     DR_CLEANUP(drill_table_fini) struct drill_table t = { 0 };
-    const char *front = "DIFFERS";
+    DR_FREE char *place = dr_strf(" (below %s)", scratch);
     if (s->cli->json)
         return;
     script_drill_table(script, false, &t);
     run_screen_say(s, "DRILL    %s, plan %.*s     production is not touched%s%s%s", script->name,
                    DIGITS_SHOWN, script->sha256, failed != NULL ? "; " : "",
                    failed != NULL ? failed : "", failed != NULL ? " is DARK for this run" : "");
-    for (size_t i = 0; i < DR_ARRAY_LEN(rows); i++) {
-        tell_differs(s, &t, rows[i].how, rows[i].word, front);
-        front = "";
-    }
+    for (size_t i = 0; i < DR_ARRAY_LEN(order); i++)
+        tell_differs(s, &t, order[i], i == 0 ? "DIFFERS" : "",
+                     order[i] == HOW_ISOLATED       ? place
+                     : order[i] == HOW_NOT_MEASURED ? ": what comes after a simulated switch"
+                                                    : "");
 }
 
 void drill_tell_planted(const struct run_screen *s, const json_t *planted)
@@ -105,43 +107,53 @@ void drill_tell_looked(const struct run_screen *s, const struct journal_records 
         if (strcmp(all->items[i].type, "sentinel") != 0)
             continue;
         if (is_yes(b, "ok"))
-            run_screen_say(s, "  %-12s %s: %s found", text(b, "of"), text(b, "source"),
+            run_screen_say(s, "  %-12s sentinel of %s: %s found", text(b, "of"), text(b, "source"),
                            text(b, "found"));
         else
-            run_screen_say(s, "! %-12s %s: wanted %s, found %s", text(b, "of"), text(b, "source"),
-                           text(b, "wanted"),
+            run_screen_say(s, "! %-12s sentinel of %s: wanted %s, found %s", text(b, "of"),
+                           text(b, "source"), text(b, "wanted"),
                            text(b, "found")[0] != '\0' ? text(b, "found") : text(b, "why"));
     }
 }
 
+/* A line a fault: what it was, and why it counts as it does. */
+static void tell_fault(const struct run_screen *s, const json_t *b)
+{
+    enum { WHY_LETTERS = 110 };
+    bool planted = is_yes(b, "planted"), caught = is_yes(b, "caught");
+    DR_CLEANUP(buf_fini) struct buf why = { 0 };
+    report_add_gist(&why, text(b, "why"), planted && !caught ? 0 : WHY_LETTERS);
+    run_screen_say(s, "         %s%s: %s",
+                   caught    ? ""
+                   : planted ? "MISSED: "
+                             : "not planted: ",
+                   text(b, "title"), why.len > 0 ? why.data : "no reason on record");
+    if (planted && !caught)
+        run_screen_say(s, "           it had to be so: %s", text(b, "expected"));
+}
+
 void drill_tell_caught(const struct run_screen *s, const struct journal_records *all)
 {
-    DR_CLEANUP(buf_fini) struct buf caught = { 0 };
     size_t planted = 0, good = 0;
     if (s->cli->json)
         return;
     for (size_t i = 0; i < all->count; i++) {
         const json_t *b = all->items[i].body;
-        if (strcmp(all->items[i].type, "control") != 0 || !is_yes(b, "planted"))
+        if (strcmp(all->items[i].type, "control") != 0)
             continue;
-        planted++;
-        if (!is_yes(b, "caught"))
-            continue;
-        add(&caught, text(b, "title"));
-        good++;
+        planted += is_yes(b, "planted");
+        good += is_yes(b, "planted") && is_yes(b, "caught");
     }
     if (planted == 0)
         run_screen_say(s, "CAUGHT   no fault could be planted: drill power is not measured");
     else
-        run_screen_say(s, "CAUGHT   %zu of %zu%s%s", good, planted, good > 0 ? ":  " : "",
-                       good > 0 ? caught.data : "");
-    for (size_t i = 0; i < all->count; i++) {
-        const json_t *b = all->items[i].body;
-        if (strcmp(all->items[i].type, "control") != 0 || is_yes(b, "caught"))
-            continue;
-        run_screen_say(s, "         %s: %s: %s", is_yes(b, "planted") ? "MISSED" : "not planted",
-                       text(b, "title"), text(b, "why"));
-    }
+        run_screen_say(s, "CAUGHT   %zu of %zu", good, planted);
+    for (int missed = 0; missed < 2;
+         missed++) /* what was missed stands last, next to the verdict */
+        for (size_t i = 0; i < all->count; i++)
+            if (strcmp(all->items[i].type, "control") == 0 &&
+                is_yes(all->items[i].body, "caught") == (missed == 0))
+                tell_fault(s, all->items[i].body);
 }
 
 static const char *proof_word(const json_t *equal)
@@ -177,15 +189,13 @@ static size_t count_cleaned(const struct journal_records *all)
 void drill_tell_cleaned(const struct run_screen *s, const struct journal_records *all,
                         const struct drill_verdict *v)
 {
-    const json_t *after = NULL, *refused = NULL;
+    const json_t *after = NULL;
     if (s->cli->json)
         return;
     for (size_t i = 0; i < all->count; i++) {
         const struct journal_record *r = &all->items[i];
         if (strcmp(r->type, "production") == 0 && strcmp(text(r->body, "when"), "after") == 0)
             after = r->body;
-        if (strcmp(r->type, "refused") == 0)
-            refused = r->body;
     }
     size_t count = count_cleaned(all);
     run_screen_say(s, "CLEANED  %zu scratch place%s removed; %s; production before and after: %s",
@@ -194,35 +204,87 @@ void drill_tell_cleaned(const struct run_screen *s, const struct journal_records
     for (size_t i = 0; i < v->leftovers.count; i++)
         run_screen_say(s, "!        %s", v->leftovers.items[i]);
     tell_production(s, after);
-    if (refused == NULL)
-        return;
-    DR_CLEANUP(buf_fini) struct buf by = { 0 };
-    const json_t *list = json_object_get(refused, "by");
-    for (size_t i = 0; i < json_array_size(list); i++)
-        add(&by, text(json_array_get(list, i), "who"));
-    run_screen_say(s, "CONNECTIONS to %s: %" JSON_INTEGER_FORMAT " refused%s%s",
-                   text(refused, "region"), json_integer_value(json_object_get(refused, "count")),
-                   by.len > 0 ? ", by " : "", by.len > 0 ? by.data : "");
 }
 
-/* "9m 58s to 12m 20s of 30m  MET", or "not measured". The caller frees. */
-static char *figure(const json_t *f)
+/* -- the end ------------------------------------------------------------------------------------- */
+
+/* Who wanted something of the region that is given up, and under which finding that stands. */
+static void tell_refused(const struct run_screen *s, const json_t *report)
 {
-    char lo[DURATION_TEXT_MAX], hi[DURATION_TEXT_MAX], of[DURATION_TEXT_MAX];
-    const json_t *from = json_object_get(f, "lo_ms"), *to = json_object_get(f, "hi_ms");
-    const json_t *objective = json_object_get(f, "objective_ms");
-    struct buf out = { 0 };
-    if (json_is_integer(from))
-        buf_adds(&out, duration_tell(json_integer_value(from), lo));
-    if (json_is_integer(to) && !json_equal(from, to))
-        buf_addf(&out, "%s%s", json_is_integer(from) ? " to " : "at most ",
-                 duration_tell(json_integer_value(to), hi));
-    else if (!json_is_integer(to))
-        buf_adds(&out, json_is_integer(from) ? " at least" : "not measured");
-    if (json_is_integer(objective) && json_integer_value(objective) >= 0)
-        buf_addf(&out, " of %s  %s", duration_tell(json_integer_value(objective), of),
-                 text(f, "verdict"));
-    return buf_take(&out);
+    size_t i, k;
+    const json_t *one, *by, *f;
+    json_array_foreach(json_object_get(json_object_get(report, "drill"), "refused"), i, one)
+    {
+        int64_t count = body_int(one, "count", 0);
+        DR_CLEANUP(buf_fini) struct buf who = { 0 };
+        const char *finding = "";
+        json_array_foreach(json_object_get(one, "by"), k, by)
+        {
+            add(&who, text(by, "who"));
+            buf_addf(&who, " (%" PRId64 ")", body_int(by, "count", 0));
+        }
+        json_array_foreach(json_object_get(report, "findings"), k,
+                           f) if (strcmp(text(f, "kind"), "refused") == 0 &&
+                                  strcmp(text(f, "subject"), text(one, "region")) == 0) finding =
+            text(f, "id");
+        if (count == 0)
+            run_screen_say(s, "CONNECTIONS to %s: none was tried", text(one, "region"));
+        else
+            run_screen_say(s, "CONNECTIONS to %s: %" PRId64 " refused%s%s%s%s", text(one, "region"),
+                           count, who.len > 0 ? ", by " : "", who.len > 0 ? who.data : "",
+                           finding[0] != '\0' ? "    -> finding " : "", finding);
+    }
+}
+
+/* "  RTO  9.9s to 12.4s, objective 30m  MET", and below it how much of that was not measured here. */
+static void tell_figure(const struct run_screen *s, const char *name, const json_t *figure)
+{
+    DR_CLEANUP(buf_fini) struct buf line = { 0 };
+    report_add_interval(&line, figure);
+    buf_adds(&line, ", objective ");
+    report_add_objective(&line, figure, "objective_ms");
+    buf_adds(&line, "   ");
+    report_add_verdict(&line, figure);
+    run_screen_say(s, "         %s  %s", name, line.data);
+    if (text(figure, "why")[0] != '\0')
+        run_screen_say(s, "              %s", text(figure, "why"));
+}
+
+static void tell_assumed(const struct run_screen *s, const json_t *assumed)
+{
+    DR_CLEANUP(buf_fini) struct buf line = { 0 };
+    if (!json_is_object(assumed))
+        return;
+    report_add_assumed(&line, assumed);
+    run_screen_say(s, "              %s", line.data);
+}
+
+/* What a person does now, by what speaks against the drill most. */
+static void tell_next(const struct run_screen *s, const json_t *report,
+                      const struct drill_verdict *v)
+{
+    const char *plan = s->state.plan, *id = s->state.id;
+    const json_t *production = json_object_get(json_object_get(report, "drill"), "production");
+    const char *open = text(json_object_get(report, "recovery_time"), "verdict");
+    if (v->leftovers.count > 0)
+        run_screen_say(s, "  next: drctl drill --clean %s, and look at what is left", id);
+    else if (json_is_false(json_object_get(production, "equal")))
+        run_screen_say(s,
+                       "  next: see what changed in production beside the drill, then   drctl "
+                       "drill %s",
+                       plan);
+    else if (v->missed.count > 0)
+        run_screen_say(s, "  next: make sure that '%s' is noticed, then   drctl drill %s",
+                       v->missed.items[0], plan);
+    else if (!v->passed)
+        run_screen_say(s, "  next: mend what is said above, then   drctl drill %s", plan);
+    else if (strcmp(open, "missed") == 0)
+        run_screen_say(s, "  next: find what takes so long: drctl report --run %s, PHASES", id);
+    else if (strcmp(open, "not determinable") == 0)
+        run_screen_say(s,
+                       "  next: nothing has to be mended. Once %s was run in earnest, drills know "
+                       "how long the simulated steps take",
+                       plan);
 }
 
 void drill_tell_verdict(const struct run_screen *s, const json_t *report,
@@ -231,18 +293,17 @@ void drill_tell_verdict(const struct run_screen *s, const json_t *report,
     int power = drill_power(v);
     if (s->cli->json)
         return;
-    DR_FREE char *rto = figure(json_object_get(report, "recovery_time"));
-    DR_FREE char *rpo = figure(json_object_get(report, "data_loss"));
     DR_FREE char *caught =
         power >= 0 ? dr_strf("drill power %d %%", power) : dr_strdup("drill power not measured");
+    tell_refused(s, report);
     run_screen_say(s, "%s", "");
     if (v->passed)
         run_screen_say(s, "PASSED   %s; nothing left, production as before", caught);
     for (size_t i = 0; i < v->whys.count; i++)
         run_screen_say(s, "%-8s %s", i == 0 ? "FAILED" : "", v->whys.items[i]);
-    run_screen_say(s, "         RTO %s", rto);
-    run_screen_say(s, "         RPO %s", rpo);
-    if (!v->passed)
-        run_screen_say(s, "  next: mend it, then   drctl drill %s", s->state.plan);
+    tell_figure(s, "RTO", json_object_get(report, "recovery_time"));
+    tell_assumed(s, json_object_get(json_object_get(report, "drill"), "assumed"));
+    tell_figure(s, "RPO", json_object_get(report, "data_loss"));
+    tell_next(s, report, v);
     run_screen_say(s, "  report: drctl report --run %s", s->state.id);
 }

@@ -391,9 +391,10 @@ static void gather_elsewhere(struct report_facts *r, const struct config *c,
         note(r, dr_strdup(notes.items[i]));
     for (size_t i = 0; i < c->source_count; i++)
         if (!json_is_true(json_object_get(json_array_get(r->sources, i), "mine")))
-            note(r, dr_strf("backups of %s are in the ledger of the host that takes them, which is "
-                            "neither here nor in a readable bucket",
-                            c->sources[i].name));
+            note(r, dr_strf(
+                        "backups of %s that the host takes where it lives now are not counted: the "
+                        "ledger of that host is neither here nor in a readable bucket",
+                        c->sources[i].name));
 }
 
 static void gather_book(struct report_facts *r, const struct config *c,

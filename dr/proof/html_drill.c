@@ -170,6 +170,12 @@ static void add_differs(struct html *h, const json_t *drill)
     html_add_code(h, drill, "scratch");
     html_fact(h, "Restored elsewhere");
     html_add_word_or(h, segregated, "text", "not measured");
+    if (json_is_object(json_object_get(drill, "assumed"))) {
+        DR_CLEANUP(buf_fini) struct buf assumed = { 0 };
+        report_add_assumed(&assumed, json_object_get(drill, "assumed"));
+        html_fact(h, "Recovery time");
+        html_add_name(h->out, assumed.data);
+    }
     html_facts_end(h);
     if (json_array_size(list) == 0) {
         html_nothing(h, "No difference is on record.");

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "dr/base/mem.h"
 #include "dr/proof/html_work.h"
 #include "dr/proof/report_work.h"
 
@@ -263,16 +264,22 @@ void html_period_clauses(struct html *h, const json_t *report)
             buf_adds(h->out, "</span>");
         }
         html_cell(&t);
-        if (json_array_size(json_object_get(one, "evidence")) == 0)
+        size_t pieces = json_array_size(json_object_get(one, "evidence"));
+        DR_FREE char *words = dr_strf("%zu piece%s of evidence", pieces, pieces == 1 ? "" : "s");
+        if (pieces == 0) {
             buf_adds(h->out, "<b class=\"open\">no evidence in this period</b>");
+            continue;
+        }
+        html_fold(h, words, false);
         json_array_foreach(json_object_get(one, "evidence"), k, item)
         {
-            buf_adds(h->out, k > 0 ? " <br>" : "");
-            buf_adds(h->out, "<b>");
+            buf_adds(h->out, "<div><b>");
             html_add_word(h, item, report_has(item, "row") ? "row" : "run");
             buf_adds(h->out, "</b> ");
             html_add_word(h, item, "text");
+            buf_adds(h->out, "</div>");
         }
+        html_fold_end(h);
     }
     html_table_end(&t);
 }

@@ -98,13 +98,14 @@ void ledger_drill(struct work *w)
     figure->has_hi = unmeasured == 0 || by_word;
     if (figure->has_hi)
         figure->hi_ms = ledger_ceil_ms(took_ns) + (by_word ? more_ms : 0);
-    figure->method = dr_strf("from %s; to %s%s%s%s", w->ledger->broke_method, w->back_method,
-                             by_word ? "; what was not done in earnest as long as in " : "",
-                             by_word ? body_told(assumed->body, "from") : "",
-                             people ? "; nobody was waited for" : "");
-    DR_FREE char *missing = dr_strf("%zu step%s not done in earnest: how long %s in earnest was "
-                                    "not measured",
-                                    unmeasured, unmeasured == 1 ? " was" : "s were",
-                                    unmeasured == 1 ? "it takes" : "they take");
+    figure->method = dr_strf(
+        "from %s; to %s%s%s%s", w->ledger->broke_method, w->back_method,
+        by_word ? "; what was not done in earnest counts as long as it took in " : "",
+        by_word ? body_told(assumed->body, "from") : "", people ? "; nobody was waited for" : "");
+    DR_FREE char *missing = dr_strf(
+        "%zu step%s not done in earnest, and no real run of this plan is known that tells how "
+        "long %s",
+        unmeasured, unmeasured == 1 ? " was" : "s were",
+        unmeasured == 1 ? "it takes" : "they take");
     ledger_settle(figure, missing);
 }

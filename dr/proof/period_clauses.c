@@ -124,16 +124,69 @@ static void of_objectives(json_t *list, const json_t *period)
     }
 }
 
-/* Where the data of each drill came to, also when that proves nothing. */
+/* Where the data of each drill and run came to, also when that proves nothing. */
 static void of_segregated(json_t *list, const struct period_facts *f)
 {
     size_t i;
     const json_t *run;
     json_array_foreach(f->runs, i, run)
     {
+        const json_t *restored = report_list(run, "restored");
         const json_t *apart = json_object_get(json_object_get(run, "drill"), "segregated");
-        if (period_has(f, run) && period_is_held(run) && report_has(apart, "text"))
+        DR_JSON json_t *made = NULL;
+        if (!period_has(f, run) || !period_is_held(run))
+            continue;
+        if (!period_is_drill(run) && json_array_size(restored) > 0)
+            apart = made = report_segregated(restored);
+        if (report_has(apart, "text"))
             add(list, report_word(run, "run"), dr_strdup(report_word(apart, "text")));
+    }
+}
+
+static void add_fences(struct buf *out, const json_t *fencing)
+{
+    size_t i;
+    const json_t *one;
+    json_array_foreach(fencing, i, one)
+    {
+        const char *region = report_has(one, "region") ? report_word(one, "region") : "a region";
+        buf_adds(out, i > 0 ? "; " : "");
+        if (report_has(one, "skipped_by"))
+            buf_addf(out, "nothing proves that %s could not write: the fence was skipped by %s",
+                     region, report_word(one, "skipped_by"));
+        else if (report_has(one, "proof") && is(report_word(one, "verdict"), "pass"))
+            buf_addf(out, "%s was fenced, proof: %s", region, report_word(one, "proof"));
+        else
+            buf_addf(out, "%s: no proof of a fence", region);
+    }
+    if (i == 0)
+        buf_adds(out, "no fence on record");
+}
+
+static void add_people(struct buf *out, const json_t *approvals)
+{
+    size_t i, k, people = 0;
+    const json_t *one, *answer;
+    json_array_foreach(approvals, i, one) json_array_foreach(report_list(one, "answers"), k, answer)
+        buf_addf(out, "%s%s by %s", people++ > 0 ? ", " : "; ", report_word(answer, "answer"),
+                 report_word(answer, "by"));
+    if (people == 0)
+        buf_adds(out, "; no answer of a person on record");
+}
+
+/* Of each real run: what proves that the region given up could not write, and who agreed. */
+static void of_guards(json_t *list, const struct period_facts *f)
+{
+    size_t i;
+    const json_t *run;
+    json_array_foreach(f->runs, i, run)
+    {
+        DR_CLEANUP(buf_fini) struct buf text = { 0 };
+        if (!period_has(f, run) || !period_is_held(run) || period_is_drill(run))
+            continue;
+        add_fences(&text, report_list(run, "fencing"));
+        add_people(&text, report_list(run, "approvals"));
+        add(list, report_word(run, "run"), buf_take(&text));
     }
 }
 
@@ -184,6 +237,8 @@ static void gather(json_t *list, const char *kind, const struct period_facts *f,
             kinds[i].gather(list, period);
     if (is(kind, "segregated"))
         of_segregated(list, f);
+    if (is(kind, "guards"))
+        of_guards(list, f);
 }
 
 json_t *period_clauses(const struct period_facts *f, const json_t *period)

@@ -249,6 +249,12 @@ static void text_clauses(struct buf *out, const json_t *period)
         buf_adds(out, "  ");
         report_add(out, report_word(one, "title"));
         buf_addc(out, '\n');
+        if (report_has(one, "words")) {
+            report_add_title(out, "");
+            buf_addc(out, '(');
+            report_add(out, report_word(one, "words"));
+            buf_adds(out, ")\n");
+        }
         json_array_foreach(report_list(one, "evidence"), k, evidence)
         {
             report_add_title(out, "");

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "dr/base/mem.h"
+#include "dr/proof/ledger_work.h"
 #include "dr/proof/report_work.h"
 
 static bool is(const char *text, const char *word)
@@ -330,7 +331,7 @@ static json_t *refused_of(const struct timeline *t)
 /* --- where the data came to --- */
 
 /* One machine that holds both the source and what was restored from it proves nothing about its loss. */
-static json_t *segregated_of(const json_t *restored)
+json_t *report_segregated(const json_t *restored)
 {
     size_t i, apart = 0, together = 0;
     const json_t *one;
@@ -363,6 +364,14 @@ static json_t *segregated_of(const json_t *restored)
     return value;
 }
 
+/* How long the steps that were not done in earnest took in a real run; null: none is known. */
+static json_t *assumed_of(const struct timeline *t)
+{
+    static const char *const keys[] = { "from", "ms", "what" };
+    const struct journal_record *r = ledger_record(t, "assumed");
+    return r != NULL ? copy_of(r->body, keys, DR_ARRAY_LEN(keys)) : json_null();
+}
+
 json_t *report_drill(const struct timeline *t, const json_t *restored)
 {
     const json_t *start = t->records->items[0].body;
@@ -373,13 +382,14 @@ json_t *report_drill(const struct timeline *t, const json_t *restored)
     report_copy(drill, "seed", start, "seed");
     report_copy(drill, "scratch", start, "scratch");
     json_put(drill, "differs", differs_of(start));
+    json_put(drill, "assumed", assumed_of(t));
     json_put(drill, "power", power_of(t, controls));
     json_put(drill, "controls", controls);
     json_put(drill, "sentinels", sentinels_of(t));
     json_put(drill, "production", production_of(t));
     put_things(drill, t);
     json_put(drill, "refused", refused_of(t));
-    json_put(drill, "segregated", segregated_of(restored));
+    json_put(drill, "segregated", report_segregated(restored));
     report_drill_verdict(drill, t);
     return drill;
 }

@@ -264,6 +264,12 @@ static void text_figures(struct buf *out, const json_t *r)
     text_clock(out, json_object_get(r, "clock"));
     buf_addc(out, '\n');
     text_figure(out, "RECOVERY", json_object_get(r, "recovery_time"));
+    const json_t *assumed = json_object_get(json_object_get(r, "drill"), "assumed");
+    if (json_is_object(assumed)) {
+        report_add_title(out, "");
+        report_add_assumed(out, assumed);
+        buf_addc(out, '\n');
+    }
     text_point(out, "broke", json_object_get(r, "impact"));
     text_point(out, "back", json_object_get(r, "recovered"));
     const json_t *loss = json_object_get(r, "data_loss");

@@ -27,6 +27,70 @@ bool report_differs_alike(const json_t *differs, size_t at, struct buf *ret_step
     return true;
 }
 
+void report_add_assumed(struct buf *out, const json_t *assumed)
+{
+    char text[DURATION_TEXT_MAX];
+    if (!report_has(assumed, "ms"))
+        return;
+    buf_addf(out, "up to %s of it as in %s: what is not done in a drill",
+             report_tell_ms(body_int(assumed, "ms", 0), true, text), report_word(assumed, "from"));
+    if (report_has(assumed, "what")) {
+        buf_adds(out, " (");
+        report_add(out, report_word(assumed, "what"));
+        buf_addc(out, ')');
+    }
+}
+
+/* -- a cause in few letters ------------------------------------------------------------------------ */
+
+static const char hex_digits[] = "0123456789abcdef";
+
+/* The rest of a quoted path behind its last '/'; `at` is behind the quote. NULL: no such path. */
+static const char *last_part(const char *at)
+{
+    size_t len = strcspn(at, "'");
+    if (at[0] != '/' || at[len] != '\'')
+        return NULL;
+    const char *part = at;
+    for (size_t i = 0; i < len; i++)
+        part = at[i] == '/' && i + 1 < len ? at + i + 1 : part;
+    return part;
+}
+
+static void add_shorter(struct buf *out, const char *why)
+{
+    enum { DIGEST = 40, SHOWN = 8 };
+    for (const char *at = why; *at != '\0';) {
+        size_t hex = strspn(at, hex_digits);
+        const char *part = at[0] == '\'' ? last_part(at + 1) : NULL;
+        size_t take = hex >= DIGEST ? SHOWN : hex > 0 ? hex : 1;
+        buf_add(out, at, take);
+        if (hex >= DIGEST)
+            buf_adds(out, "..");
+        at = part != NULL ? part : at + (hex > 0 ? hex : 1);
+    }
+}
+
+void report_add_gist(struct buf *out, const char *why, size_t letters)
+{
+    DR_CLEANUP(buf_fini) struct buf all = { 0 };
+    add_shorter(&all, why);
+    size_t len = all.len;
+    if (letters > 0 && len > letters) {
+        len = letters;
+        while (len > letters / 2 && all.data[len] != ' ')
+            len--;
+        while (len > 0 && ((unsigned char)all.data[len] & 0xc0) == 0x80)
+            len--;
+    }
+    DR_FREE char *cut = dr_memdup(all.len > 0 ? all.data : "", len);
+    report_add(out, cut);
+    if (len < all.len)
+        buf_adds(out, " ..");
+}
+
+/* -- the drill --------------------------------------------------------------------------------------- */
+
 static void text_differs(struct buf *out, const json_t *drill)
 {
     size_t i;

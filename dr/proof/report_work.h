@@ -37,8 +37,9 @@ json_t *report_invariants(const struct timeline *t) DR_MUST_USE;
 /* What was brought back, from where to where; the evidence of an apart place hangs on it. */
 json_t *report_restored(const struct timeline *t) DR_MUST_USE;
 
-/* report_drill.c: null unless the run is a drill. */
+/* report_drill.c: null unless the run is a drill. {known, segregated, text}: where restored data came to. */
 json_t *report_drill(const struct timeline *t, const json_t *restored) DR_MUST_USE;
+json_t *report_segregated(const json_t *restored) DR_MUST_USE;
 
 /* report_verdict.c: adds what the drill says of itself, as far as the rest of its report agrees. */
 void report_drill_verdict(json_t *drill, const struct timeline *t);
@@ -86,6 +87,15 @@ void report_add_time(struct buf *out, const char *text);
  * that speaks for those behind it, too: "go, fence, lb" into ret_steps; false: another one before speaks for it.
  */
 bool report_differs_alike(const json_t *differs, size_t at, struct buf *ret_steps);
+
+/*
+ * A cause in few letters (0: all of them): paths by their last part, digests by their first digits, cut at the end of a
+ * word. The report has it whole.
+ */
+void report_add_gist(struct buf *out, const char *why, size_t letters);
+
+/* "up to 2m 22s of it as in R-31: what is not done in a drill (fence, lb)"; assumed: {ms, from, what}. */
+void report_add_assumed(struct buf *out, const json_t *assumed);
 
 /* What only a drill has; findings, and how to verify, of any run. */
 void report_text_drill(struct buf *out, const json_t *report);
