@@ -1,10 +1,12 @@
 /*
  * test_audit.c - whatever is done to journals, ledger or anchors is found, and named where it was done.
  */
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +15,7 @@
 
 #include "dr/base/fs.h"
 #include "dr/base/mem.h"
+#include "dr/base/sys.h"
 #include "dr/journal/journal.h"
 #include "tests/support/evidence.h"
 #include "tests/support/fault.h"
@@ -331,10 +334,70 @@ static void the_buckets_know_when_anchors_were_removed_as_well(void **state)
     assert_int_equal(evidence_audit(e.state, NULL), AUDIT_UNKNOWN);
     DR_CLEANUP(audit_free_ptr) struct audit *a = audit_new(e.state, NULL);
     assert_int_equal(audit_read(a, &err), DR_OK);
-    audit_ask(a, &e.config, "us");
+    audit_ask(a, &e.config, "us", AUDIT_ASK_MS);
     DR_JSON json_t *o = audit_result(a);
     assert_int_equal(audit_worst(a), AUDIT_BROKEN);
     assert_true(evidence_found(o, "broken", "eu:ledger/us/", "its tail is cut"));
+}
+
+/* -- buckets that are asked ------------------------------------------------------------------------------ */
+
+static enum audit_grade ask(int64_t wait_ms, json_t **ret)
+{
+    DR_CLEANUP(audit_free_ptr) struct audit *a = audit_new(e.state, NULL);
+    assert_int_equal(audit_read(a, &err), DR_OK);
+    audit_ask(a, &e.config, "us", wait_ms);
+    *ret = audit_result(a);
+    return audit_worst(a);
+}
+
+/* It takes connections and never says a word. */
+static void a_bucket_that_hangs_costs_its_time_and_nothing_else(void **state)
+{
+    (void)state;
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t size = sizeof(at);
+    DR_CLEANUP(dr_close_fd) int hole = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    DR_JSON json_t *o = NULL;
+    char *url = e.buckets[1].url;
+    assert_true(hole >= 0 && bind(hole, (struct sockaddr *)&at, sizeof(at)) == 0);
+    assert_true(listen(hole, 8) == 0 && getsockname(hole, (struct sockaddr *)&at, &size) == 0);
+    DR_FREE char *dead = dr_strf("s3://bucket?endpoint=http://127.0.0.1:%d", ntohs(at.sin_port));
+    assert_int_equal(setenv("AWS_ACCESS_KEY_ID", "id", 1), 0);
+    assert_int_equal(setenv("AWS_SECRET_ACCESS_KEY", "secret", 1), 0);
+    e.buckets[1].url = dead;
+    assert_int_equal(ask(2000, &o), AUDIT_UNKNOWN);
+    e.buckets[1].url = url;
+    assert_true(evidence_found(o, "unknown", "bucket 'eu'", "did not answer within 2 s"));
+    const json_t *buckets = json_object_get(o, "buckets");
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(buckets, 0), "read")), 1);
+    assert_true(json_is_null(json_object_get(json_array_get(buckets, 1), "objects")));
+}
+
+static pid_t parent;
+
+/* For the children it is an hour later. */
+static int64_t late_boot(void)
+{
+    return e.real.boot_ns() + (getpid() == parent ? 0 : (int64_t)3600 * 1000000000);
+}
+
+static void what_is_not_read_in_time_is_compared_by_name(void **state)
+{
+    (void)state;
+    DR_CLEANUP(keys_free_ptr) struct keys *own = NULL;
+    DR_FREE char *anchors = dr_strf("%s/anchors", e.state);
+    DR_JSON json_t *before = NULL, *after = NULL;
+    parent = getpid();
+    dr_clock.boot_ns = late_boot;
+    assert_int_equal(ask(AUDIT_ASK_MS, &before), AUDIT_UNKNOWN);
+    assert_true(evidence_found(before, "unknown", "bucket 'us'", "0 of 1 anchors were read"));
+    assert_int_equal(keys_open(e.state, false, &own, &err), DR_OK);
+    forge_with(own);
+    assert_int_equal(fs_remove_tree(anchors, &err), DR_OK);
+    assert_int_equal(ask(AUDIT_ASK_MS, &after), AUDIT_BROKEN);
+    assert_true(
+        evidence_found(after, "broken", "eu:ledger/us/", "not the one that this anchor names"));
 }
 
 static void a_line_without_a_signature_is_doubtful_until_it_is_anchored(void **state)
@@ -417,7 +480,7 @@ static void anchoring_survives_every_fault_and_death(void **state)
         anchor_report_fini(&report);
         DR_CLEANUP(audit_free_ptr) struct audit *a = audit_new(e.state, NULL);
         assert_int_equal(audit_read(a, &err), DR_OK);
-        audit_ask(a, &e.config, "us");
+        audit_ask(a, &e.config, "us", AUDIT_ASK_MS);
         assert_int_equal(audit_worst(a), AUDIT_NOTE);
     }
 }
@@ -436,6 +499,8 @@ int main(void)
         FACT(a_stranger_who_adds_his_key_is_found_by_the_anchors),
         FACT(the_hosts_own_key_changes_nothing_behind_an_anchor),
         FACT(the_buckets_know_when_anchors_were_removed_as_well),
+        FACT(a_bucket_that_hangs_costs_its_time_and_nothing_else),
+        FACT(what_is_not_read_in_time_is_compared_by_name),
         FACT(a_line_without_a_signature_is_doubtful_until_it_is_anchored),
         FACT(a_run_ends_once),
         FACT(a_run_that_ended_without_a_line_gets_one_with_the_next_anchor),

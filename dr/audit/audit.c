@@ -37,6 +37,7 @@ void audit_free(struct audit *a)
         free(a->runs[i].id);
     free(a->runs);
     free(a->marks);
+    free(a->ranges);
     free(a->lines);
     free(a->used);
     text_list_fini(&a->files);
@@ -224,7 +225,8 @@ static void settle(struct audit *a)
     }
     for (size_t i = 0; i < a->mark_count && a->to > 0; i++) {
         const struct audit_line *l = &a->lines[a->marks[i].at];
-        if (!a->marks[i].seen)
+        int64_t to = a->marks[i].to;
+        if (to < 1 || to > (int64_t)a->count || !a->lines[to - 1].anchored)
             audit_find(a, AUDIT_BROKEN, a->files.items[l->file], l->line,
                        "the anchor up to record %lld, which it names, is missing",
                        (long long)a->marks[i].to);

@@ -22,7 +22,7 @@
  *
  *     struct audit *a = audit_new(dir, NULL);
  *     DR_TRY(audit_read(a, err));
- *     audit_ask(a, config, site);                   if wanted
+ *     audit_ask(a, config, site, AUDIT_ASK_MS);     if wanted
  *     json_t *found = audit_result(a);              the caller drops
  *     enum audit_grade worst = audit_worst(a);
  *     audit_free(a);
@@ -32,7 +32,10 @@
 
 #include "dr/audit/anchor.h"
 
-enum { AUDIT_FINDINGS_MAX = 200 }; /* more are counted */
+enum {
+    AUDIT_FINDINGS_MAX = 200, /* more are counted */
+    AUDIT_ASK_MS = 60 * 1000, /* for each bucket, when nobody says how long */
+};
 
 enum audit_grade { AUDIT_NOTE, AUDIT_UNKNOWN, AUDIT_BROKEN };
 
@@ -46,15 +49,19 @@ DR_DEFINE_CLEANUP(struct audit, audit_free)
 /* All files. What is wrong with them is a finding; an error is only that DIR is no directory. */
 enum dr_rc audit_read(struct audit *a, struct dr_err *err) DR_MUST_USE;
 
-/* The anchors of the buckets, after audit_read(). One that cannot be asked is a finding (unknown). */
-void audit_ask(struct audit *a, const struct config *c, const char *site);
+/*
+ * The anchors of the buckets, after audit_read(): each bucket by a process of its own, all at once, none longer than wait_ms. One
+ * that cannot be asked, or not to its end, is a finding (unknown). The newest anchors are read first; of those that are not
+ * read in that time the names are compared with the ledger. The caller has no threads.
+ */
+void audit_ask(struct audit *a, const struct config *c, const char *site, int64_t wait_ms);
 
 /*
  * {"dir", "findings": [{"grade", "file", "line" or null, "text"}], "more": findings left out,
  *  "runs": {"journals", "records"},
  *  "ledger": {"book" or null, "records", "months", "head" or null, "unsigned", "keys": [{"key", "records"}]},
  *  "anchors": {"objects", "to", "newer": lines behind them},
- *  "buckets": [{"name", "objects"}]}
+ *  "buckets": [{"name", "objects", "read"}]}      null: it did not answer
  * A new reference. audit_worst(): AUDIT_NOTE when all is whole.
  */
 json_t *audit_result(struct audit *a) DR_MUST_USE;

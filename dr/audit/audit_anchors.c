@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "backup/store/bucket.h"
 #include "dr/audit/audit_inside.h"
 #include "dr/base/mem.h"
 
@@ -39,7 +38,6 @@ static bool compare_line(const struct comparing *c, int64_t n, const char *line,
     hash_add(a->hash, line, len);
     hash_end(a->hash, digest);
     if (memcmp(digest, l->digest, sizeof(digest)) == 0) {
-        l->anchored = true;
         l->vouched |= l->is_signed && strcmp(a->signers.items[l->key], c->writer) == 0;
         return true;
     }
@@ -70,6 +68,19 @@ static bool compare(const struct comparing *c, const struct anchor *o)
     return false;
 }
 
+void audit_anchored(struct audit *a, int64_t from, int64_t to)
+{
+    if (a->keep_ranges) {
+        a->ranges = dr_realloc(a->ranges, a->compared + 1, sizeof(a->ranges[0]));
+        a->ranges[a->compared][0] = from;
+        a->ranges[a->compared][1] = to;
+    }
+    a->compared++;
+    a->to = to > a->to ? to : a->to;
+    for (int64_t n = from; n <= to && n <= (int64_t)a->count; n++)
+        a->lines[n - 1].anchored = true;
+}
+
 bool audit_anchor(struct audit *a, const char *file, const struct buf *object)
 {
     struct anchor o = { 0 };
@@ -86,12 +97,10 @@ bool audit_anchor(struct audit *a, const char *file, const struct buf *object)
                    o.book);
         return false;
     }
-    for (size_t i = 0; i < a->mark_count; i++)
-        a->marks[i].seen |= a->marks[i].to == o.to;
     const struct comparing c = { .a = a, .file = file, .writer = o.writer };
     if (!compare(&c, &o))
         return false;
-    a->to = o.to > a->to ? o.to : a->to;
+    audit_anchored(a, o.from, o.to);
     return true;
 }
 
@@ -103,63 +112,5 @@ void audit_anchors(struct audit *a, const struct audit_plan *plan)
             continue;                                                  /* it was a finding */
         (void)audit_anchor(a, one.items[0].name, &one.items[0].bytes); /* likewise */
         a->objects++;
-    }
-}
-
-/* -- in the buckets --------------------------------------------------------------------------------- */
-
-/* "ledger/us/3f9c.../NAME": of which book. */
-static bool is_of(const char *name, const char *prefix, const char *book)
-{
-    const char *id = name + strlen(prefix);
-    return strncmp(id, book, strlen(book)) == 0 && id[strlen(book)] == '/';
-}
-
-static enum dr_rc ask(struct audit *a, struct store *s, const char *prefix, size_t *ret_count,
-                      struct dr_err *err)
-{
-    DR_CLEANUP(text_list_fini) struct text_list names = { 0 };
-    DR_FREE char *where = dr_strf("bucket '%s'", s->name);
-    size_t others = 0;
-    DR_TRY(store_list(s, prefix, &names, err));
-    for (size_t i = 0; i < names.count; i++) {
-        DR_CLEANUP(buf_fini) struct buf object = { 0 };
-        DR_FREE char *what = dr_strf("%s:%s", s->name, names.items[i]);
-        if (!is_of(names.items[i], prefix, a->id)) {
-            others++;
-            continue;
-        }
-        DR_TRY(store_get_all(s, names.items[i], ANCHOR_OBJECT_MAX, &object, err));
-        (void)audit_anchor(a, what, &object); /* a finding if not */
-        (*ret_count)++;
-    }
-    if (others > 0)
-        audit_find(a, AUDIT_UNKNOWN, where, 0,
-                   "it holds %zu anchors of another ledger of this site, which is not here",
-                   others);
-    return DR_OK;
-}
-
-void audit_ask(struct audit *a, const struct config *c, const char *site)
-{
-    DR_FREE char *prefix = dr_strf(NAMES_LEDGER "%s/", site);
-    for (size_t i = 0; i < c->bucket_count; i++) {
-        DR_CLEANUP(store_close_ptr) struct store *s = NULL;
-        struct dr_err err = { 0 };
-        size_t count = 0;
-        enum dr_rc rc = bucket_open(c, &c->buckets[i], NULL, &s, &err);
-        if (rc == DR_OK)
-            rc = ask(a, s, prefix, &count, &err);
-        DR_FREE char *where = dr_strf("bucket '%s'", c->buckets[i].name);
-        if (rc != DR_OK)
-            audit_find(a, AUDIT_UNKNOWN, where, 0, "%s", err.msg);
-        else if (count < a->objects)
-            audit_find(a, AUDIT_NOTE, where, 0,
-                       "it holds %zu of %zu anchors: drctl audit anchor brings the others", count,
-                       a->objects);
-        json_t *o = json_object();
-        json_put_text(o, "name", c->buckets[i].name);
-        json_put_int(o, "objects", (int64_t)count);
-        DR_ASSERT(json_array_append_new(a->buckets, o) == 0);
     }
 }

@@ -134,6 +134,8 @@ static void take_line(struct audit *a, struct chain *c, const struct place *at,
     hash_start(a->hash);
     hash_add(a->hash, l->text.at, l->text.len);
     hash_end(a->hash, to->digest);
+    if (!hex_decode(l->hash, sizeof(to->hash) * 2, to->hash, sizeof(to->hash)))
+        to->known = false; /* book_split() saw that it is one */
     take_key(a, at, l, to);
     if (l->n == 1)
         book_id(l->hash, a->id);

@@ -13,8 +13,9 @@
 #include "dr/journal/journal.h"
 
 struct audit_line {
-    uint8_t digest[HASH_SIZE]; /* of the whole line */
-    bool known;                /* else: a gap */
+    uint8_t digest[HASH_SIZE];   /* of the whole line */
+    uint8_t hash[HASH_SIZE / 2]; /* as much of its hash as an anchor's name has */
+    bool known;                  /* else: a gap */
     bool is_signed, anchored;
     bool vouched;             /* an anchor signed by its key holds these very bytes */
     unsigned key, file, line; /* key: index in signers; file: in files */
@@ -31,7 +32,6 @@ struct audit_run { /* a line about a run; there should be one */
 struct audit_mark { /* a line that says: up to here in the buckets */
     int64_t to;
     size_t at;
-    bool seen;
 };
 
 struct audit {
@@ -56,7 +56,10 @@ struct audit {
 
     size_t journals, records; /* read */
     size_t objects;           /* anchors of DIR */
-    int64_t to;               /* the last line in any anchor */
+    size_t compared;          /* anchors that were right, wherever they lie ... */
+    int64_t (*ranges)[2];     /* ... and the first and last line of each, when a child keeps them */
+    bool keep_ranges;
+    int64_t to; /* the last line in any anchor */
     json_t *buckets;
 };
 
@@ -102,5 +105,7 @@ void audit_signatures(struct audit *a);
 /* One object, wherever it lies: `file` names it. False: it was a finding. */
 bool audit_anchor(struct audit *a, const char *file, const struct buf *object);
 void audit_anchors(struct audit *a, const struct audit_plan *plan);
+/* What is known when an anchor of these lines was found to be right. */
+void audit_anchored(struct audit *a, int64_t from, int64_t to);
 
 #endif

@@ -14,11 +14,16 @@
 #include "dr/cli/book.h"
 #include "dr/cli/data.h"
 #include "dr/cli/verbs.h"
+#include "dr/data/duration.h"
 #include "dr/run/run.h"
 #include "dr/status/status.h"
 
+enum { WAIT_MIN_MS = 2000, WAIT_MAX_MS = 86400 * 1000 };
+
 struct wish {
     bool online;
+    const char *wait;
+    int64_t wait_ms;
     struct text_list keys;
     struct audit_query query;
 };
@@ -100,14 +105,18 @@ static int verify_dir(struct cli *cli, const char *dir, const struct wish *w,
         return cli_fail(cli, &err);
     if (w->online) {
         DR_FREE char *site = status_own_site(c);
-        audit_ask(a, c, site);
+        audit_ask(a, c, site, w->wait_ms);
     }
     return tell(cli, a);
 }
 
-static int run_verify(struct cli *cli, const struct wish *w)
+static int run_verify(struct cli *cli, struct wish *w)
 {
     const char *dir = cli->argc > 2 ? cli->argv[2] : NULL;
+    w->wait_ms = AUDIT_ASK_MS;
+    if (w->wait != NULL && (duration_parse(w->wait, &w->wait_ms) != QUANTITY_OK ||
+                            w->wait_ms < WAIT_MIN_MS || w->wait_ms > WAIT_MAX_MS))
+        return cli_usage(cli, "--wait '%s' is no time between 2s and 1d", w->wait);
     for (size_t i = 0; i < w->keys.count; i++)
         if (!keys_is_public(w->keys.items[i]))
             return cli_usage(cli, "--key '%s' is no public key: ed25519:...", w->keys.items[i]);
@@ -201,8 +210,10 @@ static int run_word(struct cli *cli, struct wish *w)
 {
     const char *word = cli->argv[1];
     bool is_verify = strcmp(word, "verify") == 0, is_query = strcmp(word, "query") == 0;
-    if (!is_verify && (w->online || w->keys.count > 0))
-        return cli_usage(cli, "--online and --key are for audit verify");
+    if (!is_verify && (w->online || w->wait != NULL || w->keys.count > 0))
+        return cli_usage(cli, "--online, --wait and --key are for audit verify");
+    if (w->wait != NULL && !w->online)
+        return cli_usage(cli, "--wait is for --online");
     if (!is_query && audit_query_given(&w->query))
         return cli_usage(cli, "filters are for audit query");
     if (is_verify)
@@ -229,7 +240,7 @@ static int run_audit(struct cli *cli)
         { "plan", .value = &w.query.plan },   { "source", .value = &w.query.source },
         { "since", .value = &w.query.since }, { "until", .value = &w.query.until },
         { "limit", .value = &w.query.limit }, { "sql", .value = &w.query.sql },
-        { "csv", .flag = &w.query.csv },
+        { "csv", .flag = &w.query.csv },      { "wait", .value = &w.wait },
     };
     int exit = EXIT_USAGE;
     if (cli_options(cli, options, DR_ARRAY_LEN(options), 1, 2))
@@ -242,7 +253,7 @@ const struct cli_verb verb_audit = {
     .name = "audit",
     .summary = "Is the evidence whole, and what does it say?",
     .usage =
-        "drctl audit verify [DIR] [--online] [--key KEY]    Journals, ledger, anchors: is all whole?\n"
+        "drctl audit verify [DIR] [--online [--wait TIME]] [--key KEY]   Journals, ledger, anchors: is all whole?\n"
         "drctl audit export DIR                             Copy them into a new directory\n"
         "drctl audit anchor                                 Put the ledger's new lines into the buckets\n"
         "drctl audit query [DIR] [FILTER ...] [--csv]       What the ledger says\n"
@@ -252,6 +263,7 @@ const struct cli_verb verb_audit = {
         "stranger's signature are named by file and line.\n"
         "\n"
         "  --online      compare with the anchors in the buckets, too\n"
+        "  --wait TIME   for each bucket, all of them at once: 60s if left out\n"
         "  --key KEY     believe this public key only (drctl key), whatever DIR says; several\n"
         "  --type T      backup, verify, prune, repair, restore, run, finding, anchor ...\n"
         "  --run ID, --plan P, --source S    only lines about it\n"
@@ -261,7 +273,8 @@ const struct cli_verb verb_audit = {
         "                restores, verifies, prunes, repairs, findings, anchors\n"
         "  --csv         rows as comma-separated values\n"
         "\n"
-        "verify: exit 0 whole, 1 broken, 7 cannot tell (nothing is anchored, no key is known).\n"
+        "verify: exit 0 whole, 1 broken, 7 cannot tell (nothing is anchored, no key is known, a bucket\n"
+        "that should be asked did not answer in time).\n"
         "anchor: exit 8 a bucket could not be brought up, 1 none could.\n",
     .run = run_audit,
 };

@@ -9,9 +9,9 @@
 
 #include "backup/work/measure.h"
 #include "dr/base/clock.h"
+#include "dr/base/crew.h"
 #include "dr/base/fs.h"
 #include "dr/base/mem.h"
-#include "dr/status/crew.h"
 #include "dr/status/finding.h"
 #include "dr/status/look.h"
 #include "dr/status/view.h"

@@ -18,10 +18,10 @@
 #include "backup/store/bucket.h"
 #include "backup/work/costs.h"
 #include "dr/base/clock.h"
+#include "dr/base/crew.h"
 #include "dr/base/fs.h"
 #include "dr/base/mem.h"
 #include "dr/base/sys.h"
-#include "dr/status/crew.h"
 #include "dr/status/rows.h"
 
 static const int64_t SECOND_NS = 1000000000;

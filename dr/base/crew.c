@@ -1,7 +1,7 @@
 /*
  * One pipe a child. Its end of file says that the child is done, or dead; which of both, its exit status says.
  */
-#include "dr/status/crew.h"
+#include "dr/base/crew.h"
 
 #include <errno.h>
 #include <fcntl.h>

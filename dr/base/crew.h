@@ -9,8 +9,8 @@
  * not end (a dead NFS server) is remembered, and its place does no work until it is gone, so that they do not pile
  * up. Children die with whoever started them. The caller has no threads of its own when it calls.
  */
-#ifndef DR_STATUS_CREW_H
-#define DR_STATUS_CREW_H
+#ifndef DR_BASE_CREW_H
+#define DR_BASE_CREW_H
 
 #include "dr/base/buf.h"
 
