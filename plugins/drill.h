@@ -4,6 +4,7 @@
  *     drill.c            drill.plant and drill.clean: the two that change something
  *     drill_sentinel.c   the sentinel of a source, and that of a restored tree (drill.tree)
  *     drill_look.c       what production is now (drill.look)
+ *     drill_rights.c     whether what a drill reads by can write (drill.rights)
  *
  * Their answers travel as outputs of the step, as texts; what could not be read is an output
  * of null with a note beside it, never a guess and never an empty text.

@@ -11,13 +11,13 @@
 #include "plugins/providers.h"
 
 static const struct provider *const table[] = {
-    &provider_backup_check,    &provider_backup_now,  &provider_backup_pick,
-    &provider_backup_restore,  &provider_data_check,  &provider_dns_check,
-    &provider_dns_ttl,         &provider_drill_clean, &provider_drill_look,
-    &provider_drill_plant,     &provider_drill_tree,  &provider_exec,
-    &provider_exec_check,      &provider_fence,       &provider_haproxy,
-    &provider_http_check,      &provider_lease_check, &provider_powerdns,
-    &provider_service_promote, &provider_wait,
+    &provider_backup_check,   &provider_backup_now,      &provider_backup_pick,
+    &provider_backup_restore, &provider_data_check,      &provider_dns_check,
+    &provider_dns_ttl,        &provider_drill_clean,     &provider_drill_look,
+    &provider_drill_plant,    &provider_drill_rights,    &provider_drill_tree,
+    &provider_exec,           &provider_exec_check,      &provider_fence,
+    &provider_haproxy,        &provider_http_check,      &provider_lease_check,
+    &provider_powerdns,       &provider_service_promote, &provider_wait,
 };
 
 const struct provider *plugin_find(const char *type)

@@ -19,6 +19,7 @@ extern const struct provider provider_dns_ttl;
 extern const struct provider provider_drill_clean;
 extern const struct provider provider_drill_look;
 extern const struct provider provider_drill_plant;
+extern const struct provider provider_drill_rights;
 extern const struct provider provider_drill_tree;
 extern const struct provider provider_exec;
 extern const struct provider provider_exec_check;

@@ -15,7 +15,7 @@ fact "two regions are up" radosgw_start "$work/regions" 2
 radosgw_say bucket 1 backup-us plain
 radosgw_say bucket 2 vault locked
 umask 077
-for who in SOURCE GUARD; do
+for who in SOURCE GUARD DRILL; do
     key=S3_${who}_KEY secret=S3_${who}_SECRET
     printf %s "${!key}" >"$who.key"
     printf %s "${!secret}" >"$who.secret"
@@ -30,11 +30,14 @@ write() { # FIELDS-OF-US...
 disaster_recovery:
   backup_policy: {full_backup: {frequency: daily, retention: 30d}}
 sources: [{name: app, path: $work/src}]
+sites: [{name: here, region: eu-west-1, reach: local}, {name: there, region: us-east-1, reach: local}]
 secrets:
   id: {file: $work/SOURCE.key}
   secret: {file: $work/SOURCE.secret}
   guard-id: {file: $work/GUARD.key}
   guard-secret: {file: $work/GUARD.secret}
+  drill-id: {file: $work/DRILL.key}
+  drill-secret: {file: $work/DRILL.secret}
 buckets:
   - {name: us, url: "$us", region: us-east-1, guard: {access_key: guard-id, secret_key: guard-secret}, ${1:-credentials: {access_key: id, secret_key: secret\}}}
   - name: eu
@@ -42,10 +45,15 @@ buckets:
     region: eu-west-1
     ca: ${S3_2_CA:?}
     credentials: {access_key: id, secret_key: secret}
-    guard: {access_key: guard-id, secret_key: guard-secret}
+    guard: {access_key: guard-id, secret_key: guard-secret}${2:-}
     lock: 1d
 state_dir: $work/state
 YAML
+}
+s3() { # METHOD URL [CURL-OPTION...]
+    curl -sS --cacert "$S3_2_CA" --aws-sigv4 aws:amz:us-east-1:s3 \
+        --user "$S3_SOURCE_KEY:$S3_SOURCE_SECRET" -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' \
+        -o "$work/.s3" -w '%{http_code}' -X "$1" "$2" "${@:3}"
 }
 is() { [ "$1" = "$2" ] || { printf '    is:     %s\n    wanted: %s\n' "$1" "$2" && return 1; }; }
 
@@ -83,10 +91,70 @@ fact "once in a while" test "${talk/locked anew/}" = "$talk"
 run "$DRCTL" doctor
 fact "doctor is content" is "$rc $(tail -n 1 "$work/.out")" "0 all is well"
 fact "and tells of each bucket what it can do" has "$out" "refuses a second put by itself; can hold a lease; keeps no versions; cannot lock objects"
+fact "and by whose right a drill reads it" has "$out" "drills read it by the usual credentials"
 fact "and what it locks" has "$out" "what is put is locked for 1d 0h (compliance)"
 fact "and that a source may not delete" has "$out" "we may not delete in it: good for a source"
 fact "and what a thief could do: who may put may overwrite" has "$out" "could add to, and destroy everything in us;"
 fact "except what is locked" has "$out" "could add to eu, and take nothing away that is locked there"
+
+# -- a drill reads by credentials of its own -----------------------------------------------------------
+# Its first step takes the source's secret away: whatever is read from there on is read by another right.
+cat >back.yaml <<YAML
+plan: back
+steps:
+  - {id: away, use: exec.check, with: {argv: [mv, $work/SOURCE.secret, $work/away]}}
+  - {id: snapshot, use: backup.pick, with: {source: app}}
+  - {id: restore, use: backup.restore, with: {snapshot: "\${snapshot.id}", at: here, to: $work/gen}}
+  - {id: same, use: data.check, with: {at: here, path: "\${restore.path}", against: "\${snapshot.id}"}}
+YAML
+drill() { # OPTION...
+    run "$DRCTL" drill back "$@"
+    [ ! -e away ] || mv away SOURCE.secret
+}
+record() { jq -c "select(.type == \"$1\") | .body" "$(find state/runs -name journal.jsonl -path '*D-*' | sort -V | tail -n 1)"; }
+right() { record credentials | jq -r --arg n "$1" '.items[] | select(.name == $n) | "\(.own) \(.writes)"'; }
+objects() { # of those by which drills try to write
+    s3 GET "$S3_1_HTTP/backup-us?list-type=2&prefix=rehearsal-" >/dev/null
+    grep -c '<Key>' "$work/.s3" || true
+}
+finding() { "$DRCTL" report --run "$(basename "$(find state/runs -maxdepth 1 -name 'D-*' | sort -V | tail -n 1)")" | grep -F "$1"; }
+usual="credentials: {access_key: id, secret_key: secret}"
+own=", drill: {access_key: drill-id, secret_key: drill-secret}"
+write "$usual$own" "
+    ${own#, }"
+run "$DRCTL" doctor
+fact "doctor says which buckets have credentials for drills" is "$(grep -c 'drills read it by credentials of their own' "$work/.out")" 2
+drill --seed 4
+fact "a drill restores by credentials that may only read, and by no others" is "$rc" 0
+fact "as do the controls, the expired key among them" has "$out" "an expired key"
+fact "a put by them is refused" is "$(right us), $(right eu)" "true refused, true refused"
+fact "which the drill says" has "$out" "own credentials, which cannot write: bucket us, bucket eu"
+fact "and its record knows what would have had to go" is "$(record cleaned | jq -r 'select(.what == "object") | .ok' | sort | uniq -c | tr -s ' ')" " 2 true"
+write "$usual" "
+    ${own#, }"
+drill --controls none
+fact "a bucket without any is read by the usual ones: nothing can be read of it now" has "$talk$out" "SOURCE.secret"
+fact "and the finding says so" finding "warning  the drill read bucket us by the usual credentials"
+cp SOURCE.key DRILL.key
+cp SOURCE.secret DRILL.secret
+write "$usual$own" "
+    ${own#, }"
+drill --controls none
+fact "a drill by credentials that can write fails" is "$rc" 1
+fact "and says by which" has "$out" "the drill credentials of bucket us can write"
+fact "that is a finding" finding "critical the drill credentials of bucket eu can write"
+fact "what it wrote is gone, by the guard" is "$(objects)" 0
+fact "in the locked one, too" is "$(record cleaned | jq -r 'select(.what == "object") | .ok' | sort | uniq -c | tr -s ' ')" " 2 true"
+printf %s wrong >DRILL.secret
+write "$usual" "
+    ${own#, }"
+sed -i 's#, argv: \[mv.*#, argv: ["true"]}}#; s#{argv: \[mv.*#{argv: ["true"]}}#' back.yaml
+drill --controls none
+fact "a key that is wrong is not taken for one that only reads" is "$(right eu)" "true unknown"
+fact "and that is a finding" finding "warning  whether the drill credentials of bucket eu can write is not known"
+printf %s "$S3_DRILL_KEY" >DRILL.key
+printf %s "$S3_DRILL_SECRET" >DRILL.secret
+write
 
 # -- what is wrong is said, and what to do ---------------------------------------------------------
 us="s3://not-there?endpoint=$S3_1_HTTP"
@@ -116,11 +184,6 @@ write
 
 # -- ransom ------------------------------------------------------------------------------------------
 # Everything that the source may do is put and list; in the vault old versions stay below.
-s3() { # METHOD URL [CURL-OPTION...]
-    curl -sS --cacert "$S3_2_CA" --aws-sigv4 aws:amz:us-east-1:s3 \
-        --user "$S3_SOURCE_KEY:$S3_SOURCE_SECRET" -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' \
-        -o "$work/.s3" -w '%{http_code}' -X "$1" "$2" "${@:3}"
-}
 rob() { # ENDPOINT BUCKET
     s3 GET "$1/$2?list-type=2" >/dev/null
     grep -o '<Key>[^<]*' "$work/.s3" | cut -c 6- >keys

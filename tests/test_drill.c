@@ -387,6 +387,45 @@ static void the_manifest_has_each_place_once_also_those_known_from_intents(void 
                               "{\"at\":\"ap\",\"name\":\"/s/D-1\",\"what\":\"directory\"}]");
 }
 
+#define PUT                                                                      \
+    "6.1 made {\"what\":\"object\",\"at\":\"eu\",\"name\":\"us/rehearsal-1\"}\n" \
+    "6.2 made {\"what\":\"object\",\"at\":\"eu\",\"name\":\"ap/rehearsal-1\"}\n"
+#define RIGHTS(writes)                                                                          \
+    "6.3 credentials {\"items\":[{\"what\":\"bucket\",\"name\":\"us\",\"own\":true,\"writes\":" \
+    "\"refused\"},{\"what\":\"bucket\",\"name\":\"ap\",\"own\":true,\"writes\":\"" writes       \
+    "\"}]}\n"
+#define NEVER \
+    "6.4 cleaned {\"what\":\"object\",\"at\":\"eu\",\"name\":\"us/rehearsal-1\",\"ok\":true}\n"
+#define GONE \
+    "8.1 cleaned {\"what\":\"object\",\"at\":\"eu\",\"name\":\"ap/rehearsal-1\",\"ok\":true}\n"
+
+static void an_object_that_was_refused_is_not_looked_for_when_it_is_cleaned(void **state)
+{
+    (void)state;
+    DR_CLEANUP(journal_records_fini) struct journal_records all = { 0 };
+    const struct config c = { .site_count = 0 };
+    recorded_run(START BEFORE MADE CLEANING FOUND PUT RIGHTS("accepted") NEVER, &all);
+    DR_JSON json_t *list = drill_manifest(&c, &all);
+    DR_FREE char *text = json_dumps(list, JSON_COMPACT | JSON_SORT_KEYS);
+    assert_string_equal(text, "[{\"at\":\"eu\",\"name\":\"/s/D-1\",\"what\":\"directory\"},"
+                              "{\"at\":\"eu\",\"name\":\"ap/rehearsal-1\",\"what\":\"object\"}]");
+}
+
+static void credentials_of_drills_that_can_write_fail_it(void **state)
+{
+    (void)state;
+#define THEN CAUGHT_A CAUGHT_B CLEANED GONE EQUAL
+    assert_fails(START BEFORE MADE RAN CLEANING FOUND PUT RIGHTS("accepted") NEVER THEN,
+                 "the drill credentials of bucket ap can write");
+    struct judged j = judge(START BEFORE MADE RAN CLEANING FOUND PUT RIGHTS("refused") NEVER THEN);
+    assert_true(j.v.passed);
+    judged_fini(&j);
+    assert_fails(START BEFORE MADE RAN CLEANING FOUND PUT RIGHTS("unknown")
+                     NEVER CAUGHT_A CAUGHT_B CLEANED EQUAL,
+                 "left behind: object ap/rehearsal-1");
+#undef THEN
+}
+
 /* -- removal ------------------------------------------------------------------------------------- */
 
 struct place {
@@ -555,6 +594,8 @@ int main(void)
         cmocka_unit_test(a_snapshot_belongs_to_the_longest_name_that_fits),
         cmocka_unit_test(the_manifest_has_each_place_once_also_those_known_from_intents),
         cmocka_unit_test(what_an_ended_drill_left_is_known_until_a_later_one_took_it_away),
+        cmocka_unit_test(an_object_that_was_refused_is_not_looked_for_when_it_is_cleaned),
+        cmocka_unit_test(credentials_of_drills_that_can_write_fail_it),
         cmocka_unit_test_setup_teardown(a_tree_of_odd_things_of_any_depth_is_gone, place_open,
                                         place_close),
         cmocka_unit_test_setup_teardown(a_tree_deeper_than_its_stack_is_gone, place_open,

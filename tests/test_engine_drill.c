@@ -230,6 +230,29 @@ static void a_step_with_arguments_of_its_own_is_done_for_real_on_these(void **st
     assert_log("apply dns");
 }
 
+static bool is_meant(void)
+{
+    return json_is_true(json_object_get(json_object_get(world.last, "run"), "meant"));
+}
+
+static void only_what_the_plan_has_change_things_is_told_so(void **state)
+{
+    (void)state;
+    (void)hold_drill("{\"steps\":[" RESTORE "]}");
+    assert_false(is_meant()); /* it reads, and writes below the scratch directory */
+    teardown(NULL);
+    assert_int_equal(setup(NULL), 0);
+    (void)hold_drill("{\"steps\":[{\"id\":\"dns\",\"use\":\"traffic\",\"drill\":{\"with\":{"
+                     "\"name\":\"drill\"}}}]}");
+    assert_true(is_meant());
+    teardown(NULL);
+    assert_int_equal(setup(NULL), 0);
+    (void)hold_drill("{\"steps\":[{\"id\":\"dns\",\"use\":\"traffic\",\"drill\":{\"with\":{"
+                     "\"name\":\"drill\"}}},{\"id\":\"moved\",\"use\":\"check\"}]}");
+    assert_string_equal(text(world.last, "step"), "moved");
+    assert_false(is_meant()); /* a check reads */
+}
+
 static void a_check_below_a_simulated_switch_is_asked_when_it_has_arguments_of_its_own(void **state)
 {
     (void)state;
@@ -500,6 +523,7 @@ int main(void)
         TEST(an_isolated_restore_never_hears_of_the_plans_target),
         TEST(what_the_plan_says_about_production_is_not_asked_of_an_isolated_step),
         TEST(a_step_with_arguments_of_its_own_is_done_for_real_on_these),
+        TEST(only_what_the_plan_has_change_things_is_told_so),
         TEST(a_check_below_a_simulated_switch_is_asked_when_it_has_arguments_of_its_own),
         TEST(a_switch_that_its_when_leaves_out_hides_nothing),
         TEST(a_step_that_is_skipped_hides_what_is_below_it_as_well),

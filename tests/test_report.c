@@ -436,6 +436,39 @@ static void production_that_differs_or_was_not_compared_is_a_finding(void **stat
     assert_non_null(finding(silent, "control", "none"));
 }
 
+/* A drill whose record says that this was found of bucket eu. */
+static json_t *drill_by(const char *own, const char *writes)
+{
+    DR_FREE char *line = dr_strf(
+        "13 credentials {\"items\":[{\"what\":\"bucket\",\"name\":\"us\",\"store\":\"file\","
+        "\"own\":false,\"writes\":\"not tried\"},{\"what\":\"bucket\",\"name\":\"eu\","
+        "\"store\":\"s3\",\"own\":%s,\"writes\":\"%s\",\"why\":\"so\"}]}\n" ENDED,
+        own, writes);
+    return drill("run", "", line);
+}
+
+static void what_a_drill_reads_by_is_a_finding_unless_it_cannot_write(void **state)
+{
+    (void)state;
+    DR_JSON json_t *good = drill_by("true", "refused");
+    assert_null(finding(good, "credentials", "bucket eu"));
+    assert_null(finding(good, "credentials", "bucket us")); /* a directory has none */
+    assert_int_equal(
+        json_array_size(json_object_get(json_object_get(good, "drill"), "credentials")), 2);
+    DR_JSON json_t *bad = drill_by("true", "accepted");
+    const json_t *found = finding(bad, "credentials", "bucket eu");
+    assert_string_equal(body_text(found, "severity"), "critical");
+    assert_string_equal(body_text(found, "text"), "the drill credentials of bucket eu can write");
+    DR_JSON json_t *doubt = drill_by("true", "unknown");
+    assert_string_equal(body_text(finding(doubt, "credentials", "bucket eu"), "severity"),
+                        "warning");
+    DR_JSON json_t *usual = drill_by("false", "not tried");
+    assert_string_equal(body_text(finding(usual, "credentials", "bucket eu"), "severity"),
+                        "warning");
+    DR_JSON json_t *dark = drill_by("true", "not tried");
+    assert_null(finding(dark, "credentials", "bucket eu"));
+}
+
 static void a_restore_where_the_source_lies_is_no_evidence(void **state)
 {
     (void)state;
@@ -553,6 +586,7 @@ int main(void)
         cmocka_unit_test(a_fault_that_was_announced_and_never_answered_counts_as_not_caught),
         cmocka_unit_test(what_was_made_and_not_removed_is_a_leftover),
         cmocka_unit_test(production_that_differs_or_was_not_compared_is_a_finding),
+        cmocka_unit_test(what_a_drill_reads_by_is_a_finding_unless_it_cannot_write),
         cmocka_unit_test(a_restore_where_the_source_lies_is_no_evidence),
         cmocka_unit_test(a_finding_has_the_same_id_wherever_it_is_computed),
         cmocka_unit_test(a_word_in_place_of_a_proof_is_a_finding),

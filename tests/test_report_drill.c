@@ -55,6 +55,12 @@ static const struct {
     { "a fault of which nothing is on record", TWO, NULL },
     { "one fault told twice, and another not at all", TWO, CONTROL("one", "true", "true") },
     { "a sentinel that nobody looked for", SENTINEL, NULL },
+    { "credentials of drills that can write, and a later word that they cannot", CLEANING,
+      "4 cleaning {\"then\":\"recovered\",\"run\":\"cleaning\"}\n"
+      "5 credentials {\"items\":[{\"what\":\"bucket\",\"name\":\"eu\",\"own\":true,"
+      "\"writes\":\"accepted\"}]}\n"
+      "5 credentials {\"items\":[{\"what\":\"bucket\",\"name\":\"eu\",\"own\":true,"
+      "\"writes\":\"refused\"}]}" },
     { "a sentinel that is another one", SENTINEL,
       "5 sentinel {\"source\":\"app\",\"wanted\":\"8c\",\"found\":\"77\",\"ok\":false}" },
     { "found, without a word on what was wanted", SENTINEL,

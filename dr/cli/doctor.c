@@ -28,6 +28,7 @@
 #include "dr/base/mem.h"
 #include "dr/cli/key.h"
 #include "dr/cli/verbs.h"
+#include "dr/config/rights.h"
 #include "dr/config/s3_url.h"
 #include "dr/data/duration.h"
 #include "dr/data/time.h"
@@ -300,6 +301,48 @@ static void try_listing(struct doctor *doc, struct store *store, const struct co
     }
 }
 
+/* What drills read it by. Whether that can write is for the drill to find out: it leaves a record. */
+static void try_drilling(struct doctor *doc, const struct config_bucket *b, const char *what)
+{
+    const struct config reading = config_rehearsing(doc->config);
+    DR_CLEANUP(store_close_ptr) struct store *store = NULL;
+    DR_CLEANUP(buf_fini) struct buf object = { 0 };
+    struct dr_err err;
+    if (is_directory(b))
+        return;
+    if (!config_bucket_drills(b))
+        say(doc, NOTE, what, "drill: {profile: NAME}",
+            "drills read it by the usual credentials: it has none of its own for them");
+    else if (bucket_open(&reading, b, NULL, &store, &err) != DR_OK ||
+             store_get_all(store, NAMES_REPOSITORY, SEALED_SIZE_MAX, &object, &err) != DR_OK)
+        say(doc, ERROR, what, err.hint, "no drill can read it by its credentials: %s",
+            cause(b, &err));
+    else
+        say(doc, FINE, what, NULL,
+            "drills read it by credentials of their own; that these cannot write, a drill proves");
+}
+
+static void check_drilled(struct doctor *doc)
+{
+    const struct config *c = doc->config;
+    const struct {
+        const char *what, *usual, *drill, *hint;
+    } rows[] = {
+        { "haproxy", c->providers.haproxy_socket, c->providers.haproxy_drill_socket,
+          "drill_socket: a stats socket of level user" },
+        { "powerdns", c->providers.powerdns_key, c->providers.powerdns_drill_key,
+          "drill_key: one that a proxy lets read only" },
+    };
+    for (size_t i = 0; i < DR_ARRAY_LEN(rows); i++) {
+        if (rows[i].usual == NULL)
+            continue;
+        bool own = rows[i].drill != NULL;
+        say(doc, own ? FINE : NOTE, rows[i].what, own ? NULL : rows[i].hint,
+            own ? "drills read by credentials of their own"
+                : "drills read by the usual credentials, which can change it");
+    }
+}
+
 static void check_bucket(struct doctor *doc, const struct config_bucket *b)
 {
     DR_FREE char *what = dr_strf("bucket %s", b->name);
@@ -327,6 +370,7 @@ static void check_bucket(struct doctor *doc, const struct config_bucket *b)
     try_writing(doc, store, b, what);
     try_abilities(doc, store, b, what);
     check_wire(doc, b, what);
+    try_drilling(doc, b, what);
     if (doc->errors == errors)
         say(doc, FINE, what, NULL, "%s, %s: reachable and writable", b->url, b->region);
 }
@@ -450,6 +494,7 @@ static int run_doctor(struct cli *cli)
     for (size_t i = 0; i < c->bucket_count; i++)
         check_bucket(&doc, &c->buckets[i]);
     check_regions(&doc);
+    check_drilled(&doc);
     check_snapshots(&doc);
     check_tools(&doc);
     tell_thief(&doc);

@@ -22,6 +22,7 @@
 #include "dr/cli/verbs.h"
 #include "dr/drill/drill.h"
 #include "dr/drill/drill_facts.h"
+#include "dr/drill/drill_rights.h"
 #include "dr/proof/report.h"
 #include "dr/run/plan.h"
 
@@ -243,6 +244,8 @@ static enum dr_rc finish(struct drill_job *j, struct run *r, struct drill_verdic
     const struct journal_records *all = journal_all(r->journal);
     DR_TRY(drill_look(r, err));
     drill_tell_looked(s, all);
+    DR_TRY(drill_rights(r, err));
+    drill_tell_rights(s, all);
     DR_TRY(drill_control(r, &j->faults, err));
     drill_tell_caught(s, all);
     DR_TRY(drill_clean(r, err));

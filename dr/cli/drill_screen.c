@@ -177,12 +177,50 @@ static void tell_production(const struct run_screen *s, const json_t *after)
                        json_string_value(json_array_get(unread, i)));
 }
 
+/* Those of one answer; a name stands once, however many hosts have it. own: as far as it matters. */
+static void add_rights(struct buf *line, const json_t *items, const char *writes, bool own,
+                       const char *word)
+{
+    DR_CLEANUP(text_list_fini) struct text_list names = { 0 };
+    for (size_t i = 0; i < json_array_size(items); i++) {
+        const json_t *one = json_array_get(items, i);
+        DR_FREE char *name = strcmp(text(one, "what"), "bucket") == 0
+                                 ? dr_strf("bucket %s", text(one, "name"))
+                                 : dr_strdup(text(one, "what"));
+        if (strcmp(text(one, "writes"), writes) == 0 && is_yes(one, "own") == own &&
+            !text_list_has(&names, name))
+            text_list_add(&names, name);
+    }
+    DR_FREE char *all = text_list_join(&names, ", ");
+    if (names.count > 0)
+        buf_addf(line, "%s%s: %s", line->len > 0 ? "; " : "", word, all);
+}
+
+void drill_tell_rights(const struct run_screen *s, const struct journal_records *all)
+{
+    DR_CLEANUP(buf_fini) struct buf line = { 0 };
+    const json_t *items = NULL;
+    for (size_t i = 0; i < all->count; i++)
+        if (strcmp(all->items[i].type, "credentials") == 0)
+            items = json_object_get(all->items[i].body, "items");
+    if (s->cli->json || json_array_size(items) == 0)
+        return;
+    add_rights(&line, items, "accepted", true, "OWN CREDENTIALS THAT CAN WRITE");
+    add_rights(&line, items, "refused", true, "own credentials, which cannot write");
+    add_rights(&line, items, "unknown", true,
+               "own credentials, whether they can write is not known");
+    add_rights(&line, items, "not tried", true, "own credentials, not tried");
+    add_rights(&line, items, "not tried", false, "the usual rights");
+    run_screen_say(s, "READ BY  %s", line.data);
+}
+
 /* Everything that is gone, by what it was. */
 static size_t count_cleaned(const struct journal_records *all)
 {
     size_t count = 0;
     for (size_t i = 0; i < all->count; i++)
-        count += strcmp(all->items[i].type, "cleaned") == 0 && is_yes(all->items[i].body, "ok");
+        count += strcmp(all->items[i].type, "cleaned") == 0 && is_yes(all->items[i].body, "ok") &&
+                 strcmp(text(all->items[i].body, "what"), "directory") == 0;
     return count;
 }
 

@@ -5,6 +5,7 @@
  *     DIFFERS  isolated      restore, protect (below /var/lib/drctl/scratch)
  *              simulate      go, fence, lb
  *     PLANTED  fresh sentinel 8c41 in config-db, then a backup; 5 faults: a flipped byte, ...
+ *     READ BY  own credentials, which cannot write: bucket eu, haproxy; the usual rights: bucket us
  *     CAUGHT   4 of 5
  *              a flipped byte: the restore took it from bucket ap
  *              MISSED: an expired key: the restore was to fail, and did not
@@ -35,6 +36,7 @@ void drill_tell_planted(const struct run_screen *s, const json_t *planted);
 
 /* From the records so far: one part of them each. */
 void drill_tell_looked(const struct run_screen *s, const struct journal_records *all);
+void drill_tell_rights(const struct run_screen *s, const struct journal_records *all);
 void drill_tell_caught(const struct run_screen *s, const struct journal_records *all);
 void drill_tell_cleaned(const struct run_screen *s, const struct journal_records *all,
                         const struct drill_verdict *v);

@@ -7,6 +7,7 @@
  *     drill_open()             records: production before, planted, made
  *     engine_go()              the plan, by the same code as in earnest          -> cleaning
  *     drill_look()             is the planted sentinel in what was restored, and no other?
+ *     drill_rights()           can what it reads by write?  drill_rights.h
  *     drill_control()          each negative control: is the fault caught?      control.h
  *     drill_clean()            undo what was really done, remove the scratch directories
  *     drill_prove()            production after, field by field

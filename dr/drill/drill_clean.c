@@ -11,6 +11,7 @@
 #include "dr/base/mem.h"
 #include "dr/drill/drill.h"
 #include "dr/drill/drill_ask.h"
+#include "dr/drill/drill_rights.h"
 
 static const char *text(const json_t *o, const char *key)
 {
@@ -62,6 +63,20 @@ static bool is_isolated(const json_t *start, const char *step)
     return false;
 }
 
+/* An object that is on record as gone is not looked for again: a directory may have been made anew. */
+static bool is_gone(const struct journal_records *all, size_t made)
+{
+    const json_t *b = all->items[made].body;
+    bool gone = false;
+    for (size_t i = made + 1; i < all->count && strcmp(text(b, "what"), "object") == 0; i++)
+        gone = gone || (strcmp(all->items[i].type, "cleaned") == 0 &&
+                        json_is_true(json_object_get(all->items[i].body, "ok")) &&
+                        strcmp(text(all->items[i].body, "what"), "object") == 0 &&
+                        strcmp(text(all->items[i].body, "at"), text(b, "at")) == 0 &&
+                        strcmp(text(all->items[i].body, "name"), text(b, "name")) == 0);
+    return gone;
+}
+
 json_t *drill_manifest(const struct config *c, const struct journal_records *all)
 {
     json_t *list = json_array();
@@ -69,6 +84,8 @@ json_t *drill_manifest(const struct config *c, const struct journal_records *all
     const char *scratch = text(start, "scratch");
     for (size_t i = 0; i < all->count; i++) {
         const struct journal_record *r = &all->items[i];
+        if (strcmp(r->type, "made") == 0 && is_gone(all, i))
+            continue;
         if (strcmp(r->type, "made") == 0) {
             json_t *thing =
                 thing_of(text(r->body, "what"), text(r->body, "at"), text(r->body, "name"));
@@ -101,6 +118,8 @@ bool drill_remove(const struct config *c, const char *run, const json_t *thing, 
     struct dr_err err = { 0 };
     DR_JSON json_t *with = json_object();
     const char *of = text(thing, "of")[0] != '\0' ? text(thing, "of") : run;
+    if (strcmp(text(thing, "what"), "object") == 0)
+        return drill_rights_remove(c, run, thing, ret_why);
     if (strcmp(text(thing, "what"), "directory") != 0) {
         *ret_why = dr_strf("nobody here knows how to remove a %s", text(thing, "what"));
         return false;

@@ -194,6 +194,22 @@ static void judge_production(const struct journal_records *all, struct drill_ver
     }
 }
 
+/* A drill that could write had no bounds but its own good will. Where nothing was declared nothing was promised. */
+static void judge_rights(const struct journal_records *all, struct drill_verdict *v)
+{
+    for (size_t k = 0; k < all->count; k++) {
+        if (strcmp(all->items[k].type, "credentials") != 0)
+            continue;
+        const json_t *items = json_object_get(all->items[k].body, "items");
+        for (size_t i = 0; i < json_array_size(items); i++) {
+            const json_t *item = json_array_get(items, i);
+            if (strcmp(text(item, "writes"), "accepted") == 0)
+                against(v, dr_strf("the drill credentials of %s %s can write", text(item, "what"),
+                                   text(item, "name")));
+        }
+    }
+}
+
 void drill_judge(const struct journal_records *all, struct drill_verdict *ret)
 {
     DR_CLEANUP(run_state_fini) struct run_state s = { 0 };
@@ -204,5 +220,6 @@ void drill_judge(const struct journal_records *all, struct drill_verdict *ret)
     judge_sentinels(all, ret);
     judge_leftovers(all, ret);
     judge_production(all, ret);
+    judge_rights(all, ret);
     ret->passed = ret->whys.count == 0;
 }

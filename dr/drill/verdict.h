@@ -6,6 +6,7 @@
  *     the restored data hold exactly the planted sentinel
  *     nothing is left of what was made
  *     production is as before, field by field
+ *     credentials that are declared for drills cannot write (drill_rights.h)
  *
  * What is not on record was not looked at, and so is not proved: a drill without a `production` record
  * after its end failed, whatever else it says. Objectives are the report's business

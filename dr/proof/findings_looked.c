@@ -46,6 +46,21 @@ static bool looked_production(const json_t *report, const char *subject)
     return json_is_boolean(json_object_get(production, "equal"));
 }
 
+/* Refused at each host that tried. What is configured no more is an answer as well; what was not tried is none. */
+static bool looked_credentials(const json_t *report, const char *subject)
+{
+    const json_t *list = report_list(json_object_get(report, "drill"), "credentials");
+    size_t i;
+    const json_t *one;
+    bool answer = json_array_size(list) > 0;
+    json_array_foreach(list, i, one)
+    {
+        DR_FREE char *name = dr_strf("%s %s", report_word(one, "what"), report_word(one, "name"));
+        answer = answer && (!is(name, subject) || is(report_word(one, "writes"), "refused"));
+    }
+    return answer;
+}
+
 /* A step that the plan no longer has is an answer as well. */
 static bool looked_step(const json_t *report, const char *subject)
 {
@@ -109,12 +124,6 @@ static bool looked_segregation(const json_t *report, const char *subject)
     return body_is(json_object_get(json_object_get(report, "drill"), "segregated"), "segregated");
 }
 
-static bool looked_credentials(const json_t *report, const char *subject)
-{
-    (void)subject;
-    return json_is_array(json_object_get(json_object_get(report, "drill"), "credentials"));
-}
-
 bool findings_looked(const json_t *report, const json_t *one)
 {
     static const struct {
@@ -124,6 +133,7 @@ bool findings_looked(const json_t *report, const json_t *one)
         { "control", looked_control },
         { "sentinel", looked_sentinel },
         { "production", looked_production },
+        { "credentials", looked_credentials },
         { "step", looked_step },
         { "skipped", looked_step },
         { "not measured", looked_step },
@@ -133,7 +143,6 @@ bool findings_looked(const json_t *report, const json_t *one)
         { "leftover", looked_leftover },
         { "refused", looked_refused },
         { "segregation", looked_segregation },
-        { "credentials", looked_credentials },
     };
     for (size_t i = 0; i < DR_ARRAY_LEN(kinds); i++)
         if (is(report_word(one, "kind"), kinds[i].kind))

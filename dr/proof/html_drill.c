@@ -155,6 +155,44 @@ static void add_production(struct html *h, const json_t *production)
     html_table_end(&t);
 }
 
+/* Refused is what is wanted here, so the words are not those of a verdict. */
+static void add_credentials(struct html *h, const json_t *list)
+{
+    static const char *const columns[] = { "What was read", "By whose right", "Could it write",
+                                           "What was tried", NULL };
+    size_t i;
+    const json_t *one;
+    html_part(h, "Credentials: what the drill read by, and whether that can write");
+    if (json_array_size(list) == 0) {
+        html_nothing(h, "Nothing is on record: whether it could have written was not tried.");
+        return;
+    }
+    struct html_table t = html_table(h, "Credentials", columns);
+    json_array_foreach(list, i, one)
+    {
+        bool refused = strcmp(report_word(one, "writes"), "refused") == 0;
+        bool known = refused || strcmp(report_word(one, "writes"), "accepted") == 0;
+        DR_JSON json_t *could = known ? json_boolean(refused) : json_null();
+        html_row(&t);
+        html_cell(&t);
+        html_add_word(h, one, "what");
+        buf_addc(h->out, ' ');
+        html_add_word(h, one, "name");
+        html_cell(&t);
+        buf_adds(h->out,
+                 json_is_true(json_object_get(one, "own")) ? "the drill's own" : "the usual");
+        if (report_word(one, "at")[0] != '\0') {
+            buf_adds(h->out, ", at ");
+            html_add_word(h, one, "at");
+        }
+        html_cell(&t);
+        html_add_bool(h, could, "no", "yes");
+        html_cell(&t);
+        html_add_word_or(h, one, "why", "-");
+    }
+    html_table_end(&t);
+}
+
 static void add_differs(struct html *h, const json_t *drill)
 {
     static const char *const columns[] = { "How", "~Steps", "=Why", NULL };
@@ -266,6 +304,7 @@ void html_run_drill(struct html *h, const json_t *report)
     add_controls(h, drill);
     add_sentinels(h, json_object_get(drill, "sentinels"));
     add_production(h, json_object_get(drill, "production"));
+    add_credentials(h, json_object_get(drill, "credentials"));
     add_differs(h, drill);
     add_refused(h, json_object_get(drill, "refused"));
     html_section(h, "cleaned", "What the drill made, and what is gone");

@@ -317,6 +317,20 @@ static void put_things(json_t *to, const struct timeline *t)
     json_put(to, "leftovers", left);
 }
 
+/* What the drill read by. Without a record the list is empty: nobody tried. A later word takes none back. */
+static json_t *credentials_of(const struct timeline *t)
+{
+    static const char *const keys[] = { "what", "name", "store", "at", "own", "writes", "why" };
+    json_t *list = json_array();
+    size_t i;
+    const json_t *item;
+    for (size_t k = 0; k < t->records->count; k++)
+        if (report_is(&t->records->items[k], "credentials"))
+            json_array_foreach(json_object_get(t->records->items[k].body, "items"), i, item)
+                json_array_append_new(list, copy_of(item, keys, DR_ARRAY_LEN(keys)));
+    return list;
+}
+
 static json_t *refused_of(const struct timeline *t)
 {
     static const char *const keys[] = { "region", "count", "by" };
@@ -388,6 +402,7 @@ json_t *report_drill(const struct timeline *t, const json_t *restored)
     json_put(drill, "sentinels", sentinels_of(t));
     json_put(drill, "production", production_of(t));
     put_things(drill, t);
+    json_put(drill, "credentials", credentials_of(t));
     json_put(drill, "refused", refused_of(t));
     json_put(drill, "segregated", report_segregated(restored));
     report_drill_verdict(drill, t);

@@ -309,6 +309,31 @@ static void find_things(struct findings *f, const json_t *drill)
     }
 }
 
+/* What a drill read by: that it can only read is either proved, or somebody has to see to it. */
+static void find_credentials(struct findings *f, const json_t *drill)
+{
+    size_t i;
+    const json_t *one;
+    json_array_foreach(report_list(drill, "credentials"), i, one)
+    {
+        const char *writes = report_word(one, "writes");
+        DR_FREE char *subject =
+            dr_strf("%s %s", word_or(one, "what", "something"), word_or(one, "name", "?"));
+        if (is(writes, "accepted"))
+            find(f, "credentials", subject, CRITICAL,
+                 dr_strf("the drill credentials of %s can write", subject));
+        else if (is(writes, "unknown"))
+            find(f, "credentials", subject, WARNING,
+                 dr_strf("whether the drill credentials of %s can write is not known: %s", subject,
+                         word_or(one, "why", "no words on record")));
+        else if (is(report_word(one, "store"), "s3") && !json_is_true(json_object_get(one, "own")))
+            find(f, "credentials", subject, WARNING,
+                 dr_strf("the drill read %s by the usual credentials, which may write: it has none "
+                         "for drills",
+                         subject));
+    }
+}
+
 static void find_drill(struct findings *f, const json_t *drill)
 {
     bool ended = report_has(f->report, "ended");
@@ -317,6 +342,7 @@ static void find_drill(struct findings *f, const json_t *drill)
     find_sentinels(f, drill, ended);
     find_production(f, drill, ended);
     find_things(f, drill);
+    find_credentials(f, drill);
     if (ended && !json_is_true(json_object_get(apart, "segregated")))
         find(f, "segregation", "restore", WARNING, dr_strdup(report_word(apart, "text")));
 }

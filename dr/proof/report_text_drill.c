@@ -221,6 +221,31 @@ static void text_things(struct buf *out, const char *head, const json_t *list)
     }
 }
 
+static void text_credentials(struct buf *out, const json_t *drill)
+{
+    size_t i;
+    const json_t *one;
+    json_array_foreach(report_list(drill, "credentials"), i, one)
+    {
+        DR_FREE char *name = dr_strf("%s %s", report_word(one, "what"), report_word(one, "name"));
+        report_add_title(out, i == 0 ? "READ BY" : "");
+        report_add(out, name);
+        buf_addf(out, ": %s, writes %s: ",
+                 json_is_true(json_object_get(one, "own")) ? "the drill's own" : "the usual rights",
+                 report_word(one, "writes"));
+        report_add(out, report_word(one, "why"));
+        if (report_word(one, "at")[0] != '\0') {
+            buf_adds(out, ", tried at ");
+            report_add(out, report_word(one, "at"));
+        }
+        report_end_line(out);
+    }
+    if (i == 0) {
+        report_add_title(out, "READ BY");
+        buf_adds(out, "not on record: whether it could have written was not tried\n");
+    }
+}
+
 static void text_refused(struct buf *out, const json_t *drill)
 {
     size_t i, k;
@@ -268,6 +293,7 @@ void report_text_drill(struct buf *out, const json_t *report)
     text_power(out, drill);
     text_sentinels(out, drill);
     text_production(out, drill);
+    text_credentials(out, drill);
     text_things(out, "CLEANED", report_list(drill, "cleaned"));
     text_things(out, "LEFT", report_list(drill, "leftovers"));
     if (json_array_size(report_list(drill, "leftovers")) == 0) {

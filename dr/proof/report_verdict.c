@@ -60,6 +60,12 @@ static void doubt_things(json_t *list, const json_t *drill)
         against(list,
                 dr_strf("production is %s",
                         json_is_false(equal) ? "not as before" : "not known to be as before"));
+    json_array_foreach(json_object_get(drill, "credentials"), i, one)
+    {
+        if (strcmp(report_word(one, "writes"), "accepted") == 0)
+            against(list, dr_strf("the drill credentials of %s %s can write",
+                                  body_told(one, "what"), body_told(one, "name")));
+    }
     if (left > 0)
         against(list, dr_strf("%zu thing%s left behind", left, left == 1 ? " is" : "s are"));
 }

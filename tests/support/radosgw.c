@@ -34,6 +34,8 @@ const struct radosgw_user radosgw_source = { "source", "AKSOURCESOURCESOUR01",
                                              "source/secret+of/forty/characters/000001" };
 const struct radosgw_user radosgw_guard = { "guard", "AKGUARDGUARDGUARDG01",
                                             "guard/secret+of/forty/characters/0000001" };
+const struct radosgw_user radosgw_drill = { "drill", "AKDRILLDRILLDRILLD01",
+                                            "drill/secret+of/forty/characters/0000001" };
 
 #define FSID "5f3a7c1e-0000-4000-8000-%012d" /* the port of the monitor */
 
@@ -211,6 +213,13 @@ static const char policy_text[] =
     "{\"Effect\":\"Allow\",\"Principal\":{\"AWS\":[\"arn:aws:iam:::user/source\"]},"
     "\"Action\":[\"s3:DeleteObject\"],"
     "\"Resource\":[\"arn:aws:s3:::@/pending/*\",\"arn:aws:s3:::@/*/pending/*\"]},"
+    "{\"Effect\":\"Allow\",\"Principal\":{\"AWS\":[\"arn:aws:iam:::user/drill\"]},\"Action\":["
+    "\"s3:ListBucket\",\"s3:ListBucketVersions\",\"s3:GetBucketVersioning\","
+    "\"s3:GetBucketObjectLockConfiguration\",\"s3:GetBucketLocation\"],"
+    "\"Resource\":[\"arn:aws:s3:::@\"]},"
+    "{\"Effect\":\"Allow\",\"Principal\":{\"AWS\":[\"arn:aws:iam:::user/drill\"]},\"Action\":["
+    "\"s3:GetObject\",\"s3:GetObjectVersion\",\"s3:GetObjectRetention\"],"
+    "\"Resource\":[\"arn:aws:s3:::@/*\"]},"
     "{\"Effect\":\"Allow\",\"Principal\":{\"AWS\":[\"arn:aws:iam:::user/guard\"]},"
     "\"Action\":[\"s3:*\"],"
     "\"Resource\":[\"arn:aws:s3:::@\",\"arn:aws:s3:::@/*\"]}]}";
@@ -332,7 +341,8 @@ static bool start_once(struct radosgw *r)
         return false;
     r->osd = spawn(r, "ceph-osd -f -i 0");
     return wait_for(r, &r->osd, osd_is_active) && run(r, owner) && radosgw_again(r) &&
-           make_user(r, &radosgw_source) && make_user(r, &radosgw_guard);
+           make_user(r, &radosgw_source) && make_user(r, &radosgw_guard) &&
+           make_user(r, &radosgw_drill);
 }
 
 bool radosgw_start(struct radosgw *r, const char *parent, const char *name)

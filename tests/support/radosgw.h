@@ -17,9 +17,9 @@
  * 127.0.0.1 and virtual-host style at BUCKET.s3.localhost: libcurl itself takes every name below
  * "localhost" for the loopback address, so no name service and no hosts file is needed.
  *
- * Three users exist from the start. The owner owns every bucket made here. The source is a host
+ * Four users exist from the start. The owner owns every bucket made here. The source is a host
  * that is backed up: it lists, reads, writes, and deletes pendings only. The guard may do everything
- * in the bucket. What they may is the bucket's policy, which radosgw_make_bucket() puts.
+ * in the bucket. The drill lists and reads. What they may is the bucket's policy, which radosgw_make_bucket() puts.
  */
 #ifndef TESTS_SUPPORT_RADOSGW_H
 #define TESTS_SUPPORT_RADOSGW_H
@@ -32,7 +32,7 @@ struct radosgw_user {
     const char *name, *access_key, *secret_key;
 };
 
-extern const struct radosgw_user radosgw_owner, radosgw_source, radosgw_guard;
+extern const struct radosgw_user radosgw_owner, radosgw_source, radosgw_guard, radosgw_drill;
 
 struct radosgw {
     char dir[160];

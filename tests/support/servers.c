@@ -218,12 +218,13 @@ bool haproxy_start(struct server *s, const char *parent, const char *const *name
         write_file(s->dir, "haproxy.cfg",
                    "global\n nbthread 1\n maxconn 64\n"
                    " stats socket %s/admin.sock mode 600 level admin\n"
+                   " stats socket %s/user.sock mode 600 level user\n"
                    " stats socket ipv4@127.0.0.1:%d level admin\n stats timeout 30s\n"
                    "defaults\n mode http\n timeout connect 5s\n timeout client 30s\n"
                    " timeout server 30s\n"
                    "frontend fe\n bind 127.0.0.1:%d\n default_backend web\n"
                    "backend web\n%s",
-                   s->dir, s->admin, s->port, lines.data);
+                   s->dir, s->dir, s->admin, s->port, lines.data);
         spawn(s, (const char *[]){ "/usr/sbin/haproxy", "-db", "-f", file, NULL });
         up = wait_up(s, haproxy_is_up);
     }

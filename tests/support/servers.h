@@ -33,7 +33,7 @@ bool nginx_start(struct server *s, const char *parent, const char *name, int por
                  const char *conf);
 
 /* One backend "web" with a server line for each name, the first ready, the others in maintenance;
- * runtime API at DIR/admin.sock and at the TCP port s->admin. ports: of the names. */
+ * runtime API at DIR/admin.sock and at the TCP port s->admin; DIR/user.sock only shows. ports: of the names. */
 bool haproxy_start(struct server *s, const char *parent, const char *const *names, const int *ports,
                    size_t count);
 

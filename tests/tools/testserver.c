@@ -6,7 +6,7 @@
  * and "kill"). Then it takes one command a line from its standard input and answers each with one line, "ok" or "failed":
  *
  *     env                          first the lines to source: S3_1_HTTP='http://127.0.0.1:PORT', S3_1_HTTPS,
- *                                  S3_1_VIRTUAL, S3_1_CA; S3_OWNER_KEY, S3_OWNER_SECRET, S3_SOURCE_..., S3_GUARD_...
+ *                                  S3_1_VIRTUAL, S3_1_CA; S3_OWNER_KEY, S3_OWNER_SECRET, S3_SOURCE_..., S3_GUARD_..., S3_DRILL_...
  *     bucket N NAME plain|versioned|locked
  *     kill N                       SIGKILL to the front of region N; its objects stay
  *     again N                      the same front on the same ports
@@ -54,8 +54,9 @@ static bool tell_env(void)
         puts("S3_OWNER_KEY='plain'\nS3_OWNER_SECRET='plain'");
         return true;
     }
-    const struct radosgw_user *const users[] = { &radosgw_owner, &radosgw_source, &radosgw_guard };
-    static const char *const words[] = { "OWNER", "SOURCE", "GUARD" };
+    const struct radosgw_user *const users[] = { &radosgw_owner, &radosgw_source, &radosgw_guard,
+                                                 &radosgw_drill };
+    static const char *const words[] = { "OWNER", "SOURCE", "GUARD", "DRILL" };
     for (unsigned long i = 0; i < count; i++) {
         const struct radosgw *r = &regions[i];
         printf("S3_%lu_HTTP='%s'\nS3_%lu_HTTPS='%s'\nS3_%lu_VIRTUAL='%s'\nS3_%lu_CA='%s'\n", i + 1,
