@@ -55,7 +55,7 @@ until_true() {
             echo "demo: $what did not happen within $seconds s" >&2
             return 1
         fi
-        sleep 0.05
+        sleep 0.1 # what is asked is often a program of its own
     done
 }
 

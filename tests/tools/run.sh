@@ -82,24 +82,26 @@ begin() { # TEST: its process is $!
 
 for test in "${beside[@]}"; do begin "$test"; done
 
-# One script at a time: what they measure with real clocks should not be each other. The other jobs take
-# the units, then the scripts that are left.
+# One script at a time beside the units, then two: what they measure with real clocks should not be each other.
 s=0
 u=0
-script=
 declare -A runs=()
+scripts_at_work() {
+    local pid count=0
+    for pid in "${!runs[@]}"; do [ "${runs[$pid]}" != script ] || count=$((count + 1)); done
+    echo $count
+}
 while true; do
     for pid in "${!runs[@]}"; do kill -0 "$pid" 2>/dev/null || unset "runs[$pid]"; done
     if [ ${#runs[@]} -lt "$JOBS" ]; then
-        if [ $s -lt ${#scripts[@]} ] && [ -z "${runs[${script:-none}]:-}" ]; then
+        if [ $s -lt ${#scripts[@]} ] && [ "$(scripts_at_work)" -lt $((u < ${#units[@]} ? 1 : 2)) ]; then
             begin "${scripts[s]}"
-            script=$!
-            runs[$script]=1
+            runs[$!]=script
             s=$((s + 1))
             continue
         elif [ $u -lt ${#units[@]} ]; then
             begin "${units[u]}"
-            runs[$!]=1
+            runs[$!]=unit
             u=$((u + 1))
             continue
         fi
