@@ -119,7 +119,7 @@ fact "no date is told as such" grep -Eq "^$step +warning +0d +no due date +bo$" 
 count=$(ledger finding | wc -l)
 grep -n '"type":"finding' state/ledger/*.jsonl | tail -n 1 >last
 first=$(grep -n '"run":"R-4"' state/ledger/*.jsonl | head -n 1 | cut -d: -f1)
-head -n $((first - 1)) state/ledger/*.jsonl >cut && cp cut "$(ls state/ledger/*.jsonl)"
+head -n $((first - 1)) state/ledger/*.jsonl >shorter && cp shorter "$(ls state/ledger/*.jsonl)"
 fact "(its lines are gone)" test "$(ledger finding | wc -l)" -lt "$count"
 run "$DRCTL" audit anchor
 fact "the next anchor tells them" is "$(ledger finding | wc -l)" "$count"
