@@ -164,13 +164,19 @@ static void on_end(void *arg, const char *name)
     }
 }
 
-/* HTML that is XML, too, but for two elements that HTML does not close. */
+/* HTML that is XML, too, but for two elements that HTML does not close, and one attribute without a value. */
 static char *as_xml(const char *page)
 {
     struct buf out = { 0 };
     const char *body = strstr(page, "<body>");
     assert_non_null(body);
     for (const char *p = body; strncmp(p, "</html>", 7) != 0;) {
+        static const char open[] = "<details open>";
+        if (strncmp(p, open, strlen(open)) == 0) {
+            buf_adds(&out, "<details>");
+            p += strlen(open);
+            continue;
+        }
         size_t len = strncmp(p, "<br>", 4) == 0 ? 4 : strncmp(p, "<wbr>", 5) == 0 ? 5 : 1;
         assert_int_not_equal(*p, '\0');
         buf_add(&out, p, len > 1 ? len - 1 : 1);

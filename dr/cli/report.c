@@ -172,6 +172,8 @@ static int tell_time(struct cli *cli, const struct config *c, const struct wish 
                          name);
     if (when.to_ns <= when.from_ns)
         return cli_usage(cli, "'%s' ends before it begins", name);
+    if (when.from_ns > when.as_of_ns)
+        return cli_usage(cli, "'%s' has not begun: there is nothing to tell of it", name);
     if (report_facts_gather(c, &when, &facts, &err) != DR_OK)
         return cli_fail(cli, &err);
     const struct period_facts made = report_facts_of(&facts, c, &when);

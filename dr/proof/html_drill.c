@@ -29,7 +29,9 @@ static void control_row(struct html_table *t, const json_t *c)
     html_cell(t);
     html_add_ms(h, c, "dur_ms");
     html_cell(t);
+    html_fold(h, "what had to happen", planted && !json_is_true(caught));
     html_add_word(h, c, "expected");
+    html_fold_end(h);
     html_cell(t);
     if (report_has(c, "why"))
         html_add_long(h, report_word(c, "why"), planted && !json_is_true(caught));
@@ -39,8 +41,8 @@ static void control_row(struct html_table *t, const json_t *c)
 
 static void add_controls(struct html *h, const json_t *drill)
 {
-    static const char *const columns[] = { "Planted fault", "~Result",  "+Took",
-                                           "Had to happen", "Happened", NULL };
+    static const char *const columns[] = { "Planted fault",  "~Result",   "+Took",
+                                           "~Had to happen", "=Happened", NULL };
     const json_t *power = json_object_get(drill, "power");
     const json_t *list = json_object_get(drill, "controls");
     size_t i;

@@ -127,6 +127,8 @@ void html_run_timeline(struct html *h, const json_t *report)
         return;
     }
     qsort(e.items, e.count, sizeof(*e.items), by_time);
+    DR_FREE char *words = dr_strf("%zu times on record", e.count);
+    html_fold(h, words, false);
     struct html_table t = html_table(h, "Every time on record, by the wall clock", columns);
     for (size_t i = 0; i < e.count; i++) {
         char text[TIME_TEXT_MAX];
@@ -141,5 +143,6 @@ void html_run_timeline(struct html *h, const json_t *report)
         free(e.items[i].words);
     }
     html_table_end(&t);
+    html_fold_end(h);
     free(e.items);
 }

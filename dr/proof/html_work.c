@@ -117,14 +117,15 @@ void html_fold_end(struct html *h)
 
 void html_add_long(struct html *h, const char *text, bool open)
 {
-    enum { SHORT = 110, SHOWN = 60 };
-    DR_FREE char *first = html_short(text, SHOWN);
+    enum { SHORT = 110, SHOWN = 48 };
+    DR_CLEANUP(buf_fini) struct buf first = { 0 };
+    report_add_gist(&first, text, SHOWN);
     if (open || strlen(text) <= SHORT) {
         html_add_name(h->out, text);
         return;
     }
     buf_adds(h->out, "<details><summary>");
-    html_add_text(h->out, first);
+    html_add_text(h->out, first.data);
     buf_adds(h->out, "</summary><div>");
     html_add_name(h->out, text);
     buf_adds(h->out, "</div></details>");

@@ -161,9 +161,11 @@ static json_t *source_json(const struct period_facts *f, const json_t *told)
     int64_t long_ms = (period_end_ns(f) - from_ns) / PERIOD_MS;
     json_t *backups = json_object();
     json_put(backups, "wanted", every_ms > 0 ? json_integer(long_ms / every_ms) : json_null());
-    json_put_int(backups, "done", done);
-    json_put_int(backups, "degraded", degraded);
-    json_put_int(backups, "failed", failed);
+    /* Of another host's source no line and no debt: nobody counted, which is not none. */
+    bool counted = first_ns != INT64_MAX || every_ms > 0;
+    json_put(backups, "done", counted ? json_integer(done) : json_null());
+    json_put(backups, "degraded", counted ? json_integer(degraded) : json_null());
+    json_put(backups, "failed", counted ? json_integer(failed) : json_null());
     json_t *one = json_object();
     report_copy(one, "name", told, "name");
     report_copy(one, "class", told, "class");

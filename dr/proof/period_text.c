@@ -178,6 +178,19 @@ static void text_runs(struct buf *out, const json_t *period)
     report_add_blank(out);
 }
 
+static void text_backups(struct buf *out, const json_t *backups)
+{
+    if (!report_has(backups, "done")) {
+        buf_adds(out, "backups not counted: no ledger that was read speaks of them");
+        return;
+    }
+    buf_addf(out, "%" PRId64 " backups", body_int(backups, "done", 0));
+    if (report_has(backups, "wanted"))
+        buf_addf(out, " of %" PRId64 " wanted", body_int(backups, "wanted", 0));
+    buf_addf(out, ", %" PRId64 " of them not in every bucket, %" PRId64 " failed",
+             body_int(backups, "degraded", 0), body_int(backups, "failed", 0));
+}
+
 static void text_sources(struct buf *out, const json_t *period)
 {
     size_t i;
@@ -187,12 +200,9 @@ static void text_sources(struct buf *out, const json_t *period)
         const json_t *backups = json_object_get(one, "backups");
         const json_t *proof = json_object_get(one, "last_proof");
         report_add_title(out, i == 0 ? "SOURCES" : "");
-        buf_addf(out, "%-18s %" PRId64 " backups", report_word(one, "name"),
-                 body_int(backups, "done", 0));
-        if (report_has(backups, "wanted"))
-            buf_addf(out, " of %" PRId64 " wanted", body_int(backups, "wanted", 0));
-        buf_addf(out, ", %" PRId64 " of them not in every bucket, %" PRId64 " failed; newest ",
-                 body_int(backups, "degraded", 0), body_int(backups, "failed", 0));
+        buf_addf(out, "%-18s ", report_word(one, "name"));
+        text_backups(out, backups);
+        buf_adds(out, "; newest ");
         report_add_time(out, report_word(one, "last_snapshot"));
         buf_addc(out, '\n');
         report_add_title(out, "");
