@@ -115,10 +115,33 @@ fact "found again it is open again, as the rule is now" \
 run "$DRCTL" findings
 fact "no date is told as such" grep -Eq "^$step +warning +0d +no due date +bo$" .out
 
+# -- overdue --------------------------------------------------------------------------------------------------------
+sed -i 's/findings: {owner: bo}/findings: {owner: bo, due: {warning: 1s}}/' dr.yaml other.yaml
+run "$DRCTL" failover small --failed us-east-1 --yes
+late() { "$DRCTL" findings 2>/dev/null | grep -q "^$step .* OVERDUE  *bo\$"; }
+until_late() { for _ in $(seq 600); do late && return 0; sleep 0.1; done; return 1; }
+fact "what had no date gets that of the next run that finds it, and is overdue behind it" until_late
+run "$DRCTL" findings
+fact "overdue ones stand before critical ones" grep -q "OVERDUE" <(sed -n 2p .out)
+fact "on 80 columns" narrow .out
+run "$DRCTL" status --json
+fact "status tells it" jq -e ".findings[] | select(.key == \"late/$step\") | .severity == \"warning\"" .out
+"$DRCTL" report --json >late.json 2>/dev/null
+fact "and so does the month" jq -e ".findings[] | select(.id == \"$step\") | .overdue and .overdue_days == 0" late.json
+"$DRCTL" report 2>/dev/null >late.txt
+fact "in words" grep -q "owner bo, due $(short now), OVERDUE" late.txt
+"$DRCTL" audit anchor >/dev/null
+run "$DRCTL" -c other.yaml findings close "$step" --reason "seen to"
+fact "it is closed at another host" is "$rc" 0
+run "$DRCTL" findings
+run "$DRCTL" status --json
+fact "and no longer told here, once its findings were looked at" absent grep -q "late/$step" .out
+fact "as the ledger of this host says" is "$(ledger finding_closed | jq -r "select(.reason == \"seen to\") | .id")" "$step"
+run "$DRCTL" failover small --failed eu-west-1 --yes
+
 # -- a runner that died before its findings were told -----------------------------------------------------------
 count=$(ledger finding | wc -l)
-grep -n '"type":"finding' state/ledger/*.jsonl | tail -n 1 >last
-first=$(grep -n '"run":"R-4"' state/ledger/*.jsonl | head -n 1 | cut -d: -f1)
+first=$(grep -n '"run":"R-6"' state/ledger/*.jsonl | head -n 1 | cut -d: -f1)
 head -n $((first - 1)) state/ledger/*.jsonl >shorter && cp shorter "$(ls state/ledger/*.jsonl)"
 fact "(its lines are gone)" test "$(ledger finding | wc -l)" -lt "$count"
 run "$DRCTL" audit anchor

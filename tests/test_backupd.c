@@ -614,14 +614,15 @@ static void each_finding_is_told_by_one_living_site(void **state)
         "{\"name\":\"any\",\"site\":null}],"
         "\"findings\":[{\"key\":\"overdue/app\"},{\"key\":\"overdue/far\"},{\"key\":\"none/any\"},"
         "{\"key\":\"silent/ap\"},{\"key\":\"job/us/full/app\"},{\"key\":\"probe/eu/front\"},"
-        "{\"key\":\"region/us-east-1/app\"},{\"key\":\"unreachable/us\"},{\"key\":\"state\"}]}";
+        "{\"key\":\"region/us-east-1/app\"},{\"key\":\"unreachable/us\"},{\"key\":\"state\"},"
+        "{\"key\":\"late/F-1\"}]}";
     static const struct {
         const char *own, *want;
     } cases[] = {
-        { "us", "overdue/app job/us/full/app region/us-east-1/app state" },
-        { "eu", "overdue/far none/any silent/ap probe/eu/front unreachable/us state" },
+        { "us", "overdue/app job/us/full/app region/us-east-1/app state late/F-1" },
+        { "eu", "overdue/far none/any silent/ap probe/eu/front unreachable/us state late/F-1" },
         /* It lives, whatever the others say of it, and is the first. */
-        { "ap", "overdue/far none/any silent/ap unreachable/us state" },
+        { "ap", "overdue/far none/any silent/ap unreachable/us state late/F-1" },
     };
     struct dr_err err = { 0 };
     DR_JSON json_t *view = NULL;

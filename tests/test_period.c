@@ -14,6 +14,7 @@
 
 #include "dr/base/fs.h"
 #include "dr/base/mem.h"
+#include "dr/base/text.h"
 #include "dr/data/time.h"
 #include "dr/proof/csv.h"
 #include "dr/proof/period.h"
@@ -363,6 +364,57 @@ static void a_finding_of_the_ledger_is_open_until_it_is_closed(void **state)
     assert_null(item(list_of(period, "findings"), "id", "F-3"));
 }
 
+static void a_lack_that_began_after_somebody_closed_it_is_open_again(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *closed;
+        bool open;
+    } rows[] = { { "11-15", true }, { "11-25", false } }; /* due on the 20th */
+    DR_JSON json_t *first =
+        month("'plans':[{'name':'p','drill_every_ms':1468800000}],'runs':[" HELD(
+            "D-1", "11-03", "recovered", ",'drill':{}") "]");
+    const char *id = body_text(item(list_of(first, "findings"), "kind", "overdue"), "id");
+    for (size_t i = 0; i < DR_ARRAY_LEN(rows); i++) {
+        DR_FREE char *more = dr_strf(
+            "'owner':'ana','due_warning_ms':86400000,"
+            "'plans':[{'name':'p','drill_every_ms':1468800000}],'runs':[%s],'book':[{'type':"
+            "'finding_closed','time':'2026-%sT03:00:00Z','body':{'id':'%s','by':'bo'}}]",
+            HELD("D-1", "11-03", "recovered", ",'drill':{}"), rows[i].closed, id);
+        DR_JSON json_t *period = month(more);
+        const json_t *one = item(list_of(period, "findings"), "id", id);
+        assert_int_equal(one != NULL, rows[i].open);
+        if (one == NULL)
+            continue;
+        assert_string_equal(body_text(one, "owner"), "ana");
+        assert_true(text_starts(body_text(one, "due"), "2026-11-21")); /* a day after it began */
+        assert_true(body_is(one, "overdue"));
+        assert_int_equal(body_int(one, "overdue_days", 0), 9);
+    }
+}
+
+static void those_that_were_closed_in_the_period_are_told_with_whom_why_and_when(void **state)
+{
+    (void)state;
+    DR_JSON json_t *period = month("'book':[{'type':'finding','time':" AT(
+        "10-02") ",'body':{'id':'F-1','text':'old'}},"
+                 "{'type':'finding_closed','time':" AT(
+                     "10-05") ",'body':{'id':'F-1','by':'bo'}},"
+                              "{'type':'finding','time':" AT(
+                                  "10-02") ",'body':{'id':'F-2','text':'x'}},"
+                                           "{'type':'finding_closed','time':" AT(
+                                               "11-05") ",'body':{'id':'F-2','by':'bo',"
+                                                        "'reason':'mended'}}]");
+    const json_t *closed = list_of(period, "findings_closed");
+    assert_int_equal(json_array_size(closed), 1);
+    const json_t *end = json_object_get(json_array_get(closed, 0), "closed");
+    assert_string_equal(body_text(end, "reason"), "mended");
+    assert_int_equal(body_int(end, "after_ms", 0), 34LL * 86400000);
+    DR_CLEANUP(buf_fini) struct buf text = { 0 };
+    period_text(period, &text);
+    assert_non_null(strstr(text.data, "by bo on 2026-11-05, after 34d 0h: mended"));
+}
+
 /* --- backups --- */
 
 /* Hours after 2026-11-01; state: in bucket eu. */
@@ -668,6 +720,8 @@ int main(void)
         cmocka_unit_test(power_stands_by_months_and_empty_months_are_not_left_out),
         cmocka_unit_test(a_finding_is_settled_by_the_next_run_of_its_kind_or_by_a_person),
         cmocka_unit_test(a_finding_of_the_ledger_is_open_until_it_is_closed),
+        cmocka_unit_test(a_lack_that_began_after_somebody_closed_it_is_open_again),
+        cmocka_unit_test(those_that_were_closed_in_the_period_are_told_with_whom_why_and_when),
         cmocka_unit_test(loss_rises_with_time_and_falls_with_each_durable_backup),
         cmocka_unit_test(what_was_never_in_a_bucket_makes_its_loss_unknown),
         cmocka_unit_test(many_points_are_thinned_and_keep_their_peaks),

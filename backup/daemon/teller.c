@@ -77,7 +77,7 @@ static char *site_of(const json_t *view, const char *key, const char *own)
     } words[] = { { "job", 0, 1 },    { "probe", 0, 1 },    { "overdue", 1, 0 }, { "none", 1, 0 },
                   { "copies", 1, 0 }, { "unproved", 1, 0 }, { "region", 2, 0 } };
     DR_FREE char *word = part_of(key, 0);
-    if (strcmp(word, "state") == 0)
+    if (strcmp(word, "state") == 0 || strcmp(word, "late") == 0)
         return dr_strdup(own);
     for (size_t i = 0; i < DR_ARRAY_LEN(words); i++) {
         if (strcmp(words[i].word, word) != 0)

@@ -325,6 +325,16 @@ static void tell_next(const struct run_screen *s, const json_t *report,
                        plan);
 }
 
+/* By what name each of them can be given to somebody, or closed; connections stand above with theirs. */
+static void tell_findings(const struct run_screen *s, const json_t *list)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *one = json_array_get(list, i);
+        if (strcmp(text(one, "kind"), "refused") != 0)
+            run_screen_say(s, "         -> finding %s: %s", text(one, "id"), text(one, "text"));
+    }
+}
+
 void drill_tell_verdict(const struct run_screen *s, const json_t *report,
                         const struct drill_verdict *v)
 {
@@ -339,6 +349,7 @@ void drill_tell_verdict(const struct run_screen *s, const json_t *report,
         run_screen_say(s, "PASSED   %s; nothing left, production as before", caught);
     for (size_t i = 0; i < v->whys.count; i++)
         run_screen_say(s, "%-8s %s", i == 0 ? "FAILED" : "", v->whys.items[i]);
+    tell_findings(s, json_object_get(report, "findings"));
     tell_figure(s, "RTO", json_object_get(report, "recovery_time"));
     tell_assumed(s, json_object_get(json_object_get(report, "drill"), "assumed"));
     tell_figure(s, "RPO", json_object_get(report, "data_loss"));

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "dr/audit/pick.h"
 #include "dr/base/clock.h"
 #include "dr/base/mem.h"
 #include "dr/cli/book.h"
@@ -26,7 +27,7 @@ static const int64_t DAY_NS = 86400000000000, SECOND_NS = 1000000000;
 
 struct look { /* a zeroed struct is empty; all owned */
     struct report_facts facts;
-    json_t *open, *register_;
+    json_t *open, *known;
     int64_t now_ns;
 };
 
@@ -34,7 +35,7 @@ static void look_fini(struct look *l)
 {
     report_facts_fini(&l->facts);
     json_decref(l->open);
-    json_decref(l->register_);
+    json_decref(l->known);
 }
 
 /* All that is known now. */
@@ -53,11 +54,28 @@ static enum dr_rc look(const struct config *c, struct look *ret, struct dr_err *
                                            .end_ns = when.to_ns };
     DR_TRY(period_make(&facts, &period, err));
     ret->open = json_incref(json_object_get(period, "findings"));
-    ret->register_ = findings_register(&events);
+    ret->known = findings_register(&events);
     size_t i;
     json_t *one;
-    json_array_foreach(ret->register_, i, one) findings_judge(one, ret->now_ns);
+    json_array_foreach(ret->known, i, one) findings_judge(one, ret->now_ns);
     return DR_OK;
+}
+
+/* What other hosts said of findings that are this host's, into its ledger; whoever cannot write it lists all the same. */
+static void hear(const struct config *c, const struct look *l)
+{
+    struct dr_err ignored = { 0 };
+    DR_JSON json_t *book = NULL;
+    int64_t from_ns = l->now_ns - BOOK_FINDINGS_DAYS * DAY_NS;
+    if (book_pick_json(c->state_dir, "finding", from_ns, &book, &ignored) != DR_OK)
+        return;
+    const struct findings_facts facts = { .book = book, .end_ns = INT64_MAX };
+    DR_JSON json_t *own = findings_register(&facts);
+    DR_JSON json_t *lines = findings_heard(own, l->known);
+    size_t i;
+    const json_t *line;
+    json_array_foreach(lines, i, line)(void) cli_book(c, report_word(line, "type"), /* it warned */
+                                                      json_incref(json_object_get(line, "body")));
 }
 
 /* -- the list ----------------------------------------------------------------------------------------- */
@@ -151,8 +169,8 @@ static void put_closed(const json_t *one)
 static json_t *closed_of(const struct look *l)
 {
     json_t *list = json_array();
-    for (size_t i = json_array_size(l->register_); i-- > 0;) {
-        json_t *one = json_array_get(l->register_, i);
+    for (size_t i = json_array_size(l->known); i-- > 0;) {
+        json_t *one = json_array_get(l->known, i);
         if (!findings_is_open(one))
             cli_json_add(list, json_incref(one));
     }
@@ -231,7 +249,7 @@ static enum dr_rc find(const struct look *l, const char *word, const json_t **re
         *ret = one;
         return DR_OK;
     }
-    const json_t *old = findings_find(l->register_, word, &ignored);
+    const json_t *old = findings_find(l->known, word, &ignored);
     if (old != NULL && !findings_is_open(old))
         return fail_closed(old, err);
     DR_FREE char *names = text_list_join(&near, ", ");
@@ -364,6 +382,7 @@ static int run_findings(struct cli *cli)
     struct dr_err err = { 0 };
     if (look(c, &l, &err) != DR_OK)
         return cli_fail(cli, &err);
+    hear(c, &l);
     return w.own     ? own(cli, c, &l, w.due_ns)
            : w.close ? close_one(cli, c, &l, w.reason)
                      : list(cli, &l, w.all);

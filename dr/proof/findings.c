@@ -78,13 +78,12 @@ static void add_runs(struct events *e, const struct findings_facts *f)
     }
 }
 
-/* What a run did counts from its end, not from the line that tells of it. */
+/* What a run did, or somebody said on another host, counts from then, not from the line that tells of it. */
 static int64_t time_of(const json_t *line, enum event_kind kind)
 {
     const json_t *body = json_object_get(line, "body");
     int64_t at_ns;
-    if ((kind == EVENT_FOUND && period_time(body, "opened", &at_ns)) ||
-        (kind == EVENT_CLOSED && period_time(body, "at", &at_ns)))
+    if (period_time(body, kind == EVENT_FOUND ? "opened" : "at", &at_ns))
         return at_ns;
     return period_time(line, "time", &at_ns) ? at_ns : INT64_MAX;
 }
@@ -142,6 +141,7 @@ static json_t *add_record(json_t *list, const json_t *from)
     json_put(one, "drill", json_false());
     json_put_int(one, "seen", 0);
     json_put(one, "said", json_true());
+    json_put(one, "owned_at", json_null());
     json_put(one, "closed", json_null());
     json_array_append_new(list, one);
     return one;
@@ -265,6 +265,7 @@ static void apply(json_t *list, const struct event *e)
         return;
     }
     report_copy(one, "owner", body, "owner");
+    report_put_time(one, "owned_at", true, e->at_ns);
     if (report_has(body, "due"))
         report_copy(one, "due", body, "due");
 }
@@ -319,6 +320,37 @@ static json_t *closed_body(const json_t *report, const json_t *one)
     return body;
 }
 
+json_t *findings_heard(const json_t *own, const json_t *all)
+{
+    json_t *lines = json_array();
+    size_t i;
+    const json_t *one;
+    json_array_foreach(own, i, one)
+    {
+        const json_t *now = findings_get(all, report_word(one, "id"));
+        if (now == NULL || body_is(one, "said") || !findings_is_open(one))
+            continue;
+        bool later = strcmp(report_word(now, "owned_at"), report_word(one, "owned_at")) > 0;
+        json_t *body = json_object();
+        report_copy(body, "id", one, "id");
+        if (!findings_is_open(now)) {
+            const json_t *closed = json_object_get(now, "closed");
+            report_copy(body, "by", closed, "by");
+            report_copy(body, "reason", closed, "reason");
+            report_copy(body, "at", closed, "at");
+            add_line(lines, "finding_closed", body);
+        } else if (later) {
+            report_copy(body, "owner", now, "owner");
+            report_copy(body, "due", now, "due");
+            report_copy(body, "at", now, "owned_at");
+            add_line(lines, "finding_owned", body);
+        } else {
+            json_decref(body);
+        }
+    }
+    return lines;
+}
+
 bool findings_are_told(const json_t *book, const char *run)
 {
     size_t i;
@@ -327,6 +359,15 @@ bool findings_are_told(const json_t *book, const char *run)
         book, i, line) if (is(report_word(line, "type"), "findings") &&
                            is(report_word(json_object_get(line, "body"), "run"), run)) return true;
     return false;
+}
+
+/* A run of a later rule brings an owner or a date to a finding that has none. */
+static bool is_news(const json_t *before, const json_t *one)
+{
+    if (before == NULL || !findings_is_open(before) || body_is(before, "said"))
+        return true;
+    return (report_has(one, "owner") && !report_has(before, "owner")) ||
+           (report_has(one, "due") && !report_has(before, "due"));
 }
 
 json_t *findings_lines(const json_t *known, const json_t *book, const json_t *report)
@@ -344,7 +385,7 @@ json_t *findings_lines(const json_t *known, const json_t *book, const json_t *re
     {
         const json_t *before = findings_get(known, report_word(one, "id"));
         json_array_append_new(ids, json_string(report_word(one, "id")));
-        if (before == NULL || !findings_is_open(before) || body_is(before, "said"))
+        if (is_news(before, one))
             add_line(lines, "finding", found_body(report, one));
     }
     json_array_foreach(known, i, one)

@@ -33,9 +33,10 @@ struct findings_facts { /* all borrowed; a list may be NULL: empty */
  * The register, in the order in which things were opened. A new reference. Each is
  *
  *     {id, kind, subject, severity, text, plan, drill, run, last_run, seen, opened, owner, due,
- *      said: bool, closed: null or {at, by, reason, after_ms}}
+ *      owned_at, said: bool, closed: null or {at, by, reason, after_ms}}
  *
  * run opened it, last_run told it last, seen: by so many runs. said: people spoke of it and no run or ledger told it.
+ * owned_at: when a person said so last.
  */
 json_t *findings_register(const struct findings_facts *f) DR_MUST_USE;
 
@@ -49,6 +50,12 @@ bool findings_is_open(const json_t *one);
  * found and that all of it stands there. Empty when it does. known: the register without this run.
  */
 json_t *findings_lines(const json_t *known, const json_t *book, const json_t *report) DR_MUST_USE;
+
+/*
+ * What all ledgers say of findings that this one opened, and it has not heard yet, as [{type, body}] for it: with `at`, when
+ * it was said. So what is told from the own ledger alone (an overdue one, dr/status) ends when somebody closes it elsewhere.
+ */
+json_t *findings_heard(const json_t *own, const json_t *all) DR_MUST_USE;
 
 /* Is what the run found in the ledger, all of it? */
 bool findings_are_told(const json_t *book, const char *run);

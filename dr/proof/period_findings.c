@@ -69,6 +69,7 @@ static json_t *record_of(const struct open *o, const struct missing *m, const ch
     json_put(one, "plan", m->plan ? json_string(m->subject) : json_null());
     json_put(one, "drill", json_false());
     json_put_int(one, "seen", 1);
+    json_put(one, "owned_at", json_null());
     json_put(one, "said", json_false());
     json_put(one, "closed", json_null());
     report_put_text(one, "opened", m->opened[0] != '\0' ? m->opened : NULL);
@@ -94,6 +95,8 @@ static void miss(struct open *o, const struct missing *m, char *text)
     }
     if (said != NULL && report_has(said, "owner"))
         report_copy(one, "owner", said, "owner");
+    if (said != NULL)
+        report_copy(one, "owned_at", said, "owned_at");
     if (said != NULL && !closed && report_has(said, "due"))
         report_copy(one, "due", said, "due");
     json_array_append_new(o->list, one);

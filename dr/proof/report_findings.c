@@ -61,7 +61,8 @@ char *report_finding_scope(const char *plan, bool drill)
 {
     char *scope = dr_strf("%s %s", drill ? "drill" : "run", plan);
     for (char *at = scope; *at != '\0'; at++)
-        *at = *at == '-' ? '_' : *at;
+        if (*at == '-')
+            *at = '_';
     return scope;
 }
 

@@ -8,10 +8,12 @@
 #include <unistd.h>
 
 #include "backup/work/measure.h"
+#include "dr/audit/pick.h"
 #include "dr/base/clock.h"
 #include "dr/base/crew.h"
 #include "dr/base/fs.h"
 #include "dr/base/mem.h"
+#include "dr/proof/findings.h"
 #include "dr/status/finding.h"
 #include "dr/status/look.h"
 #include "dr/status/view.h"
@@ -94,6 +96,21 @@ static void keep_seen(const struct status *s, const json_t *before, struct rows 
     finding_add(rows->findings, &f, "the status that was seen cannot be remembered: %s", err.msg);
 }
 
+static const int64_t BACK_NS =
+    400 * 86400000000000; /* what was opened longer ago is not told any more */
+
+/* What runs of this host found, by its ledger. One that cannot be read is the audit's business; here it says nothing. */
+static json_t *own_findings(const struct config *c)
+{
+    struct dr_err ignored = { 0 };
+    DR_JSON json_t *book = NULL;
+    if (book_pick_json(c->state_dir, "finding", clock_wall_ns() - BACK_NS, &book, &ignored) !=
+        DR_OK)
+        return json_array();
+    const struct findings_facts facts = { .book = book, .end_ns = INT64_MAX };
+    return findings_register(&facts);
+}
+
 json_t *status_view(struct status *s)
 {
     const struct config *c = s->config;
@@ -111,6 +128,7 @@ json_t *status_view(struct status *s)
     const struct rows_from from = { .config = c, .own_key = own_key, .looks = looks, .own = &own };
     rows_choose(&from, s->seen, &rows);
     keep_seen(s, before, &rows);
+    DR_JSON json_t *known = own_findings(c);
     const struct view_input in = { .config = c,
                                    .by = s->by,
                                    .now_ns = clock_wall_ns(),
@@ -118,7 +136,8 @@ json_t *status_view(struct status *s)
                                    .looks = looks,
                                    .rows = &rows,
                                    .runs = runs,
-                                   .measures = measures };
+                                   .measures = measures,
+                                   .known = known };
     return view_make(&in);
 }
 

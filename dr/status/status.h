@@ -73,6 +73,7 @@
  *     clock/SITE         its clock is ahead of ours    probe/SITE/NAME    is down, or cannot be asked
  *     refused/SITE       a row that is not believed    run/ID             waits for a person, or has no runner
  *     replay/SITE        an old row was put back       state              what was seen cannot be remembered
+ *     late/ID            a finding of a run is overdue
  */
 #ifndef DR_STATUS_STATUS_H
 #define DR_STATUS_STATUS_H

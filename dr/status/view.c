@@ -124,6 +124,7 @@ json_t *view_make(const struct view_input *in)
     json_put(view, "buckets", view_buckets(&v));
     json_put(view, "sites", view_sites(&v));
     json_put(view, "forecast", view_forecast(&v, sources));
+    view_late(&v);
     DR_ASSERT(json_array_extend(findings, in->rows->findings) == 0);
     json_put_text(view, "verdict", verdict(&v));
     json_put(view, "findings", finding_sort(findings));

@@ -22,6 +22,7 @@ struct view_input {
     const struct rows *rows;
     const json_t *runs;     /* of this host, or NULL */
     const json_t *measures; /* of this host, or NULL */
+    const json_t *known;    /* findings of this host's ledger (dr/proof/findings.h), or NULL */
 };
 
 /* A new reference. */
@@ -41,6 +42,7 @@ json_t *view_runs(const struct view *v) DR_MUST_USE;
 json_t *view_sources(const struct view *v) DR_MUST_USE;
 json_t *view_buckets(const struct view *v) DR_MUST_USE;
 json_t *view_forecast(const struct view *v, const json_t *sources) DR_MUST_USE;
+void view_late(const struct view *v); /* findings of runs that are overdue */
 
 /* Names of the sources: those of the configuration, then those that only the buckets know. */
 void view_source_names(const struct view *v, struct text_list *ret);
