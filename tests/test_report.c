@@ -14,8 +14,12 @@
 
 #include "dr/base/fs.h"
 #include "dr/base/mem.h"
+#include "dr/drill/verdict.h"
 #include "dr/proof/csv.h"
+#include "dr/proof/html.h"
+#include "dr/proof/report.h"
 #include "dr/proof/report_work.h"
+#include "dr/run/state.h"
 #include "tests/support/recorded.h"
 
 static const char GOLDEN[] = "tests/golden/report";
@@ -176,12 +180,17 @@ static size_t report_what_can_be(const struct journal_records *records)
 {
     struct dr_err err = { 0 };
     DR_JSON json_t *report = NULL;
+    DR_CLEANUP(run_state_fini) struct run_state s = { 0 };
+    DR_CLEANUP(drill_verdict_fini) struct drill_verdict v = { 0 };
+    state_replay(&s, records);
+    drill_judge(records, &v);
     if (report_make(records, 0, &report, &err) != DR_OK)
         return 0;
     DR_CLEANUP(buf_fini) struct buf text = { 0 };
     report_text(report, &text);
     report_recovered_block(report, &text);
     report_csv(report, &text);
+    report_html(report, &text);
     assert_null(strstr(text.data, "(null)"));
     return 1;
 }
@@ -200,6 +209,10 @@ static size_t spoil_members(const struct journal_records *records, json_t *body)
         json_put_int(body, key, 7);
         reports += report_what_can_be(records);
         json_put(body, key, json_array());
+        reports += report_what_can_be(records);
+        json_put(body, key, json_pack("[{}]"));
+        reports += report_what_can_be(records);
+        json_put_int(body, key, INT64_MIN);
         reports += report_what_can_be(records);
         json_put(body, key, json_deep_copy(value));
     }
@@ -221,6 +234,28 @@ static void any_member_may_be_missing_or_of_another_type(void **state)
         assert_true(reports > 3 * all.count);
         journal_records_fini(&all);
     }
+}
+
+/* A clock that was set, a machine that was not: any two times may stand behind one another. */
+static void times_may_lie_anywhere(void **state)
+{
+    (void)state;
+    static const int64_t times[] = { INT64_MIN, -1, 0, INT64_MAX };
+    DR_FREE char *script = load("recovered", "run");
+    struct journal_records all = { 0 };
+    recorded_run(script, &all);
+    for (size_t n = 0; n < all.count; n++)
+        for (size_t k = 0; k < DR_ARRAY_LEN(times); k++) {
+            struct journal_record *r = &all.items[n];
+            int64_t wall = r->wall_ns, boot = r->boot_ns;
+            r->wall_ns = times[k];
+            assert_int_equal(report_what_can_be(&all), 1);
+            r->boot_ns = times[DR_ARRAY_LEN(times) - 1 - k];
+            assert_int_equal(report_what_can_be(&all), 1);
+            r->wall_ns = wall;
+            r->boot_ns = boot;
+        }
+    journal_records_fini(&all);
 }
 
 static void a_journal_without_a_start_has_no_report(void **state)
@@ -576,6 +611,7 @@ int main(void)
         cmocka_unit_test(a_torn_journal_is_reported_up_to_the_tear),
         cmocka_unit_test(every_prefix_of_a_run_has_a_report),
         cmocka_unit_test(any_member_may_be_missing_or_of_another_type),
+        cmocka_unit_test(times_may_lie_anywhere),
         cmocka_unit_test(a_journal_without_a_start_has_no_report),
         cmocka_unit_test(nothing_on_record_is_said_and_not_filled_in),
         cmocka_unit_test(an_objective_that_is_not_proved_met_falls_short),

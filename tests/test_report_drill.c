@@ -183,6 +183,23 @@ static void no_name_of_a_journal_reaches_a_terminal_as_it_is(void **state)
     assert_non_null(strstr(text.data, "\\x1b[2J\\x0aDRILL PASSED \\u202e"));
 }
 
+/* They are there to be copied into a shell. */
+static void what_is_to_be_typed_is_one_word(void **state)
+{
+    (void)state;
+    struct journal_records records = { 0 };
+    struct dr_err err = { 0 };
+    DR_JSON json_t *report = NULL;
+    recorded_run("0 start {\"id\":\"D-1\",\"plan\":{\"file\":\"a'b; touch x.yaml\"}}\n", &records);
+    assert_int_equal(report_make(&records, 0, &report, &err), DR_OK);
+    journal_records_fini(&records);
+    const json_t *list = json_object_get(report, "verify");
+    assert_string_equal(json_string_value(json_array_get(list, 0)),
+                        "drctl report --run D-1 --format json");
+    assert_string_equal(json_string_value(json_array_get(list, 2)),
+                        "sha256sum 'a'\\''b; touch x.yaml'");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -191,6 +208,7 @@ int main(void)
         cmocka_unit_test(what_speaks_against_a_drill_is_told),
         cmocka_unit_test(a_drills_own_reasons_stand_in_its_report),
         cmocka_unit_test(no_name_of_a_journal_reaches_a_terminal_as_it_is),
+        cmocka_unit_test(what_is_to_be_typed_is_one_word),
     };
     return cmocka_run_group_tests_name("report_drill", tests, NULL, NULL);
 }

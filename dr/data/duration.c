@@ -158,8 +158,8 @@ char *duration_tell(int64_t ms, char out[DURATION_TEXT_MAX])
 {
     const char *sign = ms < 0 ? "-" : "";
     if (ms < 0)
-        ms = -ms;
-    int64_t s = (ms + 500) / 1000;
+        ms = ms == INT64_MIN ? INT64_MAX : -ms;
+    int64_t s = ms / 1000 + (ms % 1000 >= 500);
     if (ms < 9950)
         snprintf(out, DURATION_TEXT_MAX, "%s%.1fs", sign, (double)ms / 1000);
     else if (s < 60)

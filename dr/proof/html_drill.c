@@ -214,7 +214,7 @@ static void add_differs(struct html *h, const json_t *drill)
         DR_CLEANUP(buf_fini) struct buf assumed = { 0 };
         report_add_assumed(&assumed, json_object_get(drill, "assumed"));
         html_fact(h, "Recovery time");
-        html_add_name(h->out, assumed.data);
+        html_add_name(h->out, assumed.len > 0 ? assumed.data : "not on record");
     }
     html_facts_end(h);
     if (json_array_size(list) == 0) {

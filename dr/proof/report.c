@@ -483,6 +483,24 @@ static json_t *evidence_of(const struct timeline *t, size_t torn_bytes)
     return value;
 }
 
+/* A word for a shell: names of a journal are anybody's, and these lines are there to be typed. The caller frees. */
+static char *shell_word(const char *text)
+{
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._/@:+-";
+    struct buf out = { 0 };
+    if (text[0] != '\0' && text[strspn(text, plain)] == '\0')
+        return dr_strdup(text);
+    buf_addc(&out, '\'');
+    for (; *text != '\0'; text++)
+        if (*text == '\'')
+            buf_adds(&out, "'\\''");
+        else
+            buf_addc(&out, *text);
+    buf_addc(&out, '\'');
+    return buf_take(&out);
+}
+
 /* What a reader types to see for himself. The directory is the host's own business. */
 static json_t *verify_of(const struct timeline *t)
 {
@@ -490,11 +508,13 @@ static json_t *verify_of(const struct timeline *t)
     const char *run = body_text(start, "id");
     const char *file = body_text(json_object_get(start, "plan"), "file");
     json_t *list = json_array();
-    DR_FREE char *report = dr_strf("drctl report --run %s --format json", run);
+    DR_FREE char *word = shell_word(run);
+    DR_FREE char *report = dr_strf("drctl report --run %s --format json", word);
     json_array_append_new(list, json_printable(report));
     json_array_append_new(list, json_string("drctl audit verify STATE_DIR"));
     if (file != NULL) {
-        DR_FREE char *sum = dr_strf("sha256sum %s", file);
+        DR_FREE char *name = shell_word(file);
+        DR_FREE char *sum = dr_strf("sha256sum %s%s", file[0] == '-' ? "./" : "", name);
         json_array_append_new(list, json_printable(sum));
     }
     return list;

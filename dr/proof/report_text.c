@@ -115,8 +115,9 @@ void report_add_interval(struct buf *out, const json_t *figure)
 void report_add_objective(struct buf *out, const json_t *object, const char *key)
 {
     char text[DURATION_TEXT_MAX];
-    if (report_has(object, key))
-        buf_adds(out, duration_print(body_int(object, key, 0), text));
+    int64_t ms = body_int(object, key, -1);
+    if (ms >= 0)
+        buf_adds(out, duration_print(ms, text));
     else
         buf_adds(out, "none");
 }

@@ -7,6 +7,8 @@
 
 #include "dr/base/mem.h"
 
+static const int64_t AXIS_MAX_NS = INT64_MAX / 8; /* 36 years */
+
 const char *phase_name(enum phase phase)
 {
     static const char *const names[PHASE_COUNT] = { "detect",    "decide",  "fence",
@@ -35,6 +37,16 @@ int64_t body_int(const json_t *body, const char *key, int64_t fallback)
 
 /* --- the axis --- */
 
+/* a - b, and no more than AXIS_MAX_NS: a journal may hold any times, and what is counted with them has to be a number. */
+static int64_t apart_ns(int64_t a, int64_t b)
+{
+    int64_t ns = 0;
+    bool below = a < b;
+    if (__builtin_sub_overflow(a, b, &ns))
+        ns = below ? INT64_MIN : INT64_MAX;
+    return ns > AXIS_MAX_NS ? AXIS_MAX_NS : ns < -AXIS_MAX_NS ? -AXIS_MAX_NS : ns;
+}
+
 static void lay_out(struct timeline *t)
 {
     const struct journal_records *records = t->records;
@@ -47,15 +59,15 @@ static void lay_out(struct timeline *t)
         t->boot[i] = boot;
         if (i == 0)
             continue;
-        int64_t by_wall = r->wall_ns - r[-1].wall_ns;
-        int64_t by_boot = r->boot_ns - r[-1].boot_ns;
+        int64_t by_wall = apart_ns(r->wall_ns, r[-1].wall_ns);
+        int64_t by_boot = apart_ns(r->boot_ns, r[-1].boot_ns);
         bool same = strcmp(boot, t->boot[i - 1]) == 0 && by_boot >= 0;
         t->joins += !same;
-        int64_t jump = same ? by_wall - by_boot : 0;
+        int64_t jump = same ? apart_ns(by_wall, by_boot) : 0;
         if (llabs(jump) > llabs(t->jump_ns))
             t->jump_ns = jump;
         int64_t apart = same ? by_boot : by_wall;
-        t->at_ns[i] = t->at_ns[i - 1] + (apart > 0 ? apart : 0);
+        t->at_ns[i] = apart_ns(t->at_ns[i - 1], apart > 0 ? -apart : 0);
     }
 }
 
@@ -64,15 +76,15 @@ int64_t timeline_at(const struct timeline *t, const struct health_mark *mark, bo
     const struct journal_records *records = t->records;
     for (size_t i = 0; i < records->count && mark->boot_id[0] != '\0'; i++)
         if (strcmp(t->boot[i], mark->boot_id) == 0)
-            return t->at_ns[i] + (mark->boot_ns - records->items[i].boot_ns);
+            return apart_ns(t->at_ns[i], apart_ns(records->items[i].boot_ns, mark->boot_ns));
     /* Another machine, or only a time on the wall: from the nearest record. */
     size_t nearest = 0;
     for (size_t i = 1; i < records->count; i++)
-        if (llabs(records->items[i].wall_ns - mark->wall_ns) <
-            llabs(records->items[nearest].wall_ns - mark->wall_ns))
+        if (llabs(apart_ns(records->items[i].wall_ns, mark->wall_ns)) <
+            llabs(apart_ns(records->items[nearest].wall_ns, mark->wall_ns)))
             nearest = i;
     *ret_by_wall = true;
-    return t->at_ns[nearest] + (mark->wall_ns - records->items[nearest].wall_ns);
+    return apart_ns(t->at_ns[nearest], apart_ns(records->items[nearest].wall_ns, mark->wall_ns));
 }
 
 /* --- steps and their phases --- */
