@@ -197,6 +197,17 @@ wait $one 2>/dev/null || true
 touch quick
 run "$DRCTL" -c dr.yaml -q --json drill-turn slow --since 2026-11-01T00:00:00Z
 fact "a drill whose runner died was not held: it is now" test -d state/runs/D-4
+rm began quick
+sed 's/plan: slow/plan: slow2/' slow.yaml >slow2.yaml
+"$DRCTL" -c dr.yaml -q drill slow2 >slow.out 2>&1 &
+one=$!
+until_true test -e began
+kill -KILL $one
+wait $one 2>/dev/null || true
+touch quick
+run "$DRCTL" -c dr.yaml drill --clean
+run "$DRCTL" -c dr.yaml -q --json drill-turn slow2 --since 2026-11-01T00:00:00Z
+fact "one that died and was cleaned up was not held either" test -d state/runs/D-6
 fact "and what died is cleaned up" bash -c "! '$DRCTL' -c dr.yaml runs | grep -q 'nobody runs it'"
 sed -i 's/{frequency: monthly,/{frequency: monthly, plans: [tiny],/' dr.yaml
 cp dr.yaml open.yaml

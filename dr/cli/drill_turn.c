@@ -53,14 +53,14 @@ static char *name_of(const char *word)
 
 /* ---- was it held? ---------------------------------------------------------------------------------- */
 
-/* One that was aborted proved nothing: it gave way to a recovery, or its runner died. One that is at work refuses
- * another one by itself. */
+/* One that was aborted proved nothing: it gave way to a recovery, or its runner died; nor did one that another had to
+ * clean up, though it has an end since. One that is at work refuses another one by itself. */
 enum counts { WHAT_BEGAN, WHAT_WAS_HELD };
 
 static bool is_drill_of(const struct run_state *s, const char *plan, enum counts counts)
 {
     DR_FREE char *name = name_of(s->plan != NULL ? s->plan : "");
-    bool held = run_is_final(s->phase) && s->phase != RUN_ABORTED;
+    bool held = run_is_final(s->phase) && s->phase != RUN_ABORTED && !s->died;
     return !s->dry && (held || counts == WHAT_BEGAN) &&
            json_is_true(json_object_get(s->start, "drill")) && strcmp(name, plan) == 0;
 }
@@ -107,6 +107,7 @@ struct drill {
     const struct cli *cli;
     const char *config, *plan;
     struct tell *tell;
+    struct keeper *keeper; /* of the turn: without it another site may hold the same drill */
 };
 
 static _Noreturn void become_drill(const struct drill *d, const sigset_t *signals, pid_t parent)
@@ -133,6 +134,17 @@ static _Noreturn void become_drill(const struct drill *d, const sigset_t *signal
     _exit(EXIT_FAILED);
 }
 
+/* The turn is lost: the drill is told once, and waited for. What it leaves is cleaned up by the next one. */
+static void stop_if_lost(const struct drill *d, pid_t pid, bool *told)
+{
+    struct dr_err why = { 0 };
+    if (*told || !keeper_is_lost(d->keeper, &why))
+        return;
+    *told = true;
+    log_warning("the turn to drill is lost, and the drill is stopped: %s", why.msg);
+    (void)kill(pid, SIGTERM); /* it may have ended by itself */
+}
+
 /* SIGTERM goes to our group: the drill ends in order, and we wait for it. */
 static int hold_drill(const struct drill *d)
 {
@@ -151,7 +163,9 @@ static int hold_drill(const struct drill *d)
     if (pid < 0)
         return EXIT_FAILED;
     const struct timespec wait = { .tv_nsec = STEP_MS * 1000000L };
+    bool told = false;
     while (waitpid(pid, &status, WNOHANG) != pid) {
+        stop_if_lost(d, pid, &told);
         tell_step(d->tell);
         (void)sigtimedwait(&taken, NULL, &wait);
     }
@@ -160,13 +174,15 @@ static int hold_drill(const struct drill *d)
 
 /* The drill tells people by itself; not so one that never began. */
 static int hold_and_tell(const struct cli *cli, const struct config *c, const char *word,
-                         const char *since)
+                         const char *since, struct keeper *keeper)
 {
     DR_CLEANUP(tell_close_ptr) struct tell *tell = tell_open(c);
     DR_FREE char *plan = name_of(word);
     DR_FREE char *meant = word_of(word);
     DR_FREE char *host = run_host();
-    const struct drill drill = { .cli = cli, .config = c->path, .plan = meant, .tell = tell };
+    const struct drill drill = {
+        .cli = cli, .config = c->path, .plan = meant, .tell = tell, .keeper = keeper
+    };
     int64_t since_ns = 0;
     (void)time_parse(since, &since_ns); /* it was one before */
     DR_FREE char *before = drill_since(c, plan, since_ns, WHAT_BEGAN);
@@ -224,7 +240,7 @@ static int take_turn(const struct cli *cli, const struct config *c, const char *
         DR_FREE char *why = dr_strf("it was held: %s", held);
         return not_ours(cli, why);
     }
-    return hold_and_tell(cli, c, word, since);
+    return hold_and_tell(cli, c, word, since, keeper);
 }
 
 static int run_drill_turn(struct cli *cli)

@@ -359,13 +359,15 @@ enum dr_rc drill_prove(struct run *r, struct dr_err *err)
     return engine_note(r->engine, "production", production_after(before, after, &proof), err);
 }
 
-static json_t *verdict_body(const struct drill_verdict *v)
+static json_t *verdict_body(const struct drill_verdict *v, bool died)
 {
     json_t *b = json_object(), *whys = json_array();
     for (size_t i = 0; i < v->whys.count; i++)
         json_array_append_new(whys, json_printable(v->whys.items[i]));
     json_put(b, "passed", json_boolean(v->passed));
     json_put(b, "whys", whys);
+    if (died)
+        json_put(b, "died", json_true());
     json_put_int(b, "planted", (int64_t)v->planted);
     json_put_int(b, "caught", (int64_t)v->caught);
     return b;
@@ -389,7 +391,7 @@ enum dr_rc drill_close(struct run *r, bool died, struct drill_verdict *ret, stru
         v.passed = false;
     }
     DR_FREE char *why = v.passed ? why_passed(&v) : text_list_join(&v.whys, "; ");
-    DR_TRY(engine_note(r->engine, "verdict", verdict_body(&v), err));
+    DR_TRY(engine_note(r->engine, "verdict", verdict_body(&v, died), err));
     DR_TRY(engine_end_drill(r->engine, v.passed, why, err));
     if (ret != NULL) {
         *ret = v;

@@ -456,6 +456,8 @@ void state_apply(struct run_state *s, const struct journal_record *r)
         s->epoch = int_of(b, "epoch");
     else if (strcmp(r->type, "standby") == 0)
         apply_standby(s, b);
+    else if (strcmp(r->type, "verdict") == 0)
+        s->died = flag_of(b, "died");
     else if (strcmp(r->type, "rewind") == 0)
         apply_rewind(s, b);
     else if (strcmp(r->type, "back") == 0)

@@ -53,6 +53,7 @@ struct run_state {
     char *scratch, *seed; /* of a drill, or NULL */
     char *then;           /* of a drill that is cleaning: the state it would have; or NULL */
     bool dry, drill, remote;
+    bool died; /* a drill that somebody else had to clean up: it was not carried through */
     enum run_phase phase;
     bool back;     /* going back, also while held */
     char *back_to; /* of `runs undo --to`, or NULL */
