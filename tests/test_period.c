@@ -619,7 +619,7 @@ static void what_guarded_a_real_run_is_evidence_also_when_nothing_did(void **sta
         guards_of(",'fencing':[{'region':'us','verdict':'pass','proof':'lease_expired'}],"
                   "'approvals':[{'answers':[{'answer':'approve','by':'ana'}]}]",
                   text, sizeof(text)),
-        "us was fenced, proof: lease_expired; approve by ana");
+        "us was fenced, proof: lease_expired; approved by ana");
     assert_string_equal(
         guards_of(",'fencing':[{'region':'us','skipped_by':'bo'}]", text, sizeof(text)),
         "nothing proves that us could not write: the fence was skipped by bo; no "

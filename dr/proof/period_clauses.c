@@ -168,7 +168,10 @@ static void add_people(struct buf *out, const json_t *approvals)
     size_t i, k, people = 0;
     const json_t *one, *answer;
     json_array_foreach(approvals, i, one) json_array_foreach(report_list(one, "answers"), k, answer)
-        buf_addf(out, "%s%s by %s", people++ > 0 ? ", " : "; ", report_word(answer, "answer"),
+        buf_addf(out, "%s%s by %s", people++ > 0 ? ", " : "; ",
+                 is(report_word(answer, "answer"), "approve")  ? "approved"
+                 : is(report_word(answer, "answer"), "reject") ? "rejected"
+                                                               : report_word(answer, "answer"),
                  report_word(answer, "by"));
     if (people == 0)
         buf_adds(out, "; no answer of a person on record");
