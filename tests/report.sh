@@ -22,7 +22,7 @@ run "$DRCTL" init
 # -- a month with nothing in it, and one with a run --------------------------------------------------------
 run "$DRCTL" report --month 2951-02
 fact "a month that has not begun is refused" test $rc -eq 2
-fact "and said to be so" has "$out" "has not begun"
+fact "and said to be so" has "$talk" "has not begun"
 run "$DRCTL" report --month 2001-02
 fact "a month without runs has a report" test $rc -eq 0
 fact "that says so" has "$out" "no run and no drill began in this period"
