@@ -97,6 +97,16 @@ fact "and that a source may not delete" has "$out" "we may not delete in it: goo
 fact "and what a thief could do: who may put may overwrite" has "$out" "could add to, and destroy everything in us;"
 fact "except what is locked" has "$out" "could add to eu, and take nothing away that is locked there"
 
+# -- the ledger, in a bucket that locks ---------------------------------------------------------------
+run "$DRCTL" audit anchor
+fact "the ledger goes into both" has "$out" "in us, eu"
+run "$DRCTL" prune --yes
+run "$DRCTL" audit verify --online --json
+fact "prune takes none of it: all is whole, in the buckets, too" is "$rc $(jq -c '[.buckets[] | .read == .objects and .read > 0]' "$work/.out")" "0 [true,true]"
+run "$DRCTL" audit export "$work/evidence"
+run "$DRCTL" audit verify "$work/evidence"
+fact "a copy of it is whole without any bucket" is "$rc" 0
+
 # -- a drill reads by credentials of its own -----------------------------------------------------------
 # Its first step takes the source's secret away: whatever is read from there on is read by another right.
 cat >back.yaml <<YAML
@@ -204,5 +214,9 @@ run "$DRCTL" restore latest --to "$work/back"
 fact "and gives back every byte" diff -r src back
 run "$DRCTL" verify --data
 fact "that the other bucket is destroyed is told" has "$talk$out" "us"
+run "$DRCTL" audit verify --online
+fact "an anchor that was replaced is found" is "$rc" 1
+fact "and named" has "$out" "broken   us:ledger/"
+fact "in the vault nobody replaces one" test -z "$(grep 'broken *eu:' "$work/.out")"
 radosgw_stop
 facts_end

@@ -225,6 +225,118 @@ static void whatever_is_dropped_moved_or_cut_is_found(void **state)
     assert_int_equal(evidence_audit(e.state, NULL), AUDIT_NOTE);
 }
 
+/* -- the storm: everything that can be done to a copy ------------------------------------------------------- */
+
+static size_t storm_count;
+
+static void assert_storm(const char *name, const char *how, size_t at)
+{
+    storm_count++;
+    assert_broken(name, how, at);
+}
+
+/* AUDIT_STORM=all: every byte; else some hundred of them. */
+static void storm_of_bytes(const char *name)
+{
+    DR_CLEANUP(buf_fini) struct buf good = { 0 };
+    const char *word = getenv("AUDIT_STORM"); /* NOLINT(concurrency-mt-unsafe): one thread */
+    get(name, &good);
+    size_t step = word != NULL && strcmp(word, "all") == 0 ? 1 : good.len / 40 + 1;
+    for (size_t at = 0; at < good.len; at += step) {
+        good.data[at] = (char)(good.data[at] ^ 1);
+        put(name, good.data, good.len);
+        assert_storm(name, "the flip", at);
+        good.data[at] = (char)(good.data[at] ^ 1);
+    }
+    put(name, good.data, good.len);
+}
+
+static void storm_of_lines(const char *name)
+{
+    struct lines l = { 0 };
+    split(name, &l);
+    for (size_t i = 0; i < l.count; i++) {
+        DR_CLEANUP(buf_fini) struct buf out = { 0 };
+        buf_add(&out, l.bytes.data, l.at[i + 1]);
+        add(&l, i, &out);
+        buf_add(&out, l.bytes.data + l.at[i + 1], l.bytes.len - l.at[i + 1]);
+        put(name, out.data, out.len);
+        assert_storm(name, "the double", i);
+    }
+    put(name, l.bytes.data, l.bytes.len);
+    buf_fini(&l.bytes);
+}
+
+static void exchange(const char *a, const char *b)
+{
+    DR_FREE char *first = dr_strf("%s/%s", e.state, a), *second = dr_strf("%s/%s", e.state, b);
+    DR_FREE char *between = dr_strf("%s/between", e.dir);
+    assert_int_equal(rename(first, between), 0);
+    assert_int_equal(rename(second, first), 0);
+    assert_int_equal(rename(between, second), 0);
+}
+
+/* The same things, and the same names, of another host. */
+static void storm_of_another_host(const char *const *files, size_t count)
+{
+    struct evidence ours = e;
+    evidence_make(&e);
+    evidence_live(&e);
+    assert_int_equal(evidence_anchor(&e, NULL, NULL), DR_OK);
+    struct evidence theirs = e;
+    e = ours;
+    for (size_t i = 0; i < count; i++) {
+        DR_CLEANUP(buf_fini) struct buf good = { 0 }, other = { 0 };
+        DR_FREE char *path = dr_strf("%s/%s", theirs.state, files[i]);
+        get(files[i], &good);
+        assert_int_equal(fs_read_file(path, 8 << 20, &other, &err), DR_OK);
+        put(files[i], other.data, other.len);
+        assert_storm(files[i], "another host's copy", 0);
+        put(files[i], good.data, good.len);
+    }
+    evidence_drop(&theirs);
+}
+
+static void no_change_of_a_copy_survives(void **state)
+{
+    (void)state;
+    DR_FREE char *anchor = anchor_file();
+    const char *const files[] = { first_month, last_month, journal, drill, open_run, anchor };
+    enum { PAST = 4 }; /* those that nobody writes to any more */
+    storm_count = 0;
+    for (size_t i = 0; i < DR_ARRAY_LEN(files); i++) {
+        storm_of_bytes(files[i]);
+        storm_of_lines(files[i]);
+    }
+    for (size_t i = 0; i < DR_ARRAY_LEN(files); i++)
+        for (size_t k = i + 1; k < DR_ARRAY_LEN(files); k++) {
+            exchange(files[i], files[k]);
+            assert_storm(files[i], "the exchange", k);
+            exchange(files[i], files[k]);
+        }
+    storm_of_another_host(files, PAST);
+    assert_int_equal(evidence_audit(e.state, NULL), AUDIT_NOTE);
+    print_message("%zu changes, all found\n", storm_count);
+}
+
+/* -- the key -------------------------------------------------------------------------------------------------- */
+
+static void a_new_key_of_the_host_breaks_nothing(void **state)
+{
+    (void)state;
+    DR_FREE char *keys = dr_strf("%s/keys", e.state);
+    DR_JSON json_t *o = NULL;
+    assert_int_equal(fs_remove_tree(keys, &err), DR_OK);
+    evidence_line(&e, "backup");
+    assert_int_equal(evidence_anchor(&e, NULL, NULL), DR_OK);
+    evidence_line(&e, "verify");
+    assert_int_equal(evidence_audit(e.state, &o), AUDIT_NOTE);
+    const json_t *used = json_object_get(json_object_get(o, "ledger"), "keys");
+    assert_int_equal(json_array_size(used), 2);
+    for (size_t i = 0; i < 2; i++)
+        assert_true(json_integer_value(json_object_get(json_array_get(used, i), "records")) > 2);
+}
+
 static void a_cut_tail_is_named_with_the_anchor_that_is_newer(void **state)
 {
     (void)state;
@@ -493,6 +605,8 @@ int main(void)
         FACT(a_copy_is_as_whole),
         FACT(a_flip_of_any_byte_is_found_and_named),
         FACT(whatever_is_dropped_moved_or_cut_is_found),
+        FACT(no_change_of_a_copy_survives),
+        FACT(a_new_key_of_the_host_breaks_nothing),
         FACT(a_cut_tail_is_named_with_the_anchor_that_is_newer),
         FACT(a_month_or_a_journal_that_is_gone_is_missed),
         FACT(a_strangers_signature_is_found),

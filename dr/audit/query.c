@@ -241,6 +241,8 @@ static enum dr_rc make(struct query *q, const char *dir, struct dr_err *err)
         sqlite3_db_config(q->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL) != SQLITE_OK ||
         sqlite3_set_authorizer(q->db, may, NULL) != SQLITE_OK)
         return fail(q, err);
+    (void)sqlite3_limit(q->db, SQLITE_LIMIT_LENGTH, QUERY_VALUE_MAX); /* says what it was */
+    (void)sqlite3_limit(q->db, SQLITE_LIMIT_ATTACHED, 0);             /* likewise */
     sqlite3_progress_handler(q->db, STEPS_BETWEEN_LOOKS, is_late, q);
     return DR_OK;
 }

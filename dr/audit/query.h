@@ -16,7 +16,7 @@
  *     (findings: each as it was opened, with its newest owner and due date, and closed, closed_by and reason)
  *
  * A person's SQL may read and nothing else: every other thing (a write, ATTACH, PRAGMA, a second statement) is refused, and a
- * question that takes longer than QUERY_MS is ended.
+ * question that takes longer than QUERY_MS is ended; no value in it grows beyond QUERY_VALUE_MAX.
  */
 #ifndef DR_AUDIT_QUERY_H
 #define DR_AUDIT_QUERY_H
@@ -24,7 +24,7 @@
 #include "dr/base/err.h"
 #include "dr/data/json.h"
 
-enum { QUERY_MS = 60 * 1000, QUERY_SQL_MAX = 64 << 10 };
+enum { QUERY_MS = 60 * 1000, QUERY_SQL_MAX = 64 << 10, QUERY_VALUE_MAX = 16 << 20 };
 
 struct query;
 

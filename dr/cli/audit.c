@@ -87,10 +87,12 @@ static int tell(const struct cli *cli, struct audit *a)
            number_of(o, "ledger", "records"), number_of(o, "ledger", "months"),
            head != NULL ? head : "none");
     print_keys(ledger);
-    printf("anchors  %" PRId64 " objects, up to record %" PRId64 "; %" PRId64
-           " records are newer than the last\n",
-           number_of(o, "anchors", "objects"), number_of(o, "anchors", "to"),
-           number_of(o, "anchors", "newer"));
+    printf("anchors  %" PRId64 " objects, up to record %" PRId64 "\n",
+           number_of(o, "anchors", "objects"), number_of(o, "anchors", "to"));
+    int64_t newer = number_of(o, "anchors", "newer");
+    if (newer > 0)
+        printf("         %" PRId64 " record%s since then %s only as good as this host\n", newer,
+               CLI_S(newer), newer == 1 ? "is" : "are");
     puts(verdict_of(worst));
     return exit;
 }

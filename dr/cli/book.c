@@ -74,6 +74,10 @@ static void anchor(const struct config *c, const char *site, const char *dark)
     for (size_t i = 0; i < report.lacking.count; i++)
         log_warning("bucket %s; it lacks the ledger's last lines: drctl audit anchor brings them",
                     report.lacking.items[i]);
+    if (report.to > 0 && report.took.count > 0) {
+        DR_FREE char *names = text_list_join(&report.took, ", ");
+        log_notice("anchored up to record %lld in %s", (long long)report.to, names);
+    }
     anchor_report_fini(&report);
 }
 
