@@ -20,7 +20,7 @@ YAML
 run "$DRCTL" init
 
 # -- a month with nothing in it, and one with a run --------------------------------------------------------
-run "$DRCTL" report --month 2951-02
+run "$DRCTL" report --month 2199-02
 fact "a month that has not begun is refused" test $rc -eq 2
 fact "and said to be so" has "$talk" "has not begun"
 run "$DRCTL" report --month 2001-02
