@@ -71,6 +71,11 @@ done
 run "$DRCTL" report --run R-1 --format json --output "$work/file.json"
 fact "--output writes the file and says nothing" test "$rc:$out" = "0:"
 fact "with what would have been printed" cmp file.json run.json
+mkfifo pipe
+"$DRCTL" report --run R-1 --format json --output "$work/pipe" &
+fact "what is no file is written to" timeout 60 cmp pipe run.json
+wait $!
+fact "and stays what it was" test -p pipe
 run "$DRCTL" report --run R-1 --output "$work/none/file"
 fact "a file that cannot be written is exit 1" test $rc -eq 1
 

@@ -4,14 +4,18 @@
  * Of one run the journal is read through its whole chain first; a broken one gives no report at all. Over a time a
  * broken journal is a row that says so: what the others prove stands.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "dr/base/clock.h"
 #include "dr/base/fs.h"
 #include "dr/base/log.h"
 #include "dr/base/mem.h"
+#include "dr/base/sys.h"
 #include "dr/cli/report_facts.h"
 #include "dr/cli/verbs.h"
 #include "dr/data/time.h"
@@ -94,14 +98,31 @@ static void render(const json_t *report, enum form form, struct buf *out)
     }
 }
 
-/* Whole or not at all; to the terminal when there is no file. */
+/* A device, a pipe or a socket that somebody named is written to: a file in its place would take it from everybody. */
+static bool is_written_to(const char *file)
+{
+    struct stat st;
+    return stat(file, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
+
+static enum dr_rc write_to(const char *file, const struct buf *out, struct dr_err *err)
+{
+    DR_CLEANUP(dr_close_fd) int fd = sys_open(file, O_WRONLY | O_CLOEXEC | O_NOCTTY, 0);
+    if (fd < 0)
+        return dr_fail_sys(err, errno, "cannot open '%s'", file);
+    return fs_write_all(fd, file, out->data, out->len, err);
+}
+
+/* A file is replaced whole or not at all; without one it goes to the terminal. */
 static enum dr_rc put(const struct buf *out, const char *file, struct dr_err *err)
 {
     if (file == NULL) {
         if (fwrite(out->data, 1, out->len, stdout) != out->len || fflush(stdout) != 0)
-            return dr_fail(err, DR_E_IO, "cannot write the report");
+            return dr_fail_sys(err, errno, "cannot write the report");
         return DR_OK;
     }
+    if (is_written_to(file))
+        return write_to(file, out, err);
     const char *slash = strrchr(file, '/');
     DR_FREE char *dir =
         slash == NULL ? dr_strdup(".") : dr_memdup(file, (size_t)(slash - file) + (slash == file));
@@ -254,7 +275,7 @@ const struct cli_verb verb_report = {
         "  --quarter YYYY-QN, --year YYYY\n"
         "  --from T --to T   from a date or a time to another; --to: now if left out\n"
         "  --format text|json|html|csv   json has all, by conf/report.schema.json; html is one file\n"
-        "  --output FILE     replace this file, whole or not at all\n"
+        "  --output FILE     replace this file, whole or not at all; a device or a pipe is written to\n"
         "  --json            the same as --format json\n"
         "\n"
         "exit 0 printed, 1 no such run, 7 its chain is broken: what happened cannot be told,\n"
