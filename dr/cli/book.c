@@ -62,7 +62,8 @@ static char *dark_of(const struct journal_records *all)
     return failed != NULL && !drill ? dr_strdup(failed) : NULL;
 }
 
-static void anchor(const struct config *c, const char *site, const char *dark)
+/* say: up to where, when it went well. */
+static void anchor(const struct config *c, const char *site, const char *dark, bool say)
 {
     struct dr_err err = { 0 };
     struct anchor_report report = { 0 };
@@ -74,7 +75,7 @@ static void anchor(const struct config *c, const char *site, const char *dark)
     for (size_t i = 0; i < report.lacking.count; i++)
         log_warning("bucket %s; it lacks the ledger's last lines: drctl audit anchor brings them",
                     report.lacking.items[i]);
-    if (report.to > 0 && report.took.count > 0) {
+    if (say && report.to > 0 && report.took.count > 0) {
         DR_FREE char *names = text_list_join(&report.took, ", ");
         log_notice("anchored up to record %lld in %s", (long long)report.to, names);
     }
@@ -122,7 +123,7 @@ void cli_book_run(const struct config *c, const char *run)
     }
     add_findings(&place, &all);
     DR_FREE char *dark = dark_of(&all);
-    anchor(c, site, dark);
+    anchor(c, site, dark, true);
 }
 
 void cli_book_findings(const struct config *c)
@@ -157,6 +158,6 @@ enum dr_rc cli_book_now(const struct config *c, const char *type, json_t *body, 
         .state_dir = c->state_dir, .site = site, .version = DRCTL_VERSION, .make_key = true
     };
     DR_TRY(book_append(&place, type, body, err));
-    anchor(c, site, dark);
+    anchor(c, site, dark, false);
     return DR_OK;
 }

@@ -297,9 +297,11 @@ static int carry_out(struct drill_job *j, struct run *r, const json_t *before,
     if (rc == DR_OK)
         rc = finish(j, r, &v, &err);
     if (rc == DR_OK) {
-        cli_book_run(r->config, r->id);
         tell_run(tell, engine_state(r->engine), TELL_ENDED);
-        return tell_end(j, r, &v);
+        int exit = tell_end(j, r, &v);
+        (void)fflush(stdout);           /* a bucket that hangs may not keep the verdict back */
+        cli_book_run(r->config, r->id); /* says up to where it is anchored */
+        return exit;
     }
     if (rc == DR_E_REFUSED && engine_yields(r->engine))
         err.rc = DR_E_BUSY;
