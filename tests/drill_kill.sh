@@ -55,6 +55,7 @@ whole() { # MOMENT: after the clean-up of a drill that ended in whatever way
     fact "$1: production is as before" test "$(production)" = "$before"
     run "$DRCTL" runs
     fact "$1: no run is open" test -z "$(grep -E 'nobody runs it|cleaning|running' <<<"$out")"
+    run "$DRCTL" audit anchor # of a run that ended, and died before its line in the ledger
     run "$DRCTL" audit verify state
     fact "$1: journals and ledger are whole" test $rc -eq 0
 }
