@@ -281,10 +281,11 @@ static void a_drill_that_is_late_is_overdue(void **state)
         { HELD("D-1", "10-31", "recovered", ",'drill':{}"),
           false }, /* a day late: a tenth is none */
         { HELD("D-1", "11-03", "recovered", ",'drill':{}"), false },
-        { HELD("D-1", "11-03", "failed", ",'drill':{}"), false },   /* it was held */
-        { HELD("D-1", "11-03", "aborted", ",'drill':{}"), true },   /* it was not */
-        { HELD("R-1", "11-03", "recovered", ""), true },            /* no drill */
-        { HELD("D-1", "12-03", "recovered", ",'drill':{}"), true }, /* after the period */
+        { HELD("D-1", "11-03", "failed", ",'drill':{}"), false },           /* it was held */
+        { HELD("D-1", "11-03", "aborted", ",'drill':{}"), true },           /* it was not */
+        { HELD("D-1", "11-03", "failed", ",'drill':{'died':true}"), true }, /* nobody ended it */
+        { HELD("R-1", "11-03", "recovered", ""), true },                    /* no drill */
+        { HELD("D-1", "12-03", "recovered", ",'drill':{}"), true },         /* after the period */
     };
     for (size_t i = 0; i < DR_ARRAY_LEN(rows); i++) {
         DR_FREE char *more =

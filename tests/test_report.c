@@ -374,7 +374,9 @@ static void a_cause_is_told_in_few_letters(void **state)
     assert_gist("bucket 'eu': there is no object "
                 "'packs/85/85f9413d0068fec7b31c1dd100f47ffe01cd9748770b85248d353dbd6e5b898b'",
                 0, "bucket 'eu': there is no object 'packs/85/85f9413d..'");
-    assert_gist("its sentinel is not the one of the drill", 20, "its sentinel is not ..");
+    assert_gist("its sentinel is not the one of the drill", 20, "its .. one of the drill");
+    assert_gist("snapshot 'app-1' is refused: bucket 'eu': its signature does not match", 40,
+                "snapshot 'app-1' is .. does not match");
     assert_gist("it's '/open", 0, "it's '/open");
     assert_gist("", 10, "");
 }

@@ -11,7 +11,8 @@
  *   drill               as drill_schedule says, and not in a blackout, if this drctl has the verb. Each site has
  *                       the row; whose turn it is the sites settle by a lease (drctl drill-turn)
  *   status              where there are channels, as soon as a site may have fallen silent: what is seen is told
- *   anchor              daily: the lines of the ledger that no bucket has yet
+ *   anchor              as often as incrementals, but not more often than five status intervals, and daily at least:
+ *                       the lines of the ledger that no bucket has yet
  *   look                hourly: what others have put into the buckets counts as well
  */
 #ifndef BACKUP_DAEMON_ROWS_H

@@ -26,41 +26,63 @@ static bool objectives_met(const json_t *r)
     return true;
 }
 
+struct headline {
+    struct buf words;
+    const char *looks;
+};
+
+/* A drill is as good as its verdict; a run in earnest, as its state. */
+static void add_state(struct buf *out, const json_t *r, bool back)
+{
+    const json_t *drill = json_object_get(r, "drill");
+    bool held = back || json_is_false(json_object_get(drill, "passed")) || is(r, "state", "failed");
+    const char *told = report_word(r, "state");
+    DR_CLEANUP(buf_fini) struct buf state = { 0 };
+    report_add_upper(&state, told[0] != '\0' ? told : "state not on record");
+    if (json_is_true(json_object_get(r, "dry")))
+        buf_adds(out, "DRY RUN");
+    else if (json_is_true(json_object_get(drill, "died")))
+        buf_adds(out, "DRILL NOT FINISHED");
+    else if (json_is_object(drill) && held)
+        buf_adds(out, back ? "DRILL PASSED" : "DRILL FAILED");
+    else if (json_is_object(drill) && is(r, "state", "recovered"))
+        buf_adds(out, "DRILL WITHOUT A VERDICT");
+    else
+        html_add_text(out, state.data);
+}
+
+static void make_headline(const json_t *r, struct headline *ret)
+{
+    const json_t *drill = json_object_get(r, "drill");
+    bool dry = json_is_true(json_object_get(r, "dry"));
+    bool back = is(r, "state", "recovered") &&
+                (!json_is_object(drill) || json_is_true(json_object_get(drill, "passed")));
+    bool short_of = back && !dry && !objectives_met(r);
+    add_state(&ret->words, r, back);
+    if (short_of)
+        buf_adds(&ret->words, ", BUT NOT EVERY OBJECTIVE IS PROVED MET");
+    ret->looks = dry || short_of ? "open" : back ? "good" : "bad";
+}
+
 static void add_head(struct html *h, const json_t *r)
 {
-    const json_t *passed = json_object_get(json_object_get(r, "drill"), "passed");
-    bool drill = json_is_object(json_object_get(r, "drill"));
-    bool dry = json_is_true(json_object_get(r, "dry"));
-    bool back = is(r, "state", "recovered") && (!drill || json_is_true(passed));
-    bool short_of = back && !dry && !objectives_met(r);
-    DR_CLEANUP(buf_fini) struct buf state = { 0 };
-    DR_CLEANUP(buf_fini) struct buf words = { 0 };
-    report_add_upper(&state, report_word(r, "state")[0] != '\0' ? report_word(r, "state")
-                                                                : "state not on record");
-    if (dry)
-        buf_adds(&words, "DRY RUN");
-    else if (drill && (back || json_is_false(passed) || is(r, "state", "failed")))
-        buf_adds(&words, back ? "DRILL PASSED" : "DRILL FAILED");
-    else if (drill && is(r, "state", "recovered"))
-        buf_adds(&words, "DRILL WITHOUT A VERDICT");
-    else
-        html_add_text(&words, state.data);
-    if (short_of)
-        buf_adds(&words, ", BUT NOT EVERY OBJECTIVE IS PROVED MET");
-    const char *looks = dry || short_of ? "open" : back ? "good" : "bad";
-    const char *kind = drill ? "Report of a disaster recovery drill"
-                             : "Report of a disaster recovery run, not a drill";
-    html_head(h, kind, report_has(r, "run") ? report_word(r, "run") : "Run not on record",
-              words.data, looks);
+    const json_t *drill = json_object_get(r, "drill"), *more = json_object_get(drill, "why");
+    struct headline line = { 0 };
+    make_headline(r, &line);
+    html_head(h,
+              json_is_object(drill) ? "Report of a disaster recovery drill"
+                                    : "Report of a disaster recovery run, not a drill",
+              report_has(r, "run") ? report_word(r, "run") : "Run not on record", line.words.data,
+              line.looks);
+    buf_fini(&line.words);
     if (report_has(r, "why")) {
         buf_adds(h->out, "<p class=\"why\">");
         html_add_text(h->out, report_word(r, "why"));
         buf_adds(h->out, "</p>\n");
     }
-    const json_t *more = json_object_get(json_object_get(r, "drill"), "why");
     if (json_array_size(more) > 1 || (json_array_size(more) == 1 && !report_has(r, "why")))
         html_texts(h, more, "");
-    if (dry)
+    if (json_is_true(json_object_get(r, "dry")))
         buf_adds(h->out, "<p>Nothing was done: a dry run proves nothing.</p>\n");
 }
 

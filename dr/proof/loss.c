@@ -118,6 +118,13 @@ static bool is_last_of_step(const struct timeline *t, size_t at)
     return true;
 }
 
+/* Was a backup made for the drill? Then the figure proves that the newest one is found, not how old it would be. */
+static bool made_its_own(const struct timeline *t)
+{
+    const struct journal_record *planted = ledger_record(t, "planted");
+    return planted != NULL && json_array_size(json_object_get(planted->body, "sentinels")) > 0;
+}
+
 void ledger_loss(struct work *w)
 {
     struct ledger_figure *figure = &w->ledger->loss;
@@ -140,10 +147,13 @@ void ledger_loss(struct work *w)
     else if (unknown > 0)
         missing = "nothing on record says how old the restored data are";
     if (figure->has_lo || figure->has_hi)
-        figure->method = dr_strf("from %s, to %s",
-                                 by_sentinel == restores
-                                     ? "the sentinel in the restored data"
-                                     : "the snapshot's start and end (the data hold no sentinel)",
-                                 w->ledger->broke_method);
+        figure->method = dr_strf(
+            "from %s, to %s%s",
+            by_sentinel == restores ? "the sentinel in the restored data"
+                                    : "the snapshot's start and end (the data hold no sentinel)",
+            w->ledger->broke_method,
+            made_its_own(w->t) ? "; the drill made this backup itself, so it is younger than "
+                                 "one at any other time: the month has the loss by bucket"
+                               : "");
     ledger_settle(figure, missing);
 }

@@ -37,11 +37,17 @@ bool period_is_broken(const json_t *run)
     return report_has(run, "broken");
 }
 
+/* A drill whose runner was gone, and which somebody cleaned up. */
+static bool has_died(const json_t *run)
+{
+    return json_is_true(json_object_get(json_object_get(run, "drill"), "died"));
+}
+
 bool period_is_held(const json_t *run)
 {
     const char *state = report_word(run, "state");
     return !period_is_broken(run) && !period_is_dry(run) && report_has(run, "ended") &&
-           (is(state, "recovered") || is(state, "failed"));
+           !has_died(run) && (is(state, "recovered") || is(state, "failed"));
 }
 
 bool period_began(const struct period_facts *f, const json_t *run, int64_t *ret_ns)
@@ -76,6 +82,8 @@ const char *period_verdict(const json_t *run)
         return "dry run";
     if (!report_has(run, "ended"))
         return "not ended";
+    if (has_died(run))
+        return "not finished";
     if (!is(state, "recovered"))
         return state[0] != '\0' ? state : "not on record";
     const json_t *passed = json_object_get(json_object_get(run, "drill"), "passed");

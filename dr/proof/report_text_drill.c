@@ -71,22 +71,43 @@ static void add_shorter(struct buf *out, const char *why)
     }
 }
 
+/* Where a part of at most so many letters ends: behind a word, and never inside of a letter. */
+static size_t end_of_head(const char *text, size_t letters)
+{
+    size_t len = letters;
+    while (len > letters / 3 && text[len] != ' ')
+        len--;
+    while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
+        len--;
+    return len;
+}
+
+static size_t begin_of_tail(const char *text, size_t len, size_t letters)
+{
+    size_t at = len - letters;
+    while (at < len - letters / 2 && text[at] != ' ')
+        at++;
+    at += text[at] == ' ';
+    while (at < len && ((unsigned char)text[at] & 0xc0) == 0x80)
+        at++;
+    return at;
+}
+
+/* What an error is of stands in front, and why it came to it at the end: the middle is what can be missed. */
 void report_add_gist(struct buf *out, const char *why, size_t letters)
 {
     DR_CLEANUP(buf_fini) struct buf all = { 0 };
     add_shorter(&all, why);
-    size_t len = all.len;
-    if (letters > 0 && len > letters) {
-        len = letters;
-        while (len > letters / 2 && all.data[len] != ' ')
-            len--;
-        while (len > 0 && ((unsigned char)all.data[len] & 0xc0) == 0x80)
-            len--;
+    const char *text = all.len > 0 ? all.data : "";
+    if (letters == 0 || all.len <= letters) {
+        report_add(out, text);
+        return;
     }
-    DR_FREE char *cut = dr_memdup(all.len > 0 ? all.data : "", len);
-    report_add(out, cut);
-    if (len < all.len)
-        buf_adds(out, " ..");
+    size_t head = end_of_head(text, letters / 2);
+    DR_FREE char *first = dr_memdup(text, head);
+    report_add(out, first);
+    buf_adds(out, " .. ");
+    report_add(out, text + begin_of_tail(text, all.len, letters - head));
 }
 
 /* -- the drill --------------------------------------------------------------------------------------- */

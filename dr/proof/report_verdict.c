@@ -101,5 +101,6 @@ void report_drill_verdict(json_t *drill, const struct timeline *t)
     } else {
         report_copy(drill, "passed", body, "passed");
     }
+    json_put(drill, "died", json_boolean(body_is(body, "died")));
     json_put(drill, "why", whys);
 }

@@ -89,8 +89,8 @@ void report_add_time(struct buf *out, const char *text);
 bool report_differs_alike(const json_t *differs, size_t at, struct buf *ret_steps);
 
 /*
- * A cause in few letters (0: all of them): paths by their last part, digests by their first digits, cut at the end of a
- * word. The report has it whole.
+ * A cause in few letters (0: all of them): paths by their last part, digests by their first digits, between
+ * words of the middle "..". The report has it whole.
  */
 void report_add_gist(struct buf *out, const char *why, size_t letters);
 
