@@ -7,7 +7,6 @@ set -euo pipefail
 # shellcheck source=tests/support/regions.sh
 . "$root/tests/support/regions.sh"
 three_regions ana
-sed -i "s/hold: 3s, take: 4s/hold: 2s, take: 3s/" dr.yaml
 sed -i "s#path: $work/srv, class: data#path: $work/srv, class: data, sentinel: sentinel#" dr.yaml
 cat >>dr.yaml <<YAML
 providers:
@@ -80,7 +79,7 @@ for i in $(seq "${KILLS:-3}"); do
 done
 
 # -- told to stop --------------------------------------------------------------------------------------------
-echo "echo \$\$ >$work/pid; test -e $work/quick || exec sleep 50" >there.sh
+echo "echo \$\$ >$work/pid; test -e $work/quick || exec sleep 8" >there.sh
 until_true() { for _ in $(seq 600); do "$@" 2>/dev/null && return 0; sleep 0.1; done; return 1; }
 gone() { ! kill -0 "$(cat pid)" 2>/dev/null; }
 for how in TERM HUP "INT INT"; do

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "backup/store/plant.h"
 #include "dr/base/fs.h"
 #include "dr/base/mem.h"
 #include "tests/support/forge.h"
@@ -176,7 +177,22 @@ static void missing_bucket_does_not_stop_the_other(void **state)
     const struct repo_options o = { 0 };
     assert_int_equal(repo_open(site.config, &o, &r, &err), DR_E_NOTFOUND);
     assert_non_null(strstr(err.msg, "no bucket can be used"));
+    for (size_t i = 0; i < 2; i++)
+        assert_non_null(strstr(err.msg, site.bucket[i]));
     assert_non_null(strstr(err.hint, site.bucket[0]));
+}
+
+static void a_right_that_is_wrong_is_told_before_a_bucket_that_is_gone(void **state)
+{
+    (void)state;
+    struct dr_err err = { 0 };
+    struct plant plant = { .kind = PLANT_EXPIRED };
+    const struct repo_options o = { .plant = &plant };
+    struct repo *r = NULL;
+    assert_int_equal(fs_remove_tree(site.bucket[0], &err), DR_OK);
+    assert_int_equal(repo_open(site.config, &o, &r, &err), DR_E_DENIED);
+    assert_non_null(strstr(err.msg, site.bucket[0]));
+    assert_non_null(strstr(err.msg, "ExpiredToken"));
 }
 
 static void damaged_copy_does_not_hide_the_good_one(void **state)
@@ -393,6 +409,7 @@ int main(void)
         FRESH(bucket_of_another_repository_is_not_mixed_in),
         FRESH(dark_buckets_are_not_opened),
         FRESH(missing_bucket_does_not_stop_the_other),
+        FRESH(a_right_that_is_wrong_is_told_before_a_bucket_that_is_gone),
         FRESH(damaged_copy_does_not_hide_the_good_one),
         FRESH(unsigned_snapshot_is_refused_and_listed),
         FRESH(forged_snapshot_is_refused_and_listed),

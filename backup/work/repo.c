@@ -208,16 +208,35 @@ static enum dr_rc open_all(struct opening *all, size_t count, struct dr_err *err
     return DR_OK;
 }
 
+/* Of buckets that cannot be used for several reasons the one that says what to do: wait, if one of them may answer later;
+ * else mend a right, since no other bucket will. */
+static size_t rank_of(enum dr_rc rc)
+{
+    return rc == DR_E_TRANSIENT || rc == DR_E_TIMEOUT ? 3 : rc == DR_E_DENIED ? 2 : rc != DR_OK;
+}
+
 static enum dr_rc fail_none(const struct repo *r, size_t dark, struct dr_err *err)
 {
-    for (size_t i = 0; i < r->config->bucket_count; i++)
-        if (r->buckets[i].error.rc != DR_OK) {
-            *err = r->buckets[i].error;
-            return r->config->bucket_count > 1 ? dr_context(err, "no bucket can be used") : err->rc;
-        }
-    return dr_fail(err, dark > 0 ? DR_E_REFUSED : DR_E_CONFIG, "%s",
-                   dark > 0 ? "every bucket is in a region that must not be touched"
-                            : "the configuration names no bucket");
+    const struct dr_err *told = NULL;
+    DR_CLEANUP(text_list_fini) struct text_list reasons = { 0 };
+    for (size_t i = 0; i < r->config->bucket_count; i++) {
+        const struct dr_err *one = &r->buckets[i].error;
+        if (one->rc == DR_OK)
+            continue;
+        text_list_add(&reasons, one->msg);
+        if (told == NULL || rank_of(one->rc) > rank_of(told->rc))
+            told = one;
+    }
+    if (told == NULL)
+        return dr_fail(err, dark > 0 ? DR_E_REFUSED : DR_E_CONFIG, "%s",
+                       dark > 0 ? "every bucket is in a region that must not be touched"
+                                : "the configuration names no bucket");
+    *err = *told;
+    if (r->config->bucket_count == 1)
+        return err->rc;
+    DR_FREE char *all = text_list_join(&reasons, "; ");
+    (void)snprintf(err->msg, sizeof(err->msg), "no bucket can be used: %s", all);
+    return err->rc;
 }
 
 enum dr_rc repo_open(const struct config *c, const struct repo_options *options, struct repo **ret,
