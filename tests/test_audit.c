@@ -207,7 +207,7 @@ static void whatever_is_dropped_moved_or_cut_is_found(void **state)
     for (size_t f = 0; f < DR_ARRAY_LEN(files); f++) {
         struct lines l = { 0 };
         split(files[f], &l);
-        /* The line about the newest anchor is behind it: cut alone it cannot be missed. */
+        /* The line about the newest anchor is behind it: cut alone it may never have been there. */
         size_t last = files[f] == last_month ? l.count - 1 : l.count;
         for (size_t i = 0; i < last; i++) {
             spoil(files[f], &l, i, NO_LINE);
@@ -347,6 +347,21 @@ static void a_cut_tail_is_named_with_the_anchor_that_is_newer(void **state)
     assert_int_equal(evidence_audit(e.state, &o), AUDIT_BROKEN);
     assert_true(evidence_found(o, "broken", "anchors/", "its tail is cut"));
     buf_fini(&l.bytes);
+}
+
+static void the_line_about_the_newest_anchor_is_missed_and_written_again(void **state)
+{
+    (void)state;
+    struct lines l = { 0 };
+    DR_JSON json_t *o = NULL;
+    DR_JSON json_t *after = NULL;
+    split(last_month, &l);
+    put(last_month, l.bytes.data, l.at[l.count - 1]);
+    buf_fini(&l.bytes);
+    assert_int_equal(evidence_audit(e.state, &o), AUDIT_UNKNOWN);
+    assert_true(evidence_found(o, "unknown", last_month, "without the line about that anchor"));
+    assert_int_equal(evidence_anchor(&e, NULL, NULL), DR_OK);
+    assert_int_equal(evidence_audit(e.state, &after), AUDIT_NOTE);
 }
 
 static void a_month_or_a_journal_that_is_gone_is_missed(void **state)
@@ -608,6 +623,7 @@ int main(void)
         FACT(no_change_of_a_copy_survives),
         FACT(a_new_key_of_the_host_breaks_nothing),
         FACT(a_cut_tail_is_named_with_the_anchor_that_is_newer),
+        FACT(the_line_about_the_newest_anchor_is_missed_and_written_again),
         FACT(a_month_or_a_journal_that_is_gone_is_missed),
         FACT(a_strangers_signature_is_found),
         FACT(a_stranger_who_adds_his_key_is_found_by_the_anchors),

@@ -120,6 +120,7 @@ struct gathering {
     const struct keys *key;
     int64_t after; /* lines up to here are in some bucket */
     bool news;     /* some line behind it is no anchor's */
+    bool untold; /* no line behind it at all: whoever put the newest anchor died before its line */
     struct buf lines;
     size_t count;
     struct anchor now; /* of these lines */
@@ -155,6 +156,21 @@ static bool gather(void *arg, const struct book_record *r)
     return true;
 }
 
+/* What the missing line about the newest anchor has to say. */
+static enum dr_rc find_untold(const struct work *w, struct gathering *g, const char *last,
+                              struct dr_err *err)
+{
+    DR_CLEANUP(buf_fini) struct buf object = { 0 };
+    DR_FREE char *path = dr_strf("%s/%s", w->dir, last);
+    struct anchor newest = { 0 };
+    DR_TRY(fs_read_file(path, ANCHOR_OBJECT_MAX, &object, err));
+    DR_TRY(anchor_read(last, &object, &newest, err));
+    memcpy(g->now.head, newest.head, sizeof(g->now.head));
+    g->now.to = newest.to;
+    g->untold = true;
+    return DR_OK;
+}
+
 /* What is in some bucket is not read again: the newest anchor's name has the hash that the new lines must follow. */
 static enum dr_rc gather_all(struct work *w, struct gathering *g, struct dr_err *err)
 {
@@ -169,6 +185,8 @@ static enum dr_rc gather_all(struct work *w, struct gathering *g, struct dr_err 
     if (book_after(state_dir, g->after, head, gather, g, err) != DR_OK)
         return err->rc;
     finish_object(g);
+    if (last != NULL && g->now.to == 0)
+        return find_untold(w, g, last, err);
     if (g->news)
         return DR_OK;
     while (w->fresh > 0) { /* a line about an anchor alone asks for no other */
@@ -312,7 +330,7 @@ static enum dr_rc anchor_all(struct work *w, const struct book_place *place,
     bool took = ret->took.count > 0;
     ret->to = took && w->fresh > 0 ? g.now.to : g.after;
     ret->fresh = (size_t)(ret->to - g.after);
-    return ret->fresh > 0 ? keep(w, &g, place, &ret->took, err) : DR_OK;
+    return ret->fresh > 0 || (took && g.untold) ? keep(w, &g, place, &ret->took, err) : DR_OK;
 }
 
 enum dr_rc anchor_run(const struct anchor_wish *wish, struct anchor_report *ret, struct dr_err *err)

@@ -236,6 +236,11 @@ static void settle(struct audit *a)
     else if (a->to == 0)
         audit_find(a, AUDIT_UNKNOWN, "anchors", 0,
                    "nothing is anchored: whether the ledger's end is whole cannot be told");
+    else if (a->to == (int64_t)a->count)
+        audit_find(
+            a, AUDIT_UNKNOWN, a->files.items[a->lines[a->count - 1].file], 0,
+            "it ends where the newest anchor does, without the line about that anchor: cut, or its writer died "
+            "then (drctl audit anchor writes it again)");
     if (a->keys.count == 0 && a->count > 0)
         audit_find(a, AUDIT_UNKNOWN, "ledger/keys.pub", 0,
                    "no key is known: whose signatures these are cannot be told");
