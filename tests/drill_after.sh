@@ -40,6 +40,7 @@ fact "the plan is carried out" test $rc -eq 0 -o $rc -eq 4
 # -- the lost bucket -------------------------------------------------------------------------------------
 retire="drctl prune --retire us"
 fact "the failover says that nothing is pruned, and how it ends" has "$out" "$retire"
+fact "on a line of its own" grep -qx "        $retire" failover.out
 fact "and that nothing can take over now" has "$out" "next: eu-west-1 has no standby until us-east-1 is well again"
 run "$DRCTL" prune
 fact "a prune is refused while the bucket is configured" test $rc -eq 5

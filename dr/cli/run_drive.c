@@ -356,17 +356,20 @@ static void tell_next(const struct config *c, const struct run_screen *s)
     const json_t *regions = json_object_get(st->start, "regions");
     if (st->failed == NULL || st->dry || st->drill)
         return;
-    for (size_t i = 0; i < c->bucket_count; i++)
-        if (c->buckets[i].region != NULL && strcmp(c->buckets[i].region, st->failed) == 0)
-            run_screen_say(s,
-                           "  next: nothing is pruned until bucket %s (%s) answers; if it is gone "
-                           "for ever, take it out of\n"
-                           "        the configuration of every host, then: drctl prune --retire %s",
-                           c->buckets[i].name, st->failed, c->buckets[i].name);
+    for (size_t i = 0; i < c->bucket_count; i++) {
+        const struct config_bucket *bucket = &c->buckets[i];
+        if (bucket->region == NULL || strcmp(bucket->region, st->failed) != 0)
+            continue;
+        run_screen_say(s, "  next: nothing is pruned until bucket %s (%s) answers; if it is gone",
+                       bucket->name, st->failed);
+        run_screen_say(s,
+                       "        for ever, take it out of the configuration of every host, then:");
+        run_screen_say(s, "        drctl prune --retire %s", bucket->name);
+    }
     if (json_array_size(regions) == 2 && st->target != NULL)
         run_screen_say(s,
-                       "  next: %s has no standby until %s is well again and failed back to: "
-                       "drctl failback PLAN",
+                       "  next: %s has no standby until %s is well again and let in: a plan "
+                       "with fence.lift",
                        st->target, st->failed);
 }
 

@@ -182,8 +182,8 @@ static char *no_standby(const struct engine *e)
     if (!picks || e->state.failed == NULL || fenced.len == 0)
         return NULL;
     return dr_strf(
-        "%s has no standby: fenced since it was given up: %s; the failback is due (drctl "
-        "failback PLAN), and until then nothing can take over from %s",
+        "%s has no standby: fenced since it was given up: %s; the failback is due (a plan "
+        "with fence.lift, as runbooks/failback.yaml), and until then nothing can take over from %s",
         e->state.failed, fenced.data, e->state.failed);
 }
 
